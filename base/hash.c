@@ -1,0 +1,107 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/err.h"
+
+static void must(int ok)
+{
+    if (ok != 1) {
+        fputs("{\"event\":\"fatal\",\"message\":\"libcrypto failed\"}\n",
+              stderr);
+        abort();
+    }
+}
+
+uint64_t hash_xxh3(struct str s)
+{
+    return XXH3_64bits(s.p, s.n);
+}
+
+uint64_t hash_xxh3_seeded(struct str s, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(s.p, s.n, seed);
+}
+
+void hash_md5_2(struct str a, struct str b, uint8_t out[MD5_SIZE])
+{
+    /* Fetched once: EVP_md5() looks the algorithm up anew at every init. */
+    static __thread EVP_MD_CTX *ctx;
+    static EVP_MD *md5;
+    EVP_MD *found = __atomic_load_n(&md5, __ATOMIC_ACQUIRE);
+
+    if (!found) {
+        found = EVP_MD_fetch(NULL, "MD5", NULL);
+        must(found != NULL);
+        __atomic_store_n(&md5, found, __ATOMIC_RELEASE);
+    }
+    if (!ctx) {
+        ctx = EVP_MD_CTX_new();
+        must(ctx != NULL);
+    }
+    must(EVP_DigestInit_ex2(ctx, found, NULL));
+    must(EVP_DigestUpdate(ctx, a.p, a.n));
+    must(EVP_DigestUpdate(ctx, b.p, b.n));
+    must(EVP_DigestFinal_ex(ctx, out, NULL));
+}
+
+void hash_sha256(struct str s, uint8_t out[SHA256_SIZE])
+{
+    must(EVP_Digest(s.p, s.n, out, NULL, EVP_sha256(), NULL));
+}
+
+void sha256_init(struct sha256 *h)
+{
+    h->ctx = EVP_MD_CTX_new();
+    must(h->ctx != NULL);
+    must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+}
+
+void sha256_add(struct sha256 *h, struct str s)
+{
+    must(EVP_DigestUpdate(h->ctx, s.p, s.n));
+}
+
+void sha256_final(struct sha256 *h, uint8_t out[SHA256_SIZE])
+{
+    must(EVP_DigestFinal_ex(h->ctx, out, NULL));
+    EVP_MD_CTX_free(h->ctx);
+    h->ctx = NULL;
+}
+
+void sha256_final_hex(struct sha256 *h, char out[SHA256_HEX])
+{
+    uint8_t raw[SHA256_SIZE];
+
+    sha256_final(h, raw);
+    hash_hex(raw, sizeof raw, out);
+}
+
+void hash_hex(const uint8_t *bytes, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * n] = 0;
+}
+
+int hash_unhex(struct str s, uint8_t *bytes, size_t n)
+{
+    if (s.n != 2 * n)
+        return -E_FORMAT;
+    for (size_t i = 0; i < n; i++) {
+        int hi = str_hex_digit(s.p[2 * i]);
+        int lo = str_hex_digit(s.p[2 * i + 1]);
+
+        if (hi < 0 || lo < 0)
+            return -E_FORMAT;
+        bytes[i] = (uint8_t)(hi << 4 | lo);
+    }
+    return 0;
+}

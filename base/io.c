@@ -1,0 +1,384 @@
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define IO_CHUNK ((size_t)256 << 10) /* bytes a write gathers */
+
+int io_write_full(int fd, const void *p, size_t n, const char *path,
+                  struct err *e)
+{
+    const char *at = p;
+
+    while (n) {
+        ssize_t did = write(fd, at, n);
+
+        if (did < 0 && errno == EINTR)
+            continue;
+        if (did < 0)
+            return err_errno(e, E_IO, "write", path);
+        at += did;
+        n -= (size_t)did;
+    }
+    return 0;
+}
+
+int io_pread_full(int fd, void *p, size_t n, uint64_t offset, const char *path,
+                  struct err *e)
+{
+    char *at = p;
+
+    while (n) {
+        ssize_t got = pread(fd, at, n, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(e, E_IO, "read", path);
+        if (got == 0)
+            return err_set(e, E_FORMAT,
+                           "%s ends %zu bytes before what is expected at "
+                           "byte %llu",
+                           path, n, (unsigned long long)offset);
+        at += got;
+        offset += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+static int open_read(const char *path, int *fd, struct err *e)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return err_errno(e, errno == ENOENT ? E_NOTFOUND : E_IO, "open", path);
+    return 0;
+}
+
+int io_read_file(const char *path, struct buf *b, struct err *e)
+{
+    int fd, rc = open_read(path, &fd, e);
+
+    while (!rc) {
+        char *to = buf_reserve(b, IO_CHUNK);
+        ssize_t got;
+
+        if (!to) {
+            /* The ceiling may be nearer than a chunk: only what does not
+             * fit is an error. */
+            char one[4096];
+
+            got = b->rc == -E_NOMEM ? -1 : read(fd, one, sizeof one);
+            if (got > 0 && b->rc == -E_TOOBIG &&
+                (size_t)got <= b->max - b->n) {
+                b->rc = 0;
+                buf_add_bytes(b, one, (size_t)got);
+                continue;
+            }
+            if (got != 0)
+                rc = err_set(e, -b->rc, "%s: larger than the %zu bytes "
+                                        "expected at most", path, b->max);
+            else
+                b->rc = 0;
+            break;
+        }
+        got = read(fd, to, IO_CHUNK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = err_errno(e, E_IO, "read", path);
+        if (got <= 0)
+            break;
+        b->n += (size_t)got;
+        to[got] = 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int io_write_file(const char *path, struct str s, struct err *e)
+{
+    struct io_file f;
+    int rc = io_file_open(&f, path, e);
+
+    if (rc)
+        return rc;
+    io_file_write(&f, s, e);
+    return io_file_publish(&f, e);
+}
+
+int io_join(char *out, const char *folder, const char *name, struct err *e)
+{
+    int n = snprintf(out, IO_PATH_MAX, "%s/%s", folder, name);
+
+    if (n < 0 || n >= IO_PATH_MAX)
+        return err_set(e, E_TOOBIG, "path too long: %.200s/%.200s", folder,
+                       name);
+    return 0;
+}
+
+int io_mkdirs(const char *path, struct err *e)
+{
+    char part[IO_PATH_MAX];
+    size_t n = strlen(path);
+
+    if (n >= sizeof part)
+        return err_set(e, E_TOOBIG, "path too long: %.400s", path);
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0777) && errno != EEXIST)
+            return err_errno(e, E_IO, "make folder", part);
+    }
+    return 0;
+}
+
+bool io_exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0;
+}
+
+int io_size(const char *path, uint64_t *size_bytes, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st))
+        return err_errno(e, errno == ENOENT ? E_NOTFOUND : E_IO, "look at",
+                         path);
+    *size_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+int io_remove(const char *path, struct err *e)
+{
+    if (unlink(path) && errno != ENOENT)
+        return err_errno(e, E_IO, "remove", path);
+    return 0;
+}
+
+int io_sync_folder(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+    if (fd < 0)
+        return err_errno(e, E_IO, "open folder", path);
+    if (fsync(fd))
+        rc = err_errno(e, E_IO, "sync folder", path);
+    close(fd);
+    return rc;
+}
+
+int io_sync_parent(const char *path, struct err *e)
+{
+    char folder[IO_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+
+    if (!slash)
+        return io_sync_folder(".", e);
+    if (n == 0)
+        n = 1;
+    memcpy(folder, path, n);
+    folder[n] = 0;
+    return io_sync_folder(folder, e);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int io_list(const char *folder, struct io_list *l, struct err *e)
+{
+    DIR *d = opendir(folder);
+    struct dirent *entry;
+    size_t cap = 0;
+
+    *l = (struct io_list){0};
+    if (!d)
+        return err_errno(e, errno == ENOENT ? E_NOTFOUND : E_IO, "list",
+                         folder);
+    while ((entry = readdir(d))) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        l->names = xgrow(l->names, &cap, l->n + 1, sizeof *l->names);
+        l->names[l->n++] = xstrdup(entry->d_name);
+    }
+    closedir(d);
+    if (l->n)
+        qsort(l->names, l->n, sizeof *l->names, by_bytes);
+    return 0;
+}
+
+void io_list_release(struct io_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->names[i]);
+    free(l->names);
+    *l = (struct io_list){0};
+}
+
+int io_sha256_file(const char *path, char out[SHA256_HEX], struct err *e)
+{
+    struct sha256 h;
+    char *chunk;
+    ssize_t got;
+    int fd, rc = open_read(path, &fd, e);
+
+    if (rc)
+        return rc;
+    chunk = xmalloc(IO_CHUNK);
+    sha256_init(&h);
+    while ((got = read(fd, chunk, IO_CHUNK)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            rc = err_errno(e, E_IO, "read", path);
+            break;
+        }
+        sha256_add(&h, str_make(chunk, (size_t)got));
+    }
+    sha256_final_hex(&h, out);
+    free(chunk);
+    close(fd);
+    return rc;
+}
+
+static void tmp_path(const struct io_file *f, char out[IO_PATH_MAX + 8])
+{
+    snprintf(out, IO_PATH_MAX + 8, "%s.tmp", f->path);
+}
+
+int io_file_open(struct io_file *f, const char *path, struct err *e)
+{
+    char tmp[IO_PATH_MAX + 8];
+
+    *f = (struct io_file){.fd = -1};
+    buf_init(&f->pending, 2 * IO_CHUNK);
+    if (strlen(path) + 8 >= sizeof f->path)
+        return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
+    strcpy(f->path, path);
+    tmp_path(f, tmp);
+    f->fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (f->fd < 0)
+        return f->rc = err_errno(e, E_IO, "create", tmp);
+    sha256_init(&f->hash);
+    return 0;
+}
+
+static int flush_pending(struct io_file *f, struct err *e)
+{
+    if (!f->rc && f->pending.n)
+        f->rc = io_write_full(f->fd, f->pending.p, f->pending.n, f->path, e);
+    buf_clear(&f->pending);
+    return f->rc;
+}
+
+int io_file_write(struct io_file *f, struct str s, struct err *e)
+{
+    if (f->rc)
+        return f->rc;
+    sha256_add(&f->hash, s);
+    f->bytes += s.n;
+    if (f->pending.n + s.n > IO_CHUNK && flush_pending(f, e))
+        return f->rc;
+    if (s.n >= IO_CHUNK)
+        return f->rc = io_write_full(f->fd, s.p, s.n, f->path, e);
+    buf_add(&f->pending, s);
+    return 0;
+}
+
+/*
+ * The order is the point: bytes, then name, then folder.  Renaming before the
+ * fsync can leave a finished name on an empty file after a power cut; skipping
+ * the folder's fsync can lose the name after the caller has acted on it.
+ */
+int io_file_publish(struct io_file *f, struct err *e)
+{
+    char tmp[IO_PATH_MAX + 8];
+    int rc, fd;
+
+    tmp_path(f, tmp);
+    if (flush_pending(f, e))
+        goto fail;
+    if (fsync(f->fd)) {
+        f->rc = err_errno(e, E_IO, "flush", tmp);
+        goto fail;
+    }
+    fd = f->fd;
+    f->fd = -1; /* gone even when close fails; never close it twice */
+    if (close(fd)) {
+        f->rc = err_errno(e, E_IO, "close", tmp);
+        goto fail;
+    }
+    if (rename(tmp, f->path)) {
+        f->rc = err_errno(e, E_IO, "publish", f->path);
+        goto fail;
+    }
+    f->rc = io_sync_parent(f->path, e);
+    if (f->rc)
+        goto fail;
+    sha256_final_hex(&f->hash, f->sha256);
+    buf_release(&f->pending);
+    return 0;
+
+fail:
+    rc = f->rc;
+    io_file_abandon(f);
+    return rc;
+}
+
+void io_file_abandon(struct io_file *f)
+{
+    char tmp[IO_PATH_MAX + 8];
+    char unused[SHA256_HEX];
+
+    if (f->hash.ctx) {
+        sha256_final_hex(&f->hash, unused);
+        tmp_path(f, tmp);
+        unlink(tmp);
+    }
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    buf_release(&f->pending);
+}
+
+int io_lock(const char *path, const char *what, int *fd, struct err *e)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return err_errno(e, E_IO, "open", path);
+    if (flock(*fd, LOCK_EX | LOCK_NB)) {
+        int rc = errno == EWOULDBLOCK
+                     ? err_set(e, E_BUSY,
+                               "%s is in use by another witmill process; "
+                               "wait for it to end (lock: %s)",
+                               what, path)
+                     : err_errno(e, E_IO, "lock", path);
+
+        close(*fd);
+        *fd = -1;
+        return rc;
+    }
+    return 0;
+}
+
+void io_unlock(int fd)
+{
+    if (fd >= 0)
+        close(fd); /* the lock goes with the open file description */
+}
