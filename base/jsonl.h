@@ -1,0 +1,102 @@
+/*
+ * jsonl - parts of JSON lines in zstd frames, the form in which records travel
+ * between stages.
+ *
+ * Model.   A part is a sequence of independent zstd frames, each a whole number
+ *          of lines.  Three ways to make one:
+ *            jsonl_writer   published at once (most stages); frames end every
+ *                           JSONL_FRAME bytes of content, or where the caller
+ *                           asks, so that a frame can be read alone
+ *            jsonl_append   grows in place, each append one frame and one
+ *                           fsync (the crawl, the downloads' journal)
+ *          jsonl_reader reads the whole or one range of frames.  A torn tail
+ *          loses only the frame that was being written: jsonl_whole_bytes()
+ *          says where it begins.
+ * Fails.   -E_IO; -E_FORMAT for a frame that does not decode, with path and
+ *          offset; lines over JSONL_LINE_MAX are -E_TOOBIG (ours never are).
+ * Threads. One per struct.
+ * Cost.    zstd level 3, one context per writer, reused.
+ */
+#ifndef BASE_JSONL_H
+#define BASE_JSONL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/str.h"
+
+#define JSONL_LINE_MAX ((size_t)1 << 20) /* bytes of a line */
+#define JSONL_FRAME    ((size_t)1 << 20) /* bytes of content a frame, about */
+
+struct jsonl_writer {
+    struct io_file file;
+    struct buf content;   /* of the open frame */
+    struct buf packed;
+    void *zstd;           /* ZSTD_CCtx */
+    struct sha256 hash;   /* of the content */
+    uint64_t lines;
+    int rc;               /* sticky */
+    bool manual;          /* frames end only at jsonl_frame() */
+    char sha256[SHA256_HEX]; /* of the content, set by publish */
+};
+
+int jsonl_open_write(struct jsonl_writer *w, const char *path,
+                     struct err *e);
+/* line without its newline, which is added. */
+int jsonl_write(struct jsonl_writer *w, struct str line, struct err *e);
+/* Lines with their newlines, whole. */
+int jsonl_write_block(struct jsonl_writer *w, struct str lines,
+                      struct err *e);
+/* End the open frame (an empty one is written too when manual is set) and
+ * report the offset at which the next begins. */
+int jsonl_frame(struct jsonl_writer *w, uint64_t *offset, struct err *e);
+int jsonl_publish(struct jsonl_writer *w, struct err *e);
+void jsonl_abandon(struct jsonl_writer *w);
+
+struct jsonl_append {
+    char path[IO_PATH_MAX];
+    int fd;
+    uint64_t bytes; /* durable length */
+    void *zstd;
+    struct buf packed;
+};
+
+/* Open for appending, created if absent, cut to durable_bytes first. */
+int jsonl_append_open(struct jsonl_append *a, const char *path,
+                      uint64_t durable_bytes, struct err *e);
+/* One frame of whole lines, fsynced; a->bytes is then its end. */
+int jsonl_append(struct jsonl_append *a, struct str lines, struct err *e);
+void jsonl_append_close(struct jsonl_append *a);
+
+/* Offset behind the last whole frame of path, and the lines before it. */
+int jsonl_whole_bytes(const char *path, uint64_t *bytes, uint64_t *lines,
+                      struct err *e);
+
+struct jsonl_reader {
+    char path[IO_PATH_MAX];
+    int fd;
+    uint64_t at, end;    /* compressed offsets: next to read, where to stop */
+    void *zstd;          /* ZSTD_DCtx */
+    struct buf packed;   /* compressed bytes not yet decoded */
+    size_t packed_at;
+    struct buf content;  /* decoded, not yet given */
+    size_t content_at;
+    bool mid_frame;      /* a frame is open: the end here is a cut */
+    uint64_t line;       /* number of the line last given, from 1 */
+};
+
+int jsonl_open(struct jsonl_reader *r, const char *path, struct err *e);
+/* Frames in [from, to) alone. */
+int jsonl_open_range(struct jsonl_reader *r, const char *path, uint64_t from,
+                     uint64_t to, struct err *e);
+/* *more false at the end; line is valid until the next call. */
+int jsonl_next(struct jsonl_reader *r, struct str *line, bool *more,
+               struct err *e);
+void jsonl_close(struct jsonl_reader *r);
+
+/* sha256 of the uncompressed content. */
+int jsonl_sha256(const char *path, char out[SHA256_HEX], struct err *e);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * progress - how far a stage is, at what rate, and how long it will take.
+ *
+ * Model.   On a terminal one line that is redrawn; elsewhere a JSON line every
+ *          ten seconds.  progress_end() leaves a line for good.
+ * Threads. progress_add() from any; the rest from one.
+ */
+#ifndef BASE_PROGRESS_H
+#define BASE_PROGRESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    const char *label;        /* "match" */
+    const char *unit;         /* "records" */
+    uint64_t total;           /* units, 0: unknown */
+    _Atomic uint64_t done;    /* units */
+    uint64_t began_ms;
+    _Atomic uint64_t next_ms; /* when to speak again */
+    bool terminal;
+};
+
+void progress_begin(struct progress *p, const char *label, const char *unit,
+                    uint64_t total);
+void progress_add(struct progress *p, uint64_t units);
+void progress_end(struct progress *p);
+
+#endif

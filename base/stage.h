@@ -1,0 +1,201 @@
+/*
+ * stage - what all stages of the chain do alike (DESIGN section 2, rules 1-4).
+ *
+ * Model.   A stage makes outputs.  An output NAME is one or more files of the
+ *          corpus that begin with NAME, and the sidecar NAME.meta.json, which
+ *          is published last: a sidecar means done, files without one are
+ *          replaced.  For each output:
+ *
+ *            stage_inputs_*()       what it is made from, with their sha256
+ *            stage_begin(&done)     done: nothing to do.  Another fingerprint
+ *                                   on disk: -E_STALE, or with --redo the old
+ *                                   sidecar is removed first
+ *            ... publish the files (base/io.h, base/jsonl.h) ...
+ *            stage_file()           each file's name and content sha256
+ *            stage_commit()         the sidecar
+ *
+ *          The fingerprint is the sha256 of stage name, format version, corpus
+ *          seed, the options that change bytes, and the inputs in the order
+ *          given.  Durations and dates stand under "run" in the sidecar and
+ *          enter no hash.
+ * Owns.    struct stage_output owns its tally and its extra members.
+ * Fails.   -E_STALE, -E_NOTFOUND (an input whose stage has not run: the
+ *          message says which), -E_IO, -E_DAMAGED (a sidecar that cannot be
+ *          read).
+ * Threads. One per stage_output; distinct outputs are independent.
+ */
+#ifndef BASE_STAGE_H
+#define BASE_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/corpus.h"
+#include "base/json.h"
+#include "base/opt.h"
+#include "base/tally.h"
+
+#define STAGE_NAME_MAX 256 /* bytes of an output's name */
+
+/* ---- --part i/n: outputs K with K mod n == i ---- */
+
+struct part {
+    uint32_t i; /* from 0 */
+    uint32_t n; /* 0: the whole, not a part */
+};
+
+/* "i/n", or "auto": SLURM_ARRAY_TASK_ID/_MIN/_STEP/_COUNT, else
+ * JOB_COMPLETION_INDEX with WITMILL_PARTS. */
+int part_parse(struct str s, struct part *p, struct err *e);
+
+static inline bool part_has(struct part p, uint64_t k)
+{
+    return p.n == 0 || k % p.n == p.i;
+}
+
+/* ---- options every stage has ---- */
+
+struct stage_options {
+    const char *corpus;  /* folder */
+    struct part part;
+    uint64_t threads;    /* 0: one a core */
+    bool redo;
+};
+
+/* Rows for an option table; `member` is the struct stage_options inside
+ * config `type`. */
+#define STAGE_OPTION_CORPUS(type, member)                                      \
+    {                                                                          \
+        .name = "CORPUS", .type = OPT_STRING,                                  \
+        .at = offsetof(type, member.corpus), .arg = "CORPUS",                  \
+        .help = "The corpus folder.", .flags = OPT_REQUIRED | OPT_POSITIONAL   \
+    }
+#define STAGE_OPTION_PART(type, member)                                        \
+    {                                                                          \
+        .name = "part", .type = OPT_PART, .at = offsetof(type, member.part),   \
+        .arg = "I/N",                                                          \
+        .help = "Make only the outputs K with K mod N = I (from 0), for "      \
+                "many machines; `auto` asks Slurm's or Kubernetes' "           \
+                "variables. Run `witmill merge` when all parts are done."      \
+    }
+#define STAGE_OPTION_THREADS(type, member)                                     \
+    {                                                                          \
+        .name = "threads", .type = OPT_U64,                                    \
+        .at = offsetof(type, member.threads), .arg = "N", .def = "0",          \
+        .help = "Worker threads; 0 means one a core.", .max = 1024             \
+    }
+#define STAGE_OPTION_REDO(type, member)                                        \
+    {                                                                          \
+        .name = "redo", .type = OPT_BOOL, .at = offsetof(type, member.redo),   \
+        .help = "Replace outputs that were made with other options or "        \
+                "inputs, instead of stopping."                                 \
+    }
+
+/* 0 resolved to the number of cores that this process may use. */
+unsigned stage_threads(const struct stage_options *o);
+
+/* ---- inputs ---- */
+
+struct stage_input {
+    char *name; /* relative to the corpus, or as the user gave it */
+    char sha256[SHA256_HEX];
+};
+
+struct stage_inputs {
+    struct stage_input *v;
+    size_t n, cap;
+};
+
+void stage_inputs_init(struct stage_inputs *in);
+void stage_inputs_release(struct stage_inputs *in);
+void stage_inputs_clear(struct stage_inputs *in);
+
+/* A file whose content's sha256 the caller knows. */
+void stage_inputs_add(struct stage_inputs *in, const char *name,
+                      const char *sha256);
+
+/* What the sidecar of output `name` stands for; one input per file.  maker is
+ * the command to run when it is not there. */
+int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
+                            const char *name, const char *maker,
+                            struct err *e);
+
+/* A file from outside, hashed here. */
+int stage_inputs_add_file(struct stage_inputs *in, const char *path,
+                          struct err *e);
+
+/* ---- a stage and its outputs ---- */
+
+struct stage {
+    const struct corpus *corpus;
+    const char *name;     /* "match" */
+    unsigned version;     /* of the output's format */
+    struct buf options;   /* JSON object of the options that change bytes */
+    bool redo;
+    bool merge_needed;    /* an output was made in this run */
+};
+
+/* table and config: where the options that change bytes are read. */
+void stage_init(struct stage *s, const struct corpus *c, const char *name,
+                unsigned version, const struct opt_table *table,
+                const void *config, bool redo);
+void stage_release(struct stage *s);
+
+struct stage_file {
+    char name[STAGE_NAME_MAX]; /* relative to the corpus */
+    char sha256[SHA256_HEX];   /* of the content (.zst uncompressed) */
+};
+
+struct stage_output {
+    struct stage *stage;
+    char name[STAGE_NAME_MAX]; /* "unique/bucket-0003" */
+    char fingerprint[SHA256_HEX];
+    const struct stage_inputs *inputs; /* borrowed until commit */
+    struct stage_file *files;
+    size_t n_files, cap_files;
+    struct tally counts;  /* "records", "pages"... */
+    struct tally drops;   /* by reason */
+    struct buf extra;     /* further members, `"name":value` with commas */
+    struct json_out more; /* writes into extra */
+    uint64_t began_ms;    /* clock_mono_ms at begin */
+};
+
+int stage_begin(struct stage *s, struct stage_output *o, const char *name,
+                const struct stage_inputs *in, bool *done, struct err *e);
+void stage_file(struct stage_output *o, const char *name, const char *sha256);
+int stage_commit(struct stage_output *o, struct err *e);
+void stage_output_release(struct stage_output *o); /* also after commit */
+
+/* Path of one of o's files: corpus/NAME + suffix; its folder is made. */
+int stage_path(const struct stage_output *o, const char *suffix, char *out,
+               struct err *e);
+
+/* Outputs folder/PREFIXnnnnn, nnnnn >= n, that an earlier run with more inputs
+ * left: -E_STALE, or with --redo they are removed (sidecar first). */
+int stage_prune(struct stage *s, const char *folder, const char *prefix,
+                uint64_t n, struct err *e);
+
+/* ---- reading sidecars ---- */
+
+struct sidecar {
+    struct buf bytes; /* the JSON text */
+    char stage[32];
+    char fingerprint[SHA256_HEX];
+    struct stage_file *files;
+    size_t n_files;
+    struct tally counts;
+    struct tally drops;
+    struct str options; /* raw JSON object, points into bytes */
+    struct str extra;   /* raw JSON object of the further members */
+};
+
+/* -E_NOTFOUND when there is none. */
+int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
+                 struct err *e);
+void sidecar_release(struct sidecar *s);
+
+/* Names of done outputs in folder, without .meta.json, bytewise order; none
+ * when the folder is absent. */
+int sidecar_list(const struct corpus *c, const char *folder,
+                 struct io_list *names, struct err *e);
+
+#endif
