@@ -22,7 +22,6 @@ endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 comma   := ,
 variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 B       := build/$(variant)
@@ -62,10 +61,13 @@ lib_src   := $(foreach d,$(folders),$(wildcard $d/*.c))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
 help_src  := $(filter-out $(test_src),$(wildcard tests/*.c))
+fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 sql_src   := $(wildcard catalog/*.sql)
 lib_obj   := $(lib_src:%.c=$B/%.o)
 tool_obj  := $(tool_src:%.c=$B/%.o)
 tests_bin := $(test_src:tests/%.c=$B/%)
+help_bin  := $(help_src:tests/%.c=$B/%)
+fuzz_bin  := $(fuzz_src:tests/fuzz/%.c=$B/replay_%)
 
 Q := $(if $(V),,@)
 
@@ -85,7 +87,16 @@ $B/witmill: $(tool_obj) $B/libwitmill.a
 $(tests_bin): $B/%: $B/tests/%.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
--include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d)
+# Programs that tests start: the scripted server, dumpers, the fault shim's
+# helpers. They may use the library.
+$(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# A fuzz target over files named on its command line, without libFuzzer.
+$(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+-include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(fuzz_src:%.c=$B/%.d)
 
 clean:
 	rm -rf build

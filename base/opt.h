@@ -30,7 +30,7 @@ enum opt_type {
     OPT_STRING, /* const char *, NULL when not given and no default */
     OPT_LIST,   /* struct opt_list; each use appends, INI splits at spaces */
     OPT_CHOICE, /* int: index into choices */
-    OPT_PART    /* struct part: i/n or auto (base/stage.h) */
+    OPT_PART    /* struct part: i/n or auto (base/part.h) */
 };
 
 enum opt_flags {

@@ -32,25 +32,10 @@
 #include "base/corpus.h"
 #include "base/json.h"
 #include "base/opt.h"
+#include "base/part.h"
 #include "base/tally.h"
 
 #define STAGE_NAME_MAX 256 /* bytes of an output's name */
-
-/* ---- --part i/n: outputs K with K mod n == i ---- */
-
-struct part {
-    uint32_t i; /* from 0 */
-    uint32_t n; /* 0: the whole, not a part */
-};
-
-/* "i/n", or "auto": SLURM_ARRAY_TASK_ID/_MIN/_STEP/_COUNT, else
- * JOB_COMPLETION_INDEX with WITMILL_PARTS. */
-int part_parse(struct str s, struct part *p, struct err *e);
-
-static inline bool part_has(struct part p, uint64_t k)
-{
-    return p.n == 0 || k % p.n == p.i;
-}
 
 /* ---- options every stage has ---- */
 

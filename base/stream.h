@@ -40,6 +40,7 @@ int stream_read_all(struct stream *s, struct buf *b, struct err *e);
 struct lines {
     struct stream *in;  /* borrowed */
     struct buf buffer;
+    size_t max;         /* bytes of a line */
     size_t at;          /* of the next line in buffer */
     bool eof;
     uint64_t number;    /* of the line last given, from 1 */

@@ -1,0 +1,180 @@
+/* The other readers of an option table: help, docs page, completion, INI. */
+#include <stdlib.h>
+
+#include "base/opt.h"
+#include "base/stream.h"
+
+#define HELP_COLUMNS 79
+#define HELP_INDENT  24
+#define INI_LINE_MAX ((size_t)64 << 10)
+
+/* text from column `at`, wrapped at words to indent. */
+static void wrap(struct buf *out, struct str text, size_t at, size_t indent)
+{
+    struct str word;
+
+    while (str_split(&text, ' ', &word)) {
+        if (word.n == 0)
+            continue;
+        if (at > indent && at + 1 + word.n > HELP_COLUMNS) {
+            buf_addf(out, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (at > indent) {
+            buf_add_char(out, ' ');
+            at++;
+        }
+        buf_add(out, word);
+        at += word.n;
+    }
+    buf_add_char(out, '\n');
+}
+
+static void option_head(const struct opt *o, struct buf *out)
+{
+    if (o->flags & OPT_POSITIONAL)
+        buf_addf(out, "%s", o->name);
+    else if (o->type == OPT_BOOL)
+        buf_addf(out, "--%s%s", o->def && !strcmp(o->def, "yes") ? "no-" : "",
+                 o->name);
+    else
+        buf_addf(out, "--%s %s", o->name, o->arg ? o->arg : "VALUE");
+}
+
+/* Help, default, choices and whether it is in the fingerprint, one text. */
+static void option_text(const struct opt *o, struct buf *out)
+{
+    buf_addf(out, "%s", o->help);
+    if (o->choices) {
+        buf_addf(out, " One of");
+        for (int i = 0; o->choices[i]; i++)
+            buf_addf(out, "%s %s", i ? "," : "", o->choices[i]);
+        buf_addf(out, ".");
+    }
+    if (o->def && o->type != OPT_BOOL)
+        buf_addf(out, " Default: %s.", o->def);
+    if (o->flags & OPT_REQUIRED)
+        buf_addf(out, " Required.");
+}
+
+void opt_help(const struct opt_table *t, struct buf *out)
+{
+    struct str rest = str_of(t->details), line;
+
+    buf_addf(out, "witmill %s %s\n\n", t->command, t->synopsis);
+    wrap(out, str_of(t->summary), 0, 0);
+    for (bool first = true; t->details && str_split(&rest, '\n', &line);
+         first = false) {
+        if (first)
+            buf_add_char(out, '\n');
+        wrap(out, line, 0, 0);
+    }
+    buf_addf(out, "\nOptions:\n");
+    for (size_t i = 0; i < t->n; i++) {
+        struct buf head, text;
+
+        if (t->rows[i].flags & OPT_HIDDEN)
+            continue;
+        buf_init(&head, 4096);
+        buf_init(&text, 65536);
+        option_head(&t->rows[i], &head);
+        option_text(&t->rows[i], &text);
+        buf_addf(out, "  %s", buf_str(&head).p);
+        if (head.n + 3 > HELP_INDENT)
+            buf_addf(out, "\n%*s", HELP_INDENT, "");
+        else
+            buf_addf(out, "%*s", (int)(HELP_INDENT - 2 - head.n), "");
+        wrap(out, buf_str(&text), HELP_INDENT, HELP_INDENT);
+        buf_release(&head);
+        buf_release(&text);
+    }
+    buf_addf(out, "\nExamples:\n");
+    rest = str_of(t->examples);
+    while (str_split(&rest, '\n', &line))
+        buf_addf(out, "  %.*s\n", STR_ARG(line));
+}
+
+void opt_markdown(const struct opt_table *t, struct buf *out)
+{
+    buf_addf(out, "# witmill %s\n\n%s\n\n    witmill %s %s\n\n", t->command,
+             t->summary, t->command, t->synopsis);
+    if (t->details)
+        buf_addf(out, "%s\n\n", t->details);
+    buf_addf(out, "| option | meaning |\n|---|---|\n");
+    for (size_t i = 0; i < t->n; i++) {
+        struct buf text;
+
+        if (t->rows[i].flags & OPT_HIDDEN)
+            continue;
+        buf_init(&text, 65536);
+        option_text(&t->rows[i], &text);
+        buf_addf(out, "| `");
+        option_head(&t->rows[i], out);
+        buf_addf(out, "` | ");
+        for (size_t k = 0; k < text.n; k++) /* a bar would end the cell */
+            buf_addf(out, text.p[k] == '|' ? "\\|" : "%c", text.p[k]);
+        buf_addf(out, "%s |\n",
+                 t->rows[i].flags & OPT_BYTES ? " (in the fingerprint)" : "");
+        buf_release(&text);
+    }
+    buf_addf(out, "\nExamples:\n\n```\n%s\n```\n", t->examples);
+}
+
+void opt_words(const struct opt_table *t, struct buf *out)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct opt *o = &t->rows[i];
+
+        if (!(o->flags & (OPT_HIDDEN | OPT_POSITIONAL)))
+            buf_addf(out, "%s--%s", out->n ? " " : "", o->name);
+    }
+    buf_addf(out, "%s--help", out->n ? " " : "");
+}
+
+static int ini_line(struct str line, struct str *section, struct arena *a,
+                    opt_ini_fn fn, void *ctx, struct err *e)
+{
+    size_t eq;
+
+    line = str_trim(line);
+    if (line.n == 0 || line.p[0] == '#' || line.p[0] == ';')
+        return 0;
+    if (line.p[0] == '[') {
+        if (line.n < 3 || line.p[line.n - 1] != ']')
+            return err_set(e, E_USAGE, "a section is written [name]");
+        *section = arena_str(a, str_trim(str_slice(line, 1, line.n - 1)));
+        return section->p ? 0 : err_set(e, E_TOOBIG, "too many sections");
+    }
+    eq = str_find_char(line, '=', 0);
+    if (eq == SIZE_MAX || eq == 0)
+        return err_set(e, E_USAGE, "expected `name = value`, found \"%.*s\"",
+                       STR_ARG(str_slice(line, 0, 80)));
+    return fn(ctx, *section, str_trim(str_slice(line, 0, eq)),
+              str_trim(str_slice(line, eq + 1, line.n)), e);
+}
+
+int opt_ini(const char *path, opt_ini_fn fn, void *ctx, struct err *e)
+{
+    struct stream *in;
+    struct lines lines;
+    struct arena arena;
+    struct str line, section = STR_NONE;
+    bool more;
+    int rc = stream_open(&in, path, e);
+
+    if (rc)
+        return rc;
+    arena_init(&arena, 1 << 20);
+    lines_init(&lines, in, INI_LINE_MAX);
+    while (!(rc = lines_next(&lines, &line, &more, e)) && more) {
+        rc = ini_line(line, &section, &arena, fn, ctx, e);
+        if (rc) {
+            rc = err_wrap(e, rc, "%s:%llu", path,
+                          (unsigned long long)lines.number);
+            break;
+        }
+    }
+    lines_release(&lines);
+    arena_release(&arena);
+    stream_close(in);
+    return rc;
+}
