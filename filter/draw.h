@@ -1,0 +1,39 @@
+/*
+ * draw - the number that decides whether a query picks a pair (DESIGN section
+ * 4, "Balancing").
+ *
+ * Model.   h = XXH3-64, unseeded, of: corpus seed as 8 bytes little-endian,
+ *          the 16 raw bytes of the pair's uid, the norm's bytes.
+ *          d = floor(h * c / 2^64), uniform in 0..c-1, in 128-bit integers.
+ *          A query with cap t picks the pair iff d < t: probability
+ *          min(1, t/c), the same for any order, threads, parts and restarts;
+ *          a larger cap picks a superset.
+ * Threads. Pure functions.
+ */
+#ifndef FILTER_DRAW_H
+#define FILTER_DRAW_H
+
+#include <stdint.h>
+#include "base/hash.h"
+#include "base/str.h"
+
+#define DRAW_NORM_MAX 4096 /* bytes; longer norms are refused by queries */
+
+static inline uint64_t draw_hash(uint64_t seed, const uint8_t uid[MD5_SIZE],
+                                 struct str norm)
+{
+    char bytes[8 + MD5_SIZE + DRAW_NORM_MAX];
+
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (char)(seed >> (8 * i));
+    memcpy(bytes + 8, uid, MD5_SIZE);
+    memcpy(bytes + 8 + MD5_SIZE, norm.p, norm.n);
+    return hash_xxh3(str_make(bytes, 8 + MD5_SIZE + norm.n));
+}
+
+static inline uint64_t draw_below(uint64_t h, uint64_t c)
+{
+    return (uint64_t)((unsigned __int128)h * c >> 64);
+}
+
+#endif
