@@ -27,13 +27,15 @@ void fold_release(struct fold *f)
 /*
  * True when normalisation leaves cp alone and never joins it to what stands
  * before it: no decomposition, combining class 0, in no composition pair.
- * Hangul composes by arithmetic, not by table, so its blocks are named here.
+ * Hangul composes by arithmetic, not by table, so its blocks are named here;
+ * but U+11A7, one before the first trailing consonant, composes with nothing,
+ * and utf8proc 2.8 loses it behind a syllable: it never gets to see it.
  */
 static bool inert(uint32_t cp)
 {
     const utf8proc_property_t *p;
 
-    if (cp < 0x80)
+    if (cp < 0x80 || cp == 0x11a7)
         return true;
     if ((cp >= 0x1100 && cp <= 0x11ff) || (cp >= 0xac00 && cp <= 0xd7ff))
         return false;
