@@ -48,29 +48,29 @@ struct stage_options {
 
 /* Rows for an option table; `member` is the struct stage_options inside
  * config `type`. */
-#define STAGE_OPTION_CORPUS(type, member)                                      \
+#define STAGE_OPTION_CORPUS(config, member)                                    \
     {                                                                          \
         .name = "CORPUS", .type = OPT_STRING,                                  \
-        .at = offsetof(type, member.corpus), .arg = "CORPUS",                  \
+        .at = offsetof(config, member.corpus), .arg = "CORPUS",                  \
         .help = "The corpus folder.", .flags = OPT_REQUIRED | OPT_POSITIONAL   \
     }
-#define STAGE_OPTION_PART(type, member)                                        \
+#define STAGE_OPTION_PART(config, member)                                      \
     {                                                                          \
-        .name = "part", .type = OPT_PART, .at = offsetof(type, member.part),   \
+        .name = "part", .type = OPT_PART, .at = offsetof(config, member.part), \
         .arg = "I/N",                                                          \
         .help = "Make only the outputs K with K mod N = I (from 0), for "      \
                 "many machines; `auto` asks Slurm's or Kubernetes' "           \
                 "variables. Run `witmill merge` when all parts are done."      \
     }
-#define STAGE_OPTION_THREADS(type, member)                                     \
+#define STAGE_OPTION_THREADS(config, member)                                   \
     {                                                                          \
         .name = "threads", .type = OPT_U64,                                    \
-        .at = offsetof(type, member.threads), .arg = "N", .def = "0",          \
+        .at = offsetof(config, member.threads), .arg = "N", .def = "0",          \
         .help = "Worker threads; 0 means one a core.", .max = 1024             \
     }
-#define STAGE_OPTION_REDO(type, member)                                        \
+#define STAGE_OPTION_REDO(config, member)                                      \
     {                                                                          \
-        .name = "redo", .type = OPT_BOOL, .at = offsetof(type, member.redo),   \
+        .name = "redo", .type = OPT_BOOL, .at = offsetof(config, member.redo), \
         .help = "Replace outputs that were made with other options or "        \
                 "inputs, instead of stopping."                                 \
     }
