@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -355,6 +356,17 @@ void io_file_abandon(struct io_file *f)
         close(f->fd);
     f->fd = -1;
     buf_release(&f->pending);
+}
+
+void io_allow_files(size_t n)
+{
+    struct rlimit lim;
+
+    n += 64; /* what is open already */
+    if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur >= n)
+        return;
+    lim.rlim_cur = n < lim.rlim_max ? n : lim.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &lim);
 }
 
 int io_lock(const char *path, const char *what, int *fd, struct err *e)

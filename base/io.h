@@ -78,6 +78,10 @@ int io_file_write(struct io_file *f, struct str s, struct err *e);
 int io_file_publish(struct io_file *f, struct err *e);
 void io_file_abandon(struct io_file *f); /* a no-op once closed */
 
+/* Let this process have n more files open at once, as far as the hard limit
+ * goes; the usual soft limit of 1,024 is less than a corpus has ledgers. */
+void io_allow_files(size_t n);
+
 /* Exclusive lock on path (created if absent) until the process ends or
  * io_unlock(); -E_BUSY with `what` in the message if another holds it. */
 int io_lock(const char *path, const char *what, int *fd, struct err *e);
