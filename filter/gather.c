@@ -1,0 +1,439 @@
+#include "filter/gather.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/jsonl.h"
+#include "base/mem.h"
+#include "base/pair.h"
+#include "base/progress.h"
+#include "base/workq.h"
+#include "filter/counts.h"
+#include "filter/match.h"
+
+#define RECORD_ARENA_MAX ((size_t)4 << 20) /* bytes for one record's ids */
+
+/* A matched part and where its frames lie. */
+struct source {
+    char *name;        /* "matched/crawl/part-00000" */
+    uint64_t *offsets; /* 2^b + 1 */
+};
+
+struct record {
+    uint64_t h;
+    uint8_t uid[MD5_SIZE];
+    struct str line, url, page, from, origin; /* in the bucket's arena */
+};
+
+struct job {
+    uint32_t bucket;
+    bool done_before;
+    struct tally counts, drops;
+};
+
+struct gather {
+    const struct corpus *corpus;
+    const struct gather_config *config;
+    struct stage stage;
+    struct stage_inputs inputs; /* of every bucket: all matched parts */
+    struct source *sources;
+    size_t n_sources;
+    uint64_t bucket_bytes; /* memory for one bucket */
+    uint32_t next;         /* bucket to produce */
+    struct gather_summary *sum;
+    struct progress progress;
+};
+
+/* ---- reading a bucket ---- */
+
+struct bucket {
+    struct record *records;
+    size_t n, cap;
+    struct arena text;    /* lines and what unescaping made */
+    struct arena scratch; /* ids of the record being read */
+};
+
+static int read_record(const struct gather *g, struct bucket *b,
+                       struct str line, struct err *e)
+{
+    struct record *r;
+    struct pair p;
+    int rc;
+
+    line = arena_str(&b->text, line);
+    if (!line.p)
+        return err_set(e, E_TOOBIG,
+                       "a bucket is larger than its share of --memory; give "
+                       "more, fewer --threads, or more `queries "
+                       "--bucket-bits`");
+    rc = pair_read(line, &b->text, &p, e);
+    if (rc)
+        return rc;
+    b->records = xgrow(b->records, &b->cap, b->n + 1, sizeof *b->records);
+    r = &b->records[b->n++];
+    *r = (struct record){.h = corpus_url_hash(g->corpus, p.url),
+                         .line = line,
+                         .url = p.url,
+                         .page = p.page,
+                         .from = p.from,
+                         .origin = p.origin};
+    memcpy(r->uid, p.uid, MD5_SIZE);
+    return 0;
+}
+
+static int read_source(const struct gather *g, struct bucket *b, uint32_t k,
+                       const struct source *s, struct err *e)
+{
+    char name[STAGE_NAME_MAX + 16], path[IO_PATH_MAX];
+    struct jsonl_reader r;
+    struct str line;
+    bool more;
+    int rc;
+
+    snprintf(name, sizeof name, "%s.jsonl.zst", s->name);
+    rc = corpus_path(g->corpus, name, path, e);
+    if (rc)
+        return rc;
+    rc = jsonl_open_range(&r, path, s->offsets[k], s->offsets[k + 1], e);
+    while (!rc && !(rc = jsonl_next(&r, &line, &more, e)) && more) {
+        rc = read_record(g, b, line, e);
+        if (rc)
+            rc = err_wrap(e, rc, "%s: frame %u, line %llu", path, k,
+                          (unsigned long long)r.line);
+    }
+    jsonl_close(&r);
+    return rc;
+}
+
+/* The order of unique/, then DESIGN's choice among equal uids. */
+static int by_place(const void *x, const void *y)
+{
+    const struct record *a = x, *b = y;
+    struct pair_key ka = {a->h, a->url, a->uid}, kb = {b->h, b->url, b->uid};
+    int c = pair_key_cmp(&ka, &kb);
+
+    if (!c)
+        c = str_cmp(a->page, b->page);
+    if (!c)
+        c = str_cmp(a->from, b->from);
+    if (!c)
+        c = str_cmp(a->origin, b->origin);
+    return c ? c : str_cmp(a->line, b->line);
+}
+
+static bool same_pair(const struct record *a, const struct record *b)
+{
+    return !memcmp(a->uid, b->uid, MD5_SIZE) && str_eq(a->url, b->url);
+}
+
+/* ---- writing it ---- */
+
+static int write_kept(const struct gather *g, struct bucket *b,
+                      struct jsonl_writer *w, struct counts *counts,
+                      struct tally *drops, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < b->n; i++) {
+        struct pair p;
+
+        if (i && same_pair(&b->records[i], &b->records[i - 1])) {
+            tally_add(drops, "duplicate-uid", 1);
+            continue;
+        }
+        arena_reset(&b->scratch);
+        rc = pair_read(b->records[i].line, &b->scratch, &p, e);
+        for (uint32_t k = 0; !rc && k < p.n_q; k++) {
+            if (p.q[k] >= counts->n)
+                rc = err_set(e, E_STALE,
+                             "matched/ knows query %u, the list ends at %u: "
+                             "run match again with --redo",
+                             p.q[k], g->corpus->head.n_queries);
+            else
+                counts->c[p.q[k]]++;
+        }
+        if (!rc)
+            rc = jsonl_write(w, b->records[i].line, e);
+    }
+    return rc;
+}
+
+static int write_bucket(struct gather *g, struct stage_output *o,
+                        struct bucket *b, struct err *e)
+{
+    char path[IO_PATH_MAX], name[STAGE_NAME_MAX + 16], hex[SHA256_HEX];
+    struct counts counts;
+    struct jsonl_writer w;
+    int rc = stage_path(o, ".jsonl.zst", path, e);
+
+    if (!rc)
+        rc = jsonl_open_write(&w, path, e);
+    if (rc)
+        return rc;
+    counts_init(&counts, g->corpus->head.n_queries);
+    rc = write_kept(g, b, &w, &counts, &o->drops, e);
+    tally_add(&o->counts, "records", w.lines);
+    tally_add(&o->counts, "read", b->n);
+    if (rc)
+        jsonl_abandon(&w);
+    else
+        rc = jsonl_publish(&w, e);
+    if (!rc) {
+        snprintf(name, sizeof name, "%s.jsonl.zst", o->name);
+        stage_file(o, name, w.sha256);
+        rc = stage_path(o, ".counts", path, e);
+    }
+    if (!rc)
+        rc = counts_write_sparse(&counts, path, hex, e);
+    if (!rc) {
+        snprintf(name, sizeof name, "%s.counts", o->name);
+        stage_file(o, name, hex);
+        rc = stage_commit(o, e);
+    }
+    counts_release(&counts);
+    return rc;
+}
+
+static int make_bucket(struct gather *g, struct stage_output *o, uint32_t k,
+                       struct err *e)
+{
+    struct bucket b = {0};
+    int rc = 0;
+
+    arena_init(&b.text, g->bucket_bytes);
+    arena_init(&b.scratch, RECORD_ARENA_MAX);
+    for (size_t i = 0; !rc && i < g->n_sources; i++)
+        rc = read_source(g, &b, k, &g->sources[i], e);
+    if (!rc && b.n)
+        qsort(b.records, b.n, sizeof *b.records, by_place);
+    if (!rc)
+        rc = write_bucket(g, o, &b, e);
+    free(b.records);
+    arena_release(&b.text);
+    arena_release(&b.scratch);
+    return rc;
+}
+
+/* ---- the pipeline: an item is a bucket ---- */
+
+static int produce(void *ctx, void *item, bool *more, struct err *e)
+{
+    struct gather *g = ctx;
+    struct job *job = item;
+
+    (void)e;
+    while (g->next < corpus_buckets(g->corpus) &&
+           !part_has(g->config->stage.part, g->next))
+        g->next++;
+    *more = g->next < corpus_buckets(g->corpus);
+    job->bucket = g->next++;
+    return 0;
+}
+
+static int work(void *ctx, void *item, struct err *e)
+{
+    struct gather *g = ctx;
+    struct job *job = item;
+    char name[STAGE_NAME_MAX];
+    struct stage stage = g->stage; /* commit marks its own copy */
+    struct stage_output o;
+    int rc;
+
+    snprintf(name, sizeof name, "unique/bucket-%04u", job->bucket);
+    rc = stage_begin(&stage, &o, name, &g->inputs, &job->done_before, e);
+    if (!rc && !job->done_before)
+        rc = make_bucket(g, &o, job->bucket, e);
+    tally_clear(&job->counts);
+    tally_clear(&job->drops);
+    tally_add_all(&job->counts, &o.counts);
+    tally_add_all(&job->drops, &o.drops);
+    stage_output_release(&o);
+    return rc;
+}
+
+static int consume(void *ctx, void *item, struct err *e)
+{
+    struct gather *g = ctx;
+    struct job *job = item;
+
+    (void)e;
+    g->sum->buckets++;
+    g->sum->buckets_done_before += job->done_before;
+    tally_add_all(&g->sum->counts, &job->counts);
+    tally_add_all(&g->sum->drops, &job->drops);
+    progress_add(&g->progress, 1);
+    return 0;
+}
+
+static const struct workq_ops pipeline = {produce, work, consume};
+
+/* ---- finish ---- */
+
+static int finish(struct gather *g, struct err *e)
+{
+    char name[STAGE_NAME_MAX], path[IO_PATH_MAX], hex[SHA256_HEX];
+    struct stage_inputs in;
+    struct stage_output o;
+    struct counts sum;
+    bool done;
+    int rc = 0;
+
+    stage_inputs_init(&in);
+    for (uint32_t k = 0; !rc && k < corpus_buckets(g->corpus); k++) {
+        snprintf(name, sizeof name, "unique/bucket-%04u", k);
+        rc = stage_inputs_add_output(&in, g->corpus, name, "gather", e);
+    }
+    if (rc) {
+        stage_inputs_release(&in);
+        return rc;
+    }
+    counts_init(&sum, g->corpus->head.n_queries);
+    rc = stage_begin(&g->stage, &o, "unique/counts", &in, &done, e);
+    for (uint32_t k = 0; !rc && k < corpus_buckets(g->corpus); k++) {
+        snprintf(name, sizeof name, "unique/bucket-%04u.counts", k);
+        rc = corpus_path(g->corpus, name, path, e);
+        if (!rc)
+            rc = counts_add_sparse(&sum, path, e);
+    }
+    for (uint32_t q = 0; q < sum.n; q++)
+        g->sum->matches += sum.c[q];
+    if (!rc && !done) {
+        tally_add(&o.counts, "matches", g->sum->matches);
+        rc = stage_path(&o, ".bin", path, e);
+        if (!rc)
+            rc = counts_write(&sum, path, hex, e);
+        if (!rc) {
+            stage_file(&o, "unique/counts.bin", hex);
+            rc = stage_commit(&o, e);
+        }
+    }
+    counts_release(&sum);
+    stage_output_release(&o);
+    stage_inputs_release(&in);
+    return rc;
+}
+
+/* ---- the stage ---- */
+
+static int add_source(struct gather *g, const char *folder, const char *part,
+                      size_t *cap, struct err *e)
+{
+    struct source *s;
+    int rc;
+
+    g->sources = xgrow(g->sources, cap, g->n_sources + 1, sizeof *g->sources);
+    s = &g->sources[g->n_sources++];
+    s->name = xasprintf("%s/%s", folder, part);
+    rc = match_offsets(g->corpus, s->name, &s->offsets, e);
+    if (!rc)
+        rc = stage_inputs_add_output(&g->inputs, g->corpus, s->name, "match",
+                                     e);
+    return rc;
+}
+
+/* A pairs part that was not matched yet would silently be missing. */
+static int all_matched(struct gather *g, const char *batch,
+                       const struct io_list *matched, struct err *e)
+{
+    char folder[STAGE_NAME_MAX];
+    struct io_list pairs;
+    size_t k = 0;
+    int rc;
+
+    snprintf(folder, sizeof folder, "pairs/%s", batch);
+    rc = sidecar_list(g->corpus, folder, &pairs, e);
+    for (size_t i = 0; !rc && i < pairs.n; i++) {
+        while (k < matched->n && strcmp(matched->names[k], pairs.names[i]) < 0)
+            k++;
+        if (k == matched->n || strcmp(matched->names[k], pairs.names[i]))
+            rc = err_set(e, E_NOTFOUND,
+                         "%s/%s/%s is not matched yet: run `witmill match "
+                         "%s` first",
+                         g->corpus->dir, folder, pairs.names[i],
+                         g->corpus->dir);
+    }
+    io_list_release(&pairs);
+    return rc;
+}
+
+static int find_sources(struct gather *g, struct err *e)
+{
+    char path[IO_PATH_MAX], folder[STAGE_NAME_MAX];
+    struct io_list batches, parts;
+    struct err inner = ERR_INIT;
+    size_t cap = 0;
+    int rc = corpus_path(g->corpus, "matched", path, e);
+
+    if (rc)
+        return rc;
+    rc = io_list(path, &batches, &inner);
+    if (rc == -E_NOTFOUND)
+        return err_set(e, E_NOTFOUND,
+                       "%s has nothing in matched/: run `witmill match` first",
+                       g->corpus->dir);
+    if (rc)
+        return err_set(e, -rc, "%s", inner.message);
+    for (size_t i = 0; !rc && i < batches.n; i++) {
+        snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
+        rc = sidecar_list(g->corpus, folder, &parts, e);
+        if (!rc)
+            rc = all_matched(g, batches.names[i], &parts, e);
+        for (size_t k = 0; !rc && k < parts.n; k++)
+            rc = add_source(g, folder, parts.names[k], &cap, e);
+        io_list_release(&parts);
+    }
+    io_list_release(&batches);
+    return rc;
+}
+
+static void release(struct gather *g)
+{
+    for (size_t i = 0; i < g->n_sources; i++) {
+        free(g->sources[i].name);
+        free(g->sources[i].offsets);
+    }
+    free(g->sources);
+    stage_inputs_release(&g->inputs);
+    stage_release(&g->stage);
+}
+
+static int all_buckets(struct gather *g, struct err *e)
+{
+    unsigned threads = stage_threads(&g->config->stage);
+    struct job *jobs = xcalloc(2 * threads, sizeof *jobs);
+    int rc;
+
+    g->bucket_bytes = g->config->memory_bytes / threads;
+    progress_begin(&g->progress, "gather", "buckets",
+                   corpus_buckets(g->corpus));
+    rc = workq_run(&pipeline, g, jobs, sizeof *jobs, 2 * threads, threads, e);
+    progress_end(&g->progress);
+    for (unsigned i = 0; i < 2 * threads; i++) {
+        tally_release(&jobs[i].counts);
+        tally_release(&jobs[i].drops);
+    }
+    free(jobs);
+    return rc;
+}
+
+int gather_run(const struct corpus *c, const struct opt_table *table,
+               const struct gather_config *config, struct gather_summary *sum,
+               struct err *e)
+{
+    struct gather g = {.corpus = c, .config = config, .sum = sum};
+    int rc = 0;
+
+    *sum = (struct gather_summary){0};
+    stage_init(&g.stage, c, "gather", GATHER_VERSION, table, config,
+               config->stage.redo);
+    stage_inputs_init(&g.inputs);
+    if (!config->finish) {
+        rc = find_sources(&g, e);
+        if (!rc)
+            rc = all_buckets(&g, e);
+    }
+    if (!rc && config->stage.part.n == 0)
+        rc = finish(&g, e);
+    release(&g);
+    return rc;
+}
