@@ -97,7 +97,7 @@ static void test_wordnet__ids(void **state)
         {"abject.s.02", "abject", "most unfortunate"},
         {"olive_oil.n.01", "olive oil", "oil from olives"},
         {"mr._moto.n.01", "mr", "Japanese sleuth"},
-        {".22.n.01", "", "a .22 caliber firearm"},
+        {".22_caliber.a.01", "", "of or relating to the bore"},
         {"quickly.r.01", "quickly", "with rapid movements"},
         {"walk.v.01", "walk", "use one's feet to advance"},
     };
