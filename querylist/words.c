@@ -193,6 +193,7 @@ static void cut(struct words *w, struct str s)
         }
     }
     end_word(&c);
+    w->stop_behind = c.stop || c.lines > 1;
     w->text.n = (size_t)(c.to - w->text.p);
     *c.to = 0;
 }
@@ -234,6 +235,7 @@ static int split_at_spaces(struct words *w)
     rc = reserve_words(w, n);
     if (rc)
         return rc;
+    w->stop_behind = false;
     while (str_split(&rest, ' ', &field)) {
         w->span[w->n] = (struct word_span){(uint32_t)(field.p - w->text.p),
                                            (uint32_t)field.n};

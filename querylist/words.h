@@ -59,9 +59,10 @@ struct words {
     struct buf text;        /* the words, one space between two */
     struct word_span *span; /* n of them */
     size_t n;
-    bool *stop; /* per word: more than white space stands before it, or an
-                   empty line; what ends a phrase (default policy) */
-    size_t cap; /* room in span and stop */
+    bool *stop;       /* per word: more than white space stands before it, or an
+                         empty line; what ends a phrase (default policy) */
+    bool stop_behind; /* likewise behind the last word */
+    size_t cap;       /* room in span and stop */
     struct buf folded;
     struct fold fold;
 };

@@ -2,8 +2,8 @@
  * oracle - what an independent program expects, record by record.
  *
  * Model.   open runs a command and reads its standard output: records of a
- *          32-bit little-endian length and that many bytes.  A program that
- *          is not there, or says nothing, gives no record at all.
+ *          32-bit little-endian length and that many bytes, inputs and what is
+ *          expected of them in turn.
  * Owns.    The pipe and the two latest records.
  */
 #ifndef TESTS_ORACLE_H
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 struct oracle {
     FILE *pipe;
@@ -55,14 +56,14 @@ static inline bool oracle_next(struct oracle *o)
     return true;
 }
 
-/* True if the program ended well and gave at least one pair. */
-static inline bool oracle_close(struct oracle *o)
+/* How the program ended; 127: there is none (the shell says so). */
+static inline int oracle_close(struct oracle *o)
 {
-    bool well = o->pipe && pclose(o->pipe) == 0 && o->n > 0;
+    int status = o->pipe ? pclose(o->pipe) : -1;
 
     buf_release(&o->in);
     buf_release(&o->want);
-    return well;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 #endif

@@ -174,6 +174,20 @@ static void test_words__bad_input(void **state)
     words_release(&w);
 }
 
+/* A script that fails is a failure; a machine without Python is not. */
+static void skip_or_check(struct oracle *o)
+{
+    size_t n = o->n;
+    int status = oracle_close(o);
+
+    if (status == 127) {
+        print_message("skipped: no python3\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+    assert_true(n > 0);
+}
+
 /* Every text of the shared folder that is there, and 100,000 random ones. */
 static void against_python(const char *what, enum query_policy policy)
 {
@@ -185,7 +199,7 @@ static void against_python(const char *what, enum query_policy policy)
     snprintf(command, sizeof command,
              "python3 tests/oracle_text.py %s $(find %s/data -path "
              "'*/alt-text/*' -o -path '*/captions/flickr*' -o -path "
-             "'*/html/*.tar.xz' 2>/dev/null) 2>/dev/null",
+             "'*/html/*.tar.xz' 2>/dev/null)",
              what, env ? env : "../shared");
     words_init(&w);
     oracle_open(&o, command);
@@ -197,10 +211,7 @@ static void against_python(const char *what, enum query_policy policy)
     }
     print_message("%zu texts compared\n", o.n);
     words_release(&w);
-    if (!oracle_close(&o)) {
-        print_message("skipped: no python3\n");
-        skip();
-    }
+    skip_or_check(&o);
 }
 
 static void test_words__against_python(void **state)

@@ -1,0 +1,493 @@
+/* querylist/list, ngrams, strset: sources made one list. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "querylist/list.h"
+#include "querylist/ngrams.h"
+
+#define MANY UINT64_C(1000000)
+
+/* Candidates from texts; their measure falls from 1,000 on. */
+static struct query_candidates candidates(const char *const *texts)
+{
+    struct query_candidates c = {0};
+    uint64_t measure = 1000;
+
+    for (; *texts; texts++, measure--) {
+        struct query_candidate *to = query_candidates_add(&c, str_of(*texts));
+
+        to->count = measure;
+        to->views = measure;
+        to->pmi = (double)measure;
+    }
+    return c;
+}
+
+static void build(struct query_list *l, const struct query_list_config *c)
+{
+    struct err e = ERR_INIT;
+
+    if (query_list_build(l, c, &e))
+        fail_msg("%s", e.message);
+}
+
+/* The list as "text|text|...". */
+static void check_texts(const struct query_list *l, const char *want)
+{
+    struct buf got;
+
+    buf_init(&got, BUF_NO_LIMIT);
+    for (size_t i = 0; i < l->n; i++) {
+        if (i)
+            buf_add_char(&got, '|');
+        buf_add(&got, l->v[i].text);
+    }
+    assert_string_equal(buf_str(&got).p, want);
+    buf_release(&got);
+}
+
+static const char *const words[] = {"the", "dog", "oil", NULL};
+static const char *const bigrams[] = {"hong kong", "olive oil", NULL};
+static const char *const titles[] = {"Dog",  "olive oil", "cat", "Paris",
+                                     "Rome", "zebra",     NULL};
+static const char *const wordnet[] = {"cat", "dog", "olive oil", "zebra", NULL};
+
+struct sources {
+    struct query_candidates word, bigram, title, wordnet;
+    struct query_list_config config;
+};
+
+static void sources_init(struct sources *s, enum query_order order,
+                         uint64_t size)
+{
+    s->word = candidates(words);
+    s->bigram = candidates(bigrams);
+    s->title = candidates(titles);
+    s->wordnet = candidates(wordnet);
+    for (size_t i = 0; i < s->wordnet.n; i++)
+        s->wordnet.v[i].count = s->wordnet.v[i].views = 0;
+    for (size_t i = 0; i < s->title.n; i++)
+        s->title.v[i].count = 0;
+    for (size_t i = 0; i < s->bigram.n; i++)
+        s->bigram.v[i].views = 0;
+    s->config = (struct query_list_config){
+        .order = order,
+        .policy = QUERY_POLICY_WORDS,
+        .size = size,
+        .sources = {[QUERY_WORD] = &s->word,
+                    [QUERY_BIGRAM] = &s->bigram,
+                    [QUERY_TITLE] = &s->title,
+                    [QUERY_WORDNET] = &s->wordnet},
+    };
+}
+
+static void sources_release(struct sources *s)
+{
+    query_candidates_release(&s->word);
+    query_candidates_release(&s->bigram);
+    query_candidates_release(&s->title);
+    query_candidates_release(&s->wordnet);
+}
+
+static void test_list__orders(void **state)
+{
+    static const struct {
+        enum query_order order;
+        uint64_t size;
+        const char *want;
+    } cases[] = {
+        {QUERY_ORDER_CLIP, MANY,
+         "the|dog|oil|hong kong|olive oil|Dog|cat|Paris|Rome|zebra"},
+        {QUERY_ORDER_METACLIP, MANY,
+         "cat|dog|olive oil|zebra|the|oil|hong kong|Dog|Paris|Rome"},
+        /* words, bigrams and WordNet are 7: two titles fit, and cat, a title
+         * that WordNet has as well, takes no room of theirs */
+        {QUERY_ORDER_CLIP, 9,
+         "the|dog|oil|hong kong|olive oil|Dog|cat|Paris|zebra"},
+        {QUERY_ORDER_METACLIP, 9,
+         "cat|dog|olive oil|zebra|the|oil|hong kong|Dog|Paris"},
+        {QUERY_ORDER_CLIP, 8, "the|dog|oil|hong kong|olive oil|Dog|cat|zebra"},
+        {QUERY_ORDER_CLIP, 7, "the|dog|oil|hong kong|olive oil|cat|zebra"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sources s;
+        struct query_list l;
+
+        sources_init(&s, cases[i].order, cases[i].size);
+        build(&l, &s.config);
+        check_texts(&l, cases[i].want);
+        assert_int_equal(tally_sum(&l.drops), 0);
+        query_list_release(&l);
+        sources_release(&s);
+    }
+}
+
+/* A size that the other sources pass alone cuts the list and says so. */
+static void test_list__size_is_a_ceiling(void **state)
+{
+    struct sources s;
+    struct query_list l;
+
+    (void)state;
+    sources_init(&s, QUERY_ORDER_CLIP, 6);
+    build(&l, &s.config);
+    check_texts(&l, "the|dog|oil|hong kong|olive oil|cat");
+    assert_int_equal(tally_get(&l.drops, "size"), 1);
+    query_list_release(&l);
+    sources_release(&s);
+}
+
+static void test_list__sources_add_up(void **state)
+{
+    const uint32_t three =
+        1u << QUERY_BIGRAM | 1u << QUERY_TITLE | 1u << QUERY_WORDNET;
+    struct sources s;
+    struct query_list l;
+    const struct query_entry *q;
+
+    (void)state;
+    sources_init(&s, QUERY_ORDER_CLIP, MANY);
+    s.wordnet.v[2].synset = 7;
+    build(&l, &s.config);
+    q = &l.v[4]; /* olive oil */
+    assert_int_equal(q->sources, three);
+    assert_int_equal(q->count, 999);
+    assert_int_equal(q->views, 999);
+    assert_true(q->pmi == 999);
+    assert_int_equal(q->synset, 7);
+    assert_int_equal(l.v[0].sources, 1u << QUERY_WORD);
+    assert_int_equal(l.v[0].synset, QUERY_NONE);
+    assert_int_equal(l.first[QUERY_WORD], 3);
+    assert_int_equal(l.first[QUERY_BIGRAM], 2);
+    assert_int_equal(l.first[QUERY_TITLE], 5);
+    assert_int_equal(l.first[QUERY_WORDNET], 0);
+    query_list_release(&l);
+    sources_release(&s);
+}
+
+static void test_list__groups(void **state)
+{
+    static const char lines[] = "Dog\n dog \nDOG!\nolive  oil\r\n!!!\n\n"
+                                "Olive-Oil\ncat\n";
+    static const struct {
+        const char *norm;
+        uint32_t group, flags;
+    } want[] = {
+        {"dog", 0, 0},
+        {"dog", 0, 0},
+        {"dog", 0, 0},
+        {"olive oil", 3, 0},
+        {"", QUERY_NONE, QUERY_NO_WORDS},
+        {"olive oil", 3, 0},
+        {"cat", 6, 0},
+    };
+    struct query_candidates c = {0};
+    struct query_list_config config = {.size = MANY,
+                                       .sources = {[QUERY_FILE] = &c}};
+    struct query_list l;
+
+    (void)state;
+    query_candidates_lines(&c, str_of(lines));
+    build(&l, &config);
+    assert_int_equal(l.n, 7);
+    assert_int_equal(l.n_groups, 3);
+    for (size_t i = 0; i < l.n; i++) {
+        assert_true(str_eq(l.v[i].norm, str_of(want[i].norm)));
+        assert_int_equal(l.v[i].group, want[i].group);
+        assert_int_equal(l.v[i].flags, want[i].flags);
+    }
+    query_list_release(&l);
+    query_candidates_release(&c);
+}
+
+static void test_list__metaclip_norms(void **state)
+{
+    static const char lines[] = "Dog\ndog\nSt. Louis\ncaf\xc3\xa9\n!\n";
+    static const uint32_t flags[] = {0, 0, QUERY_NEVER, 0, QUERY_NEVER};
+    struct query_candidates c = {0};
+    struct query_list_config config = {.size = MANY,
+                                       .policy = QUERY_POLICY_METACLIP,
+                                       .sources = {[QUERY_FILE] = &c}};
+    struct query_list l;
+
+    (void)state;
+    query_candidates_lines(&c, str_of(lines));
+    build(&l, &config);
+    assert_int_equal(l.n_groups, 5);
+    for (size_t i = 0; i < l.n; i++) {
+        assert_true(str_eq(l.v[i].norm, l.v[i].text));
+        assert_int_equal(l.v[i].group, i);
+        assert_int_equal(l.v[i].flags, flags[i]);
+    }
+    query_list_release(&l);
+    query_candidates_release(&c);
+}
+
+static void test_list__drops(void **state)
+{
+    struct query_candidates c = {0};
+    struct query_list_config config = {.size = 2,
+                                       .sources = {[QUERY_FILE] = &c}};
+    struct query_list l;
+    char longest[QUERY_ENTRY_MAX + 1];
+
+    (void)state;
+    memset(longest, 'a', sizeof longest);
+    query_candidates_lines(&c, STR("\xef\xbb\xbf"
+                                   "a\nbad \xff\ntab\there\n"));
+    query_candidates_add(&c, str_make(longest, sizeof longest));
+    query_candidates_add(&c, str_make(longest, sizeof longest - 1));
+    query_candidates_add(&c, STR_NONE);
+    query_candidates_add(&c, STR("a"));
+    query_candidates_add(&c, STR("one too many"));
+    build(&l, &config);
+    assert_int_equal(l.n, 2);
+    assert_true(str_eq(l.v[0].text, STR("a")));
+    assert_int_equal(tally_get(&l.drops, "charset"), 1);
+    assert_int_equal(tally_get(&l.drops, "control"), 1);
+    assert_int_equal(tally_get(&l.drops, "too-long"), 1);
+    assert_int_equal(tally_get(&l.drops, "empty"), 1);
+    assert_int_equal(tally_get(&l.drops, "size"), 1);
+    query_list_release(&l);
+    query_candidates_release(&c);
+}
+
+static void test_list__numerals(void **state)
+{
+    struct query_candidates c = {0};
+
+    (void)state;
+    query_candidates_numerals(&c);
+    assert_int_equal(c.n, 100);
+    assert_true(str_eq(c.v[0].text, STR("0")));
+    assert_true(str_eq(c.v[1].text, STR("1")));
+    assert_true(str_eq(c.v[2].text, STR("10")));
+    assert_true(str_eq(c.v[99].text, STR("99")));
+    for (size_t i = 1; i < c.n; i++)
+        assert_true(str_cmp(c.v[i - 1].text, c.v[i].text) < 0);
+    query_candidates_release(&c);
+}
+
+/* --sources wordnet,numeral: the published entries, and a synset for each
+ * name that has one. */
+static void test_list__wordnet_and_numerals(void **state)
+{
+    struct query_candidates names = {0}, numerals = {0};
+    struct query_list_config config = {.size = MANY};
+    struct query_list l;
+    struct wordnet w;
+    uint32_t id;
+
+    (void)state;
+    if (!io_exists(WORDNET_FOLDER "/data.noun")) {
+        print_message("skipped: no wordnet-base\n");
+        skip();
+    }
+    assert_int_equal(wordnet_load(&w, NULL, NULL), 0);
+    query_candidates_wordnet(&names, &w);
+    query_candidates_numerals(&numerals);
+    config.sources[QUERY_WORDNET] = &names;
+    config.sources[QUERY_NUMERAL] = &numerals;
+    build(&l, &config);
+    assert_int_equal(l.n, 86654);
+    assert_int_equal(l.first[QUERY_NUMERAL], 100);
+    id = strset_find(&l.texts, STR("dog"));
+    assert_true(str_eq(w.synsets[l.v[id].synset].id, STR("dog.n.01")));
+    id = strset_find(&l.texts, STR("olive oil"));
+    assert_true(str_eq(l.v[id].norm, STR("olive oil")));
+    print_message("%u groups of %zu entries\n", l.n_groups, l.n);
+    query_list_release(&l);
+    query_candidates_release(&names);
+    query_candidates_release(&numerals);
+    wordnet_release(&w);
+}
+
+/* ---- counting ---- */
+
+static const struct ngrams_config all = {.memory = 1 << 24,
+                                         .min_word_count = 1,
+                                         .word_budget = MANY,
+                                         .min_bigram_count = 1,
+                                         .bigram_budget = MANY,
+                                         .min_pmi = -100};
+
+static void check_candidates(const struct query_candidates *c, const char *want)
+{
+    struct buf got;
+
+    buf_init(&got, BUF_NO_LIMIT);
+    for (size_t i = 0; i < c->n; i++)
+        buf_addf(&got, "%.*s:%llu ", STR_ARG(c->v[i].text),
+                 (unsigned long long)c->v[i].count);
+    assert_string_equal(buf_str(&got).p, want);
+    buf_release(&got);
+}
+
+static void test_list__ngrams(void **state)
+{
+    struct query_candidates w = {0}, b = {0};
+    struct ngrams *n = ngrams_open(&all);
+
+    (void)state;
+    assert_int_equal(ngrams_add(n, STR("The olive oil. The"), NULL), 0);
+    assert_int_equal(ngrams_add(n, STR("dog, the Olive"), NULL), 0);
+    assert_int_equal(ngrams_add(n, STR("OIL dog."), NULL), 0);
+    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
+    ngrams_break(n);
+    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
+    assert_int_equal(ngrams_tokens(n), 11);
+    assert_int_equal(ngrams_words(n, &w, NULL), 0);
+    check_candidates(&w, "oil:4 the:3 dog:2 olive:2 ");
+    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
+    /* n12/(n1 n2): the olive 2/6, olive oil 2/8, the dog 1/6, oil dog 1/8 */
+    check_candidates(&b, "the olive:2 olive oil:2 the dog:1 oil dog:1 ");
+    assert_true(b.v[1].pmi > 1.459 && b.v[1].pmi < 1.460); /* log2(22/8) */
+    query_candidates_release(&w);
+    query_candidates_release(&b);
+    ngrams_close(n);
+}
+
+static void test_list__ngram_thresholds(void **state)
+{
+    static const char text[] = "a b a b a b. c a. c a. b c. d e.";
+    struct ngrams_config c = all;
+    struct query_candidates w = {0}, b = {0};
+    struct ngrams *n;
+
+    (void)state;
+    c.min_word_count = 2;
+    c.word_budget = 2;
+    c.min_bigram_count = 2;
+    c.bigram_budget = 2;
+    n = ngrams_open(&c);
+    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
+    assert_int_equal(ngrams_words(n, &w, NULL), 0);
+    check_candidates(&w, "a:5 b:4 ");
+    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
+    /* a b 3/20, c a 2/15; b a 2/20 is past the budget, d e too rare */
+    check_candidates(&b, "a b:3 c a:2 ");
+    ngrams_close(n);
+    query_candidates_release(&b);
+    c.bigram_budget = MANY;
+    c.min_pmi = 1;
+    n = ngrams_open(&c);
+    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
+    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
+    check_candidates(&b, "a b:3 "); /* log2(14 * 3/20) = 1.07; c a 0.90 */
+    ngrams_close(n);
+    query_candidates_release(&w);
+    query_candidates_release(&b);
+}
+
+/* Counted a second time by brute force: sorted arrays of words and pairs. */
+static void test_list__ngrams_are_exact(void **state)
+{
+    enum { N = 50000, KINDS = 300 };
+    static unsigned long long counts[KINDS], pairs[KINDS][KINDS];
+    struct query_candidates w = {0}, b = {0};
+    struct ngrams *n = ngrams_open(&all);
+    struct buf text;
+    unsigned last = KINDS;
+    uint64_t x = 1;
+
+    (void)state;
+    buf_init(&text, BUF_NO_LIMIT);
+    for (int i = 0; i < N; i++) {
+        unsigned k;
+        bool stop;
+
+        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        k = (unsigned)((x >> 33) % KINDS * ((x >> 50) % KINDS) / KINDS);
+        stop = (x >> 60) == 0;
+        buf_addf(&text, "w%u%s", k, stop ? ". " : " ");
+        counts[k]++;
+        if (last < KINDS)
+            pairs[last][k]++;
+        last = stop ? KINDS : k;
+        if (text.n > 1000) {
+            assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
+            buf_clear(&text);
+        }
+    }
+    assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
+    assert_int_equal(ngrams_words(n, &w, NULL), 0);
+    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
+    for (size_t i = 0; i < w.n; i++) {
+        unsigned k = (unsigned)strtoul(w.v[i].text.p + 1, NULL, 10);
+
+        assert_int_equal(w.v[i].count, counts[k]);
+        counts[k] = 0;
+        if (i)
+            assert_true(w.v[i - 1].count >= w.v[i].count);
+    }
+    for (size_t i = 0; i < b.n; i++) {
+        char *end;
+        unsigned k = (unsigned)strtoul(b.v[i].text.p + 1, &end, 10);
+        unsigned m = (unsigned)strtoul(end + 2, NULL, 10);
+
+        assert_int_equal(b.v[i].count, pairs[k][m]);
+        pairs[k][m] = 0;
+        if (i)
+            assert_true(b.v[i - 1].pmi >= b.v[i].pmi - 1e-9);
+    }
+    for (int k = 0; k < KINDS; k++) {
+        assert_int_equal(counts[k], 0);
+        for (int m = 0; m < KINDS; m++)
+            assert_int_equal(pairs[k][m], 0);
+    }
+    query_candidates_release(&w);
+    query_candidates_release(&b);
+    buf_release(&text);
+    ngrams_close(n);
+}
+
+static void test_list__ngram_ceiling(void **state)
+{
+    struct ngrams_config c = all;
+    struct err e = ERR_INIT;
+    struct ngrams *n;
+    char word[32];
+    int rc = 0;
+
+    (void)state;
+    c.memory = 1 << 18;
+    n = ngrams_open(&c);
+    for (int i = 0; !rc && i < 100000; i++) {
+        snprintf(word, sizeof word, "w%d", i);
+        rc = ngrams_add(n, str_of(word), &e);
+    }
+    assert_int_equal(rc, -E_TOOBIG);
+    assert_non_null(strstr(e.message, "--count-memory"));
+    ngrams_close(n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_list__orders),
+        cmocka_unit_test(test_list__size_is_a_ceiling),
+        cmocka_unit_test(test_list__sources_add_up),
+        cmocka_unit_test(test_list__groups),
+        cmocka_unit_test(test_list__metaclip_norms),
+        cmocka_unit_test(test_list__drops),
+        cmocka_unit_test(test_list__numerals),
+        cmocka_unit_test(test_list__wordnet_and_numerals),
+        cmocka_unit_test(test_list__ngrams),
+        cmocka_unit_test(test_list__ngram_thresholds),
+        cmocka_unit_test(test_list__ngrams_are_exact),
+        cmocka_unit_test(test_list__ngram_ceiling),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
