@@ -1,0 +1,47 @@
+/*
+ * fold - the one way text loses its case and its spelling variants.
+ *
+ * Model.   NFKC, then full case folding code point by code point, not composed
+ *          again and nothing ignored: Python's
+ *          unicodedata.normalize('NFKC', s).casefold().  Idempotent for almost
+ *          all text, but not promised to be: fold once.  fold_class() says what
+ *          a code point is to somebody who cuts text into words.  The door to
+ *          utf8proc (2.8: Unicode 15; a code point that was unassigned in
+ *          Unicode 14 is the only thing later tables may change).
+ * Owns.    struct fold keeps scratch for normalisation between calls.
+ * Fails.   -E_FORMAT for invalid UTF-8, or what the output buffer says.
+ * Threads. One struct fold per thread; fold_class() is pure.
+ * Cost.    ASCII is a table look-up per byte; a letter that neither decomposes
+ *          nor composes is decoded, folded and encoded; only the rest is handed
+ *          to the normaliser, run by run.
+ */
+#ifndef BASE_FOLD_H
+#define BASE_FOLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/str.h"
+
+struct fold {
+    int32_t *run; /* code points of the run being normalised */
+    size_t cap;   /* room in run, code points */
+};
+
+void fold_init(struct fold *f);
+void fold_release(struct fold *f);
+
+/* Append the folded form of s to out. */
+int fold_text(struct fold *f, struct str s, struct buf *out);
+
+enum fold_class {
+    FOLD_OTHER,  /* separates words */
+    FOLD_LETTER, /* general category L* */
+    FOLD_DIGIT,  /* Nd */
+    FOLD_NUMBER, /* Nl, No */
+    FOLD_MARK    /* M* */
+};
+
+enum fold_class fold_class(uint32_t cp);
+
+#endif
