@@ -294,6 +294,19 @@ static struct str meta_value(struct markup_page_state *s, struct str raw)
     return str_slice(str_trim(buf_str(&s->attr.out)), 0, MARKUP_META_MAX);
 }
 
+/* An attribute that is compared, while others are decoded: og&#x3A;image is
+ * written by real sites. */
+static struct str meta_key(struct markup_page_state *s, struct str raw)
+{
+    struct str v = STR_NONE;
+
+    if (raw.n <= MARKUP_META_MAX)
+        v = markup_attr(s, raw);
+    if (v.p != raw.p)
+        v = markup_keep(s, v);
+    return str_trim(v);
+}
+
 /* Rule 11, one meta whose property or name is key. */
 static void read_og(struct markup_page_state *s, struct str key,
                     struct str content)
@@ -323,12 +336,14 @@ static void read_meta(struct markup_page_state *s)
 
     if ((!has_property && !has_name) || !html_attr(h, "content", &content))
         return;
-    if (has_property)
-        read_og(s, str_trim(property), content);
+    if (has_property) {
+        property = meta_key(s, property);
+        read_og(s, property, content);
+    }
     if (!has_name)
         return;
-    name = str_trim(name);
-    if (!has_property || !str_ieq(str_trim(property), name))
+    name = meta_key(s, name);
+    if (!has_property || !str_ieq(property, name))
         read_og(s, name, content);
     meta = markup_grow(s, &s->metas, sizeof *meta, MARKUP_METAS_MAX);
     if (!meta)
