@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""All pages and sites of the shared data, read by the C reader and by the
+html5lib oracle: the sets of (url, from, text) of each page must be equal.
+
+usage: tests/extract_compare.py EXTRACT_DUMP [--sample N] [--work FOLDER]
+                                [--jobs N] [--show]
+--sample N takes N pages, evenly spread (make check); without it all of them
+(make check-long).  Exit 1 on a difference that is not explained below, 77 when
+data or html5lib are missing.
+"""
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tarfile
+
+try:
+    import html5lib  # noqa: F401
+except ImportError:
+    debian = "/usr/bin/python3"
+    if os.path.realpath(sys.executable) != os.path.realpath(debian) and \
+            os.path.exists(debian) and not os.environ.get("EXTRACT_AGAIN"):
+        os.environ["EXTRACT_AGAIN"] = "1"
+        os.execv(debian, [debian] + sys.argv)
+    print("skipped: no python3-html5lib")
+    sys.exit(77)
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import extract_oracle  # noqa: E402
+
+# (archive, path) of pages that are known to differ, and why.
+EXPLAINED = {
+}
+
+
+def unpack(shared, work):
+    """Folders of pages, unpacked once."""
+    found = []
+    for sub, ends in (("html", ".tar.xz"), ("sites", ".tar.gz")):
+        folder = os.path.join(shared, "data", sub)
+        if not os.path.isdir(folder):
+            continue
+        for name in sorted(os.listdir(folder)):
+            if not name.endswith(ends):
+                continue
+            to = os.path.join(work, name[:-len(ends)])
+            if not os.path.exists(to + ".done"):
+                with tarfile.open(os.path.join(folder, name)) as tar:
+                    tar.extractall(to)
+                open(to + ".done", "w").close()
+            found.append((name[:-len(ends)], to))
+    return found
+
+
+def check(job):
+    archive, folder, page = job
+    with open(os.path.join(folder, page["path"]), "rb") as f:
+        data = f.read()
+    charset, want = extract_oracle.read(data, page["url"])
+    got = {tuple(p) for p in page["pairs"]}
+    if len(got) != len(page["pairs"]):
+        return archive, page["path"], "the C reader repeats a pair", [], []
+    return (archive, page["path"], None, sorted(got - want),
+            sorted(want - got), len(want), charset, page["charset"])
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("dump")
+    args.add_argument("--sample", type=int, default=0)
+    args.add_argument("--jobs", type=int, default=os.cpu_count())
+    args.add_argument("--work", default="build/extract")
+    args.add_argument("--show", action="store_true")
+    args = args.parse_args()
+    shared = os.environ.get("WITMILL_SHARED", "../shared")
+    os.makedirs(args.work, exist_ok=True)
+    jobs = []
+    for archive, folder in unpack(shared, args.work):
+        base = "http://%s.test/pages" % archive
+        out = subprocess.run([args.dump, folder, base], check=True,
+                             stdout=subprocess.PIPE).stdout
+        pages = [json.loads(line) for line in out.splitlines()]
+        paths = [p.decode() for p in extract_oracle.page_paths(folder)]
+        if [p["path"] for p in pages] != paths:
+            print("%s: the lists of pages differ" % archive)
+            return 1
+        for p in pages:
+            if p["url"] != extract_oracle.page_url(base, p["path"].encode()):
+                print("%s %s: URL %s" % (archive, p["path"], p["url"]))
+                return 1
+        jobs += [(archive, folder, p) for p in pages]
+    if not jobs:
+        print("skipped: no pages under %s" % shared)
+        return 77
+    total = len(jobs)
+    if args.sample and args.sample < total:
+        jobs = [jobs[i * total // args.sample] for i in range(args.sample)]
+    pairs = differing = unexplained = 0
+    with multiprocessing.Pool(args.jobs) as pool:
+        for r in pool.imap_unordered(check, jobs, 4):
+            if r[2] is None:
+                pairs += r[5]
+                if not r[3] and not r[4]:
+                    continue
+            differing += 1
+            why = EXPLAINED.get(r[:2])
+            unexplained += why is None
+            print("%s %s: %s" % (r[0], r[1], why or r[2] or "differs (%s, %s)"
+                                 % r[6:8]))
+            for sign, rows in (("+", r[3]), ("-", r[4])):
+                for row in rows[:None if args.show else 3]:
+                    print("  %s %s" % (sign, " | ".join(row)[:300]))
+    print("extraction: %d of %d pages, %d pairs, %d pages differ, %d of them "
+          "unexplained" % (len(jobs), total, pairs, differing, unexplained))
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
