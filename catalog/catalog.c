@@ -188,13 +188,13 @@ static int put_run(struct catalog *c, const struct catalog_part *p,
     struct db_stmt st = DB_STMT_INIT;
     int rc = db_prepare(
         &c->db,
-        "INSERT INTO run(output, began, seconds, merged) VALUES(?,?,?,?)", &st,
+        "INSERT INTO run(output, finished, seconds, merged) VALUES(?,?,?,?)", &st,
         e);
 
     if (!rc) {
         db_put_text(&st, str_of(p->output));
-        if (p->began.n)
-            db_put_text(&st, p->began);
+        if (p->finished.n)
+            db_put_text(&st, p->finished);
         else
             db_put_null(&st);
         if (p->seconds >= 0)

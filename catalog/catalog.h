@@ -62,7 +62,7 @@ struct catalog_part {
     const char *scope;       /* "unique" */
     const char *fingerprint; /* of the sidecar */
     const char *content;     /* sha256 over what it says */
-    struct str began;        /* ISO 8601, or empty */
+    struct str finished;     /* ISO 8601, or empty */
     double seconds;          /* how long its stage ran, below 0: unknown */
     const char *merged;      /* ISO 8601 */
     const struct tally *counts, *drops;

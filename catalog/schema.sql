@@ -140,7 +140,7 @@ CREATE TABLE section (
 
 CREATE TABLE run (
     output   TEXT PRIMARY KEY,    -- part.output
-    began    TEXT,                -- when its stage began, ISO 8601
+    finished TEXT,                -- when its stage was done, ISO 8601
     seconds  REAL,                -- how long it took
     merged   TEXT NOT NULL        -- when merge read it, ISO 8601
 ) WITHOUT ROWID;
