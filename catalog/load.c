@@ -54,8 +54,8 @@ int catalog_load_queries(struct catalog_loader *l, struct catalog *c,
                  "DROP INDEX IF EXISTS synset_query;"
                  "DELETE FROM query; DELETE FROM synset;"
                  "DELETE FROM synset_parent",
-                 "INSERT INTO query(id, text, norm, group_id, sources, count, "
-                 "pmi, views, synset) VALUES(?,?,?,?,?,?,?,?,?)",
+                 "INSERT INTO query(id, text, norm, group_id, sources, cannot, "
+                 "count, pmi, views, synset) VALUES(?,?,?,?,?,?,?,?,?,?)",
                  "INSERT INTO synset(id, name, query_id, gloss) "
                  "VALUES(?,?,?,?)",
                  "INSERT OR IGNORE INTO synset_parent(child, parent) "
@@ -73,6 +73,7 @@ int catalog_load_query(struct catalog_loader *l, const struct catalog_query *q,
     db_put_text(st, q->norm);
     put_known(st, q->group_id);
     db_put_text(st, q->sources);
+    put_said(st, q->cannot);
     put_known(st, q->count);
     if (q->has_pmi)
         db_put_double(st, q->pmi);

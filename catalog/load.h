@@ -41,6 +41,7 @@ struct catalog_query {
     struct str text, norm;
     uint64_t group_id;  /* CATALOG_NONE: no words, no group */
     struct str sources; /* names joined by ',' */
+    struct str cannot;  /* why nothing can match it, or empty */
     uint64_t count;     /* CATALOG_NONE: not from a text */
     bool has_pmi;
     double pmi;

@@ -15,6 +15,9 @@ CREATE TABLE query (
     group_id INTEGER,             -- smallest id with this norm; NULL when the
                                   -- norm is '' and nothing can match
     sources  TEXT NOT NULL,       -- where it was found, names joined by ','
+    cannot   TEXT,                -- why nothing can match it: 'no-words', or
+                                  -- 'spacing' (MetaCLIP's rule sets apart a
+                                  -- character of it); NULL: it can
     count    INTEGER,             -- occurrences in the text it came from
     pmi      REAL,                -- of a bigram: pointwise mutual information
     views    INTEGER,             -- of a title: page views

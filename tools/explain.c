@@ -265,8 +265,11 @@ static int explain_pairs(struct explain *x, struct err *e)
 static int open_texts(struct texts *t, struct err *e)
 {
     struct err none = ERR_INIT;
-    int rc = qlist_open(&t->list, t->x.corpus, e);
+    char path[IO_PATH_MAX];
+    int rc = corpus_path(t->x.corpus, QLIST_FILE, path, e);
 
+    if (!rc)
+        rc = qlist_open(&t->list, path, e);
     if (rc)
         return rc;
     t->counted = counts_open(&t->counts, t->x.corpus, &none) == 0 &&

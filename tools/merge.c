@@ -124,7 +124,7 @@ int merge_corpus(const struct corpus *c, const struct merge_config *config,
                  struct err *e)
 {
     struct merge m = {.corpus = c, .config = *config};
-    char lock[IO_PATH_MAX];
+    char lock[IO_PATH_MAX], list[IO_PATH_MAX];
     int fd, rc = corpus_path(c, "merge.lock", lock, e);
 
     if (!rc)
@@ -132,7 +132,9 @@ int merge_corpus(const struct corpus *c, const struct merge_config *config,
     if (rc)
         return rc;
     clock_iso(clock_wall_s(), m.now);
-    rc = qlist_open(&m.list, c, e);
+    rc = corpus_path(c, QLIST_FILE, list, e);
+    if (!rc)
+        rc = qlist_open(&m.list, list, e);
     if (!rc) {
         rc = catalog_open(&m.catalog, c->dir, DB_WRITE, e);
         if (!rc)
