@@ -84,7 +84,15 @@ $B/libwitmill.a: $(lib_obj)
 $B/witmill: $(tool_obj) $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(tests_bin): $B/%: $B/tests/%.o $B/libwitmill.a
+# Commands without main(), for tests of what stands in tools/.
+$B/libtools.a: $(filter-out $B/tools/main.o,$(tool_obj))
+	$Qrm -f $@
+	$Qar rcs $@ $^
+
+# The schemas are embedded (catalog/db.h, DB_EMBED).
+$(filter $B/catalog/%.o,$(lib_obj)): $(sql_src)
+
+$(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
 # Programs that tests start: the scripted server, dumpers, the fault shim's
