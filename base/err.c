@@ -68,7 +68,8 @@ int err_wrap(struct err *e, int code, const char *format, ...)
     va_end(ap);
     if (n < 0 || (size_t)n >= sizeof e->message)
         return code;
-    snprintf(e->message + n, sizeof e->message - (size_t)n, ": %s",
-             old[0] ? old : err_name(code));
+    n = snprintf(e->message + n, sizeof e->message - (size_t)n, ": %s",
+                 old[0] ? old : err_name(code));
+    (void)n; /* a message too long for its field is cut */
     return code;
 }

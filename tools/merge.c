@@ -146,3 +146,10 @@ int merge_corpus(const struct corpus *c, const struct merge_config *config,
     io_unlock(fd);
     return rc;
 }
+
+int merge_stage(const struct corpus *c, struct err *e)
+{
+    struct merge_config config = MERGE_CONFIG_DEFAULT;
+
+    return merge_corpus(c, &config, e);
+}

@@ -48,4 +48,7 @@ int merge_parse_catalog(const char *text, struct merge_config *config,
 int merge_corpus(const struct corpus *c, const struct merge_config *config,
                  struct err *e);
 
+/* The merge that ends a stage which is no part: as the last one was told. */
+int merge_stage(const struct corpus *c, struct err *e);
+
 #endif

@@ -5,38 +5,19 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tools/print.h"
 
 #define LABEL_COLUMNS 28
 
-void summary_number(uint64_t n, char out[32])
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
-    int at = 0;
-
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-}
-
 void summary_line(const char *label, uint64_t n)
 {
-    char text[32];
-
-    summary_number(n, text);
-    printf("  %-*s %15s\n", LABEL_COLUMNS, label, text);
+    printf("  %-*s %15s\n", LABEL_COLUMNS, label, print_n(n));
 }
 
 void summary_share(const char *label, uint64_t n, uint64_t whole)
 {
-    char text[32];
-
-    summary_number(n, text);
-    printf("  %-*s %15s  %5.1f%%\n", LABEL_COLUMNS, label, text,
-           whole ? 100.0 * (double)n / (double)whole : 0.0);
+    printf("  %-*s %15s  %6s\n", LABEL_COLUMNS, label, print_n(n),
+           print_share(n, whole));
 }
 
 static int by_count(const void *a, const void *b)

@@ -18,7 +18,4 @@ void summary_share(const char *label, uint64_t n, uint64_t whole);
 /* "title:" and a line for each row, largest first; nothing when empty. */
 void summary_tally(const char *title, const struct tally *t);
 
-/* 1234567 as "1,234,567" into out[32]. */
-void summary_number(uint64_t n, char out[32]);
-
 #endif
