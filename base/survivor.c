@@ -35,14 +35,9 @@ static void read_member(struct json *j, struct str name, struct survivor *s,
     struct {
         const char *name;
         struct str *to;
-    } strings[] = {{"url", &s->url},
-                   {"h", &hex->h},
-                   {"image", &s->group},
-                   {"sha256", &hex->sha256},
-                   {"phash", &hex->phash},
-                   {"exif", &l->exif},
-                   {"final_url", &l->final_url},
-                   {"fetched", &l->fetched}};
+    } strings[] = {{"url", &s->url},       {"h", &hex->h},
+                   {"image", &s->group},   {"sha256", &hex->sha256},
+                   {"phash", &hex->phash}, {"exif", &l->exif}};
     struct {
         const char *name;
         uint64_t *to;
@@ -52,8 +47,7 @@ static void read_member(struct json *j, struct str name, struct survivor *s,
     struct {
         const char *name;
         uint32_t *to;
-    } narrow[] = {{"status", &l->status},
-                  {"width", &l->width},
+    } narrow[] = {{"width", &l->width},
                   {"height", &l->height},
                   {"original_width", &l->original_width},
                   {"original_height", &l->original_height}};
@@ -140,7 +134,6 @@ static void put_image(struct json_out *o, const struct survivor *s, size_t n)
     json_put_string(o, "image", s->group);
     json_put_u64(o, "offset", l->offset);
     json_put_u64(o, "bytes", l->bytes);
-    json_put_u64(o, "status", l->status);
     json_put_string(o, "sha256", str_of(sha));
     put_hex64(o, "phash", l->phash);
     json_put_u64(o, "width", l->width);
@@ -149,10 +142,6 @@ static void put_image(struct json_out *o, const struct survivor *s, size_t n)
     json_put_u64(o, "original_height", l->original_height);
     if (l->exif.n)
         json_put_string(o, "exif", l->exif);
-    if (l->final_url.n)
-        json_put_string(o, "final_url", l->final_url);
-    if (l->fetched.n)
-        json_put_string(o, "fetched", l->fetched);
     json_put_u64(o, "texts_total", n);
 }
 

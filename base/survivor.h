@@ -6,8 +6,9 @@
  *
  *            url, h                  H(url) as 16 hex digits
  *            image, offset, bytes    "GGG-RR": where the JPEG lies in images/
- *            status, sha256, phash, width, height, original_width,
- *            original_height, exif, final_url, fetched    as in the ledger
+ *            sha256, phash, width, height, original_width, original_height,
+ *            exif                    as in the ledger; what differs from one
+ *                                    download to the next stays there
  *            texts_total             texts of this URL, over all its lines
  *            texts                   pair records (base/pair) by (s, uid)
  *
@@ -38,7 +39,7 @@ struct survivor {
     uint64_t h;
     bool more;           /* texts of the line before it, nothing else */
     struct str group;    /* "GGG-RR" */
-    struct ledger image; /* url and outcome are set, tries and signal not */
+    struct ledger image; /* of images alone; url and outcome are set */
     uint64_t texts_total;
     struct str texts; /* JSON array of pair records */
 };
