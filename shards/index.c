@@ -1,6 +1,8 @@
 #include "shards/index.h"
 
 #include <assert.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/io.h"
@@ -182,6 +184,30 @@ static int index_samples(struct tar_samples *s, struct index_writer *w,
     return rc;
 }
 
+/* Offsets mean the tar as it lies on disk; a compressed one has none. */
+static int refuse_compressed(const char *path, uint64_t *size, struct err *e)
+{
+    static const char *const magics[] = {"\x1f\x8b", "BZh", "\x28\xb5\x2f\xfd"};
+    char head[4] = "";
+    int fd, rc = io_size(path, size, e);
+
+    if (rc)
+        return rc;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, E_IO, "open", path);
+    if (*size >= sizeof head)
+        rc = io_pread_full(fd, head, sizeof head, 0, path, e);
+    close(fd);
+    for (size_t i = 0; !rc && i < sizeof magics / sizeof *magics; i++)
+        if (!memcmp(head, magics[i], strlen(magics[i])))
+            rc = err_set(e, E_FORMAT,
+                         "%s is compressed: unpack it, its samples are read "
+                         "by offset",
+                         path);
+    return rc;
+}
+
 int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
                  struct err *e)
 {
@@ -190,7 +216,7 @@ int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
     struct tar_reader r;
     struct tar_samples s;
     uint64_t size = 0;
-    int rc = io_size(path, &size, e);
+    int rc = refuse_compressed(path, &size, e);
 
     if (!rc)
         rc = tar_reader_open(&r, path, INDEX_ABSENT, e);
@@ -199,12 +225,6 @@ int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
     index_writer_init(&w);
     tar_samples_init(&s, &r, load, META_MAX);
     rc = index_samples(&s, &w, skipped, e);
-    /* Offsets mean the tar as it lies on disk; a compressed one has none. */
-    if (!rc && r.end > size)
-        rc = err_set(e, E_FORMAT,
-                     "%s is compressed: unpack it, its samples are read by "
-                     "offset",
-                     path);
     if (!rc)
         rc = index_writer_finish(&w, size, out, e);
     tally_add_all(skipped, &r.skipped);

@@ -13,7 +13,7 @@ static la_ssize_t write_piece(struct archive *a, void *ctx, const void *p,
     struct tar_writer *w = ctx;
 
     (void)a;
-    if (!w->rc)
+    if (!w->rc && !w->dropping)
         w->rc = io_file_write(&w->file, str_make(p, n), w->e);
     return (la_ssize_t)n;
 }
@@ -120,12 +120,11 @@ int tar_writer_publish(struct tar_writer *w, struct err *e)
 
 void tar_writer_abandon(struct tar_writer *w)
 {
-    if (w->archive) {
-        /* Freeing closes, and closing writes the end: not after a failure,
-         * and not into a file that is being dropped. */
-        archive_write_fail(w->archive);
+    /* Freeing closes, and closing writes the end: nothing of that may reach
+     * a file that is being dropped. */
+    w->dropping = true;
+    if (w->archive)
         archive_write_free(w->archive);
-    }
     archive_entry_free(w->entry);
     w->archive = NULL;
     w->entry = NULL;

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/str.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TAR_BLOCK      512
