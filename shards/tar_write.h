@@ -37,6 +37,7 @@ struct tar_writer {
     struct archive_entry *entry;
     struct err *e; /* of the call in progress, for the callback */
     int rc;        /* sticky */
+    bool dropping; /* being abandoned: nothing more is written */
 };
 
 /* Create "<path>.tmp"; what an earlier run left there is replaced. */
