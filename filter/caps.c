@@ -109,12 +109,11 @@ static int check(struct caps *k, const char *path, struct err *e)
     k->t = (const uint64_t *)at;
     k->c = k->t + k->n;
     k->first = k->exact ? k->c + k->n : NULL;
-    k->ranks = k->exact ? (const struct caps_rank *)(k->first + k->n + 1)
-                        : NULL;
+    k->ranks =
+        k->exact ? (const struct caps_rank *)(k->first + k->n + 1) : NULL;
     for (int i = 0; i < 4; at += sizes[i++])
         xxh3 = hash_xxh3_seeded(str_make(at, sizes[i]), xxh3);
-    if (xxh3 != h->xxh3 ||
-        (k->exact && k->first[k->n] != h->n_ranks))
+    if (xxh3 != h->xxh3 || (k->exact && k->first[k->n] != h->n_ranks))
         return err_set(e, E_DAMAGED,
                        "%s is damaged: remove it and its .meta.json and run "
                        "balance again",

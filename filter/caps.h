@@ -20,11 +20,11 @@
 #ifndef FILTER_CAPS_H
 #define FILTER_CAPS_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "base/corpus.h"
 #include "base/err.h"
 #include "base/pair.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #define CAPS_VERSION 1
 
@@ -34,13 +34,13 @@ struct caps_rank {
 };
 
 struct caps {
-    uint32_t n;             /* query ids */
+    uint32_t n; /* query ids */
     bool exact;
-    const uint64_t *t;      /* cap by id */
-    const uint64_t *c;      /* count by id */
-    const uint64_t *first;  /* exact: n + 1 offsets into ranks */
+    const uint64_t *t;     /* cap by id */
+    const uint64_t *c;     /* count by id */
+    const uint64_t *first; /* exact: n + 1 offsets into ranks */
     const struct caps_rank *ranks;
-    void *map;              /* the file */
+    void *map; /* the file */
     size_t map_size;
 };
 

@@ -31,8 +31,7 @@ static uint64_t get(const char *p, int bytes)
 }
 
 static int publish(const char *path, const char magic[8], uint32_t n,
-                   const struct buf *body, char hex[SHA256_HEX],
-                   struct err *e)
+                   const struct buf *body, char hex[SHA256_HEX], struct err *e)
 {
     struct io_file f;
     struct buf head;
@@ -124,8 +123,8 @@ int counts_add_sparse(struct counts *t, const char *path, struct err *e)
     return rc;
 }
 
-int counts_write(const struct counts *t, const char *path,
-                 char hex[SHA256_HEX], struct err *e)
+int counts_write(const struct counts *t, const char *path, char hex[SHA256_HEX],
+                 struct err *e)
 {
     struct buf body;
     int rc;

@@ -15,9 +15,9 @@
 #ifndef FILTER_COUNTS_H
 #define FILTER_COUNTS_H
 
-#include <stdint.h>
 #include "base/corpus.h"
 #include "base/err.h"
+#include <stdint.h>
 
 #define COUNTS_VERSION 1
 
@@ -35,8 +35,8 @@ int counts_write_sparse(const struct counts *t, const char *path,
 /* Add the counts of a sparse file to t. */
 int counts_add_sparse(struct counts *t, const char *path, struct err *e);
 
-int counts_write(const struct counts *t, const char *path,
-                 char hex[SHA256_HEX], struct err *e);
+int counts_write(const struct counts *t, const char *path, char hex[SHA256_HEX],
+                 struct err *e);
 /* Dense file into t (initialised here). */
 int counts_read(struct counts *t, const char *path, struct err *e);
 

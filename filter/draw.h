@@ -13,9 +13,9 @@
 #ifndef FILTER_DRAW_H
 #define FILTER_DRAW_H
 
-#include <stdint.h>
 #include "base/hash.h"
 #include "base/str.h"
+#include <stdint.h>
 
 #define DRAW_NORM_MAX 4096 /* bytes; longer norms are refused by queries */
 

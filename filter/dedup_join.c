@@ -1,0 +1,395 @@
+#include "filter/dedup_join.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define LINE_MEMORY ((size_t)8 << 20) /* bytes of one record, decoded */
+#define NO_LEDGER   UINT32_MAX
+
+/* ---- sources ---- */
+
+static int add_selected(struct dedup_sources *s, const struct corpus *c,
+                        struct err *e)
+{
+    struct io_list folders;
+    char path[IO_PATH_MAX], name[STAGE_NAME_MAX];
+    struct err inner = ERR_INIT;
+    int rc = corpus_path(c, "selected", path, e);
+
+    if (rc)
+        return rc;
+    rc = io_list(path, &folders, &inner);
+    if (rc)
+        return err_set(e, -rc,
+                       "%s has no selected/ yet: run `witmill balance %s` "
+                       "first",
+                       c->dir, c->dir);
+    for (s->rounds = 0; s->rounds < DEDUP_ROUNDS_MAX; s->rounds++) {
+        size_t i = 0;
+
+        snprintf(name, sizeof name, "round-%u", s->rounds);
+        while (i < folders.n && strcmp(folders.names[i], name))
+            i++;
+        if (i == folders.n)
+            break;
+    }
+    io_list_release(&folders);
+    for (unsigned r = 0; r < (s->rounds ? s->rounds : 1); r++)
+        for (uint32_t k = 0; !rc && k < corpus_buckets(c); k++) {
+            snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", r, k);
+            rc = stage_inputs_add_output(&s->inputs, c, name, "balance", e);
+        }
+    return rc;
+}
+
+int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
+                       struct err *e)
+{
+    char name[STAGE_NAME_MAX];
+    int rc;
+
+    *s = (struct dedup_sources){0};
+    stage_inputs_init(&s->inputs);
+    rc = add_selected(s, c, e);
+    if (!rc)
+        rc = sidecar_list(c, "images", &s->ledgers, e);
+    for (size_t i = 0; !rc && i < s->ledgers.n; i++) {
+        snprintf(name, sizeof name, "images/%s", s->ledgers.names[i]);
+        rc = stage_inputs_add_output(&s->inputs, c, name, "download", e);
+    }
+    if (!rc && s->ledgers.n == 0)
+        rc = err_set(e, E_NOTFOUND,
+                     "%s has no images/ yet: run `witmill download %s` first",
+                     c->dir, c->dir);
+    if (rc)
+        dedup_sources_release(s);
+    return rc;
+}
+
+void dedup_sources_release(struct dedup_sources *s)
+{
+    io_list_release(&s->ledgers);
+    stage_inputs_release(&s->inputs);
+}
+
+/* ---- one reader of pairs ---- */
+
+struct dedup_record {
+    struct jsonl_reader in;
+    bool open, ready; /* ready: line, pair and key are the next record */
+    struct str line;
+    struct arena arena; /* of pair */
+    struct pair pair;
+    struct pair_key key;
+    uint64_t last_h; /* to see that records ascend */
+};
+
+static int bad_record(const struct jsonl_reader *in, const char *what,
+                      const char *maker, struct err *e)
+{
+    return err_set(e, E_DAMAGED,
+                   "%s, line %llu: %s; run `witmill verify`, remove its "
+                   "sidecar and run `witmill %s` again",
+                   in->path, (unsigned long long)in->line, what, maker);
+}
+
+static int advance_pair(struct dedup_join *j, struct dedup_record *r,
+                        struct err *e)
+{
+    struct err inner = ERR_INIT;
+    bool more;
+    int rc;
+
+    r->ready = false;
+    if (!r->open)
+        return 0;
+    rc = jsonl_next(&r->in, &r->line, &more, e);
+    if (rc || !more)
+        return rc;
+    arena_reset(&r->arena);
+    if (pair_read(r->line, &r->arena, &r->pair, &inner))
+        return bad_record(&r->in, inner.message, "balance", e);
+    r->key = (struct pair_key){corpus_url_hash(j->corpus, r->pair.url),
+                               r->pair.url, r->pair.uid};
+    if (r->key.h < r->last_h)
+        return bad_record(&r->in, "records out of order", "balance", e);
+    r->last_h = r->key.h;
+    r->ready = true;
+    return 0;
+}
+
+int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e)
+{
+    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
+
+    for (unsigned i = 0; i < j->sources->rounds; i++) {
+        struct dedup_record *r = &j->rounds[i];
+        int rc;
+
+        if (r->open)
+            jsonl_close(&r->in);
+        r->open = false;
+        r->last_h = 0;
+        snprintf(name, sizeof name, "selected/round-%u/bucket-%04u.jsonl.zst",
+                 i, bucket);
+        rc = corpus_path(j->corpus, name, path, e);
+        if (!rc) {
+            rc = jsonl_open(&r->in, path, e);
+            r->open = true;
+        }
+        if (!rc)
+            rc = advance_pair(j, r, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* The round whose record comes next, or NULL. */
+static struct dedup_record *least_round(struct dedup_join *j)
+{
+    struct dedup_record *least = NULL;
+
+    for (unsigned i = 0; i < j->sources->rounds; i++) {
+        struct dedup_record *r = &j->rounds[i];
+
+        if (r->ready && (!least || pair_key_cmp(&r->key, &least->key) < 0))
+            least = r;
+    }
+    return least;
+}
+
+/* ---- ledgers ---- */
+
+struct dedup_ledger {
+    struct jsonl_reader in;
+    bool open;
+    const char *name; /* "GGG-RR" */
+    struct str line;
+    struct arena arena; /* of record */
+    struct ledger record;
+    uint64_t h;
+};
+
+/* Open again, one record past the last: the next image of l, or the end,
+ * which closes it. */
+static int advance_ledger(struct dedup_join *j, struct dedup_ledger *l,
+                          struct err *e)
+{
+    struct err inner = ERR_INIT;
+    bool more;
+    int rc;
+
+    do {
+        uint64_t before = l->h;
+
+        rc = jsonl_next(&l->in, &l->line, &more, e);
+        if (rc || !more) {
+            jsonl_close(&l->in);
+            l->open = false;
+            return rc;
+        }
+        arena_reset(&l->arena);
+        if (ledger_read(l->line, &l->arena, &l->record, &inner))
+            return bad_record(&l->in, inner.message, "download", e);
+        l->h = corpus_url_hash(j->corpus, l->record.url);
+        if (l->h < before)
+            return bad_record(&l->in, "records out of order", "download", e);
+    } while (l->record.outcome != LEDGER_IMAGE);
+    return 0;
+}
+
+/* (H(url), url), then the ledger that was first. */
+static bool ledger_before(const struct dedup_join *j, uint32_t a, uint32_t b)
+{
+    const struct dedup_ledger *x = &j->ledgers[a], *y = &j->ledgers[b];
+    int c;
+
+    if (x->h != y->h)
+        return x->h < y->h;
+    c = str_cmp(x->record.url, y->record.url);
+    return c ? c < 0 : a < b;
+}
+
+static void sift_down(struct dedup_join *j, size_t at)
+{
+    for (;;) {
+        size_t least = at, kid = 2 * at + 1;
+        uint32_t swap;
+
+        for (size_t i = kid; i < kid + 2 && i < j->n_heap; i++)
+            if (ledger_before(j, j->heap[i], j->heap[least]))
+                least = i;
+        if (least == at)
+            return;
+        swap = j->heap[at];
+        j->heap[at] = j->heap[least];
+        j->heap[least] = swap;
+        at = least;
+    }
+}
+
+/* Past the top record of the heap. */
+static int pop_ledger(struct dedup_join *j, struct err *e)
+{
+    struct dedup_ledger *top = &j->ledgers[j->heap[0]];
+    int rc = advance_ledger(j, top, e);
+
+    if (!rc && !top->open)
+        j->heap[0] = j->heap[--j->n_heap];
+    if (!rc)
+        sift_down(j, 0);
+    return rc;
+}
+
+/* The image of url, if one is recorded; earlier records are passed over. */
+static int find_image(struct dedup_join *j, struct dedup_url *url,
+                      struct err *e)
+{
+    while (j->n_heap) {
+        struct dedup_ledger *top = &j->ledgers[j->heap[0]];
+        int c = top->h != url->h ? (top->h < url->h ? -1 : 1)
+                                 : str_cmp(top->record.url, url->url);
+        int rc;
+
+        if (c > 0)
+            return 0;
+        if (c == 0) {
+            url->image = &top->record;
+            url->group = top->name;
+            j->shown = j->heap[0];
+            return 0;
+        }
+        rc = pop_ledger(j, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- the join ---- */
+
+static int open_ledgers(struct dedup_join *j, struct err *e)
+{
+    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
+
+    for (size_t i = 0; i < j->sources->ledgers.n; i++) {
+        struct dedup_ledger *l = &j->ledgers[i];
+        int rc;
+
+        l->name = j->sources->ledgers.names[i];
+        snprintf(name, sizeof name, "images/%s.ledger.jsonl.zst", l->name);
+        rc = corpus_path(j->corpus, name, path, e);
+        if (rc)
+            return rc;
+        l->open = true;
+        rc = jsonl_open(&l->in, path, e);
+        if (!rc)
+            rc = advance_ledger(j, l, e);
+        if (rc)
+            return rc;
+        if (l->open)
+            j->heap[j->n_heap++] = (uint32_t)i;
+    }
+    for (size_t i = j->n_heap / 2; i-- > 0;)
+        sift_down(j, i);
+    return 0;
+}
+
+int dedup_join_open(struct dedup_join *j, const struct corpus *c,
+                    const struct dedup_sources *s, bool want_pairs,
+                    struct err *e)
+{
+    int rc;
+
+    *j = (struct dedup_join){.corpus = c,
+                             .sources = s,
+                             .want_pairs = want_pairs,
+                             .shown = NO_LEDGER};
+    arena_init(&j->arena, DEDUP_URL_MEMORY);
+    j->rounds = xcalloc(s->rounds, sizeof *j->rounds);
+    j->ledgers = xcalloc(s->ledgers.n, sizeof *j->ledgers);
+    j->heap = xcalloc(s->ledgers.n, sizeof *j->heap);
+    for (unsigned i = 0; i < s->rounds; i++)
+        arena_init(&j->rounds[i].arena, LINE_MEMORY);
+    for (size_t i = 0; i < s->ledgers.n; i++)
+        arena_init(&j->ledgers[i].arena, LINE_MEMORY);
+    io_allow_files(s->rounds + s->ledgers.n);
+    rc = open_ledgers(j, e);
+    if (rc)
+        dedup_join_close(j);
+    return rc;
+}
+
+/* The record of r goes to the URL's pairs, copied: its line and arena are
+ * about to be reused. */
+static int take_pair(struct dedup_join *j, struct dedup_record *r,
+                     struct dedup_url *url, struct err *e)
+{
+    struct str line;
+
+    url->n_pairs++;
+    if (!j->want_pairs)
+        return 0;
+    line = arena_str(&j->arena, r->line);
+    if (!line.p)
+        return err_set(e, E_TOOBIG, "%.*s: its texts pass %zu bytes",
+                       STR_ARG(url->url), DEDUP_URL_MEMORY);
+    j->pairs = xgrow(j->pairs, &j->cap_pairs, url->n_pairs, sizeof *j->pairs);
+    return pair_read(line, &j->arena, &j->pairs[url->n_pairs - 1], e);
+}
+
+int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
+                    struct err *e)
+{
+    struct dedup_record *r;
+    int rc;
+
+    *url = (struct dedup_url){0};
+    if (j->shown != NO_LEDGER) {
+        assert(j->heap[0] == j->shown);
+        j->shown = NO_LEDGER;
+        rc = pop_ledger(j, e);
+        if (rc)
+            return rc;
+    }
+    arena_reset(&j->arena);
+    r = least_round(j);
+    *more = r != NULL;
+    if (!r)
+        return 0;
+    url->h = r->key.h;
+    url->url = arena_str(&j->arena, r->key.url);
+    do {
+        rc = take_pair(j, r, url, e);
+        if (!rc)
+            rc = advance_pair(j, r, e);
+        if (rc)
+            return rc;
+        r = least_round(j);
+    } while (r && r->key.h == url->h && str_eq(r->key.url, url->url));
+    url->pairs = j->want_pairs ? j->pairs : NULL;
+    return find_image(j, url, e);
+}
+
+void dedup_join_close(struct dedup_join *j)
+{
+    for (unsigned i = 0; i < j->sources->rounds; i++) {
+        if (j->rounds[i].open)
+            jsonl_close(&j->rounds[i].in);
+        arena_release(&j->rounds[i].arena);
+    }
+    for (size_t i = 0; i < j->sources->ledgers.n; i++) {
+        if (j->ledgers[i].open)
+            jsonl_close(&j->ledgers[i].in);
+        arena_release(&j->ledgers[i].arena);
+    }
+    free(j->rounds);
+    free(j->ledgers);
+    free(j->heap);
+    free(j->pairs);
+    arena_release(&j->arena);
+}

@@ -1,0 +1,79 @@
+/*
+ * dedup_join - selected/ of all rounds beside the ledgers: each URL once, with
+ * its pairs and its image.
+ *
+ * Model.   open finds the rounds and the ledgers and states them as inputs;
+ *          then, for K = 0, 1, ... in order, dedup_join_bucket(K) and
+ *          dedup_join_next() until *more is false.  URLs come in (H(url), url)
+ *          order; buckets follow each other in H.  Ledgers are merged by a
+ *          heap and read once from front to back, so buckets may not be left
+ *          out.  URLs of ledgers that are not in selected/ are passed over.
+ * Owns.    All readers.  A URL and its pairs are valid until the next call.
+ * Fails.   -E_NOTFOUND when a stage before has not run (says which),
+ *          -E_DAMAGED for records out of order or unreadable.
+ * Threads. One.
+ * Cost.    One pass over selected/ and all ledgers; about 2 MiB for each
+ *          ledger with records left, one file descriptor each.
+ */
+#ifndef FILTER_DEDUP_JOIN_H
+#define FILTER_DEDUP_JOIN_H
+
+#include "base/corpus.h"
+#include "base/jsonl.h"
+#include "base/ledger.h"
+#include "base/pair.h"
+#include "base/stage.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DEDUP_URL_MEMORY ((size_t)1 << 30) /* bytes of one URL's pairs */
+#define DEDUP_ROUNDS_MAX 64
+
+/* What there is to read. */
+struct dedup_sources {
+    unsigned rounds;            /* selected/round-0 .. rounds - 1 */
+    struct io_list ledgers;     /* "GGG-RR", bytewise order */
+    struct stage_inputs inputs; /* selected/ by round and bucket, ledgers */
+};
+
+int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
+                       struct err *e);
+void dedup_sources_release(struct dedup_sources *s);
+
+/* One URL of selected/. */
+struct dedup_url {
+    struct str url;
+    uint64_t h;
+    const struct ledger *image; /* NULL: it gave none */
+    const char *group;          /* "GGG-RR" of the image */
+    struct pair *pairs;         /* all rounds, by uid; NULL unless wanted */
+    size_t n_pairs;             /* counted also when not wanted */
+};
+
+struct dedup_record;
+struct dedup_ledger;
+
+struct dedup_join {
+    const struct corpus *corpus;
+    const struct dedup_sources *sources;
+    bool want_pairs;
+    struct dedup_record *rounds; /* a reader for each round */
+    struct dedup_ledger *ledgers;
+    uint32_t *heap; /* indexes of ledgers with a record */
+    size_t n_heap;
+    struct arena arena; /* of the URL last given */
+    struct pair *pairs;
+    size_t cap_pairs;
+    uint32_t shown; /* ledger whose record was given, to move on
+                       with the next call */
+};
+
+int dedup_join_open(struct dedup_join *j, const struct corpus *c,
+                    const struct dedup_sources *s, bool want_pairs,
+                    struct err *e);
+int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e);
+int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
+                    struct err *e);
+void dedup_join_close(struct dedup_join *j);
+
+#endif

@@ -1,0 +1,612 @@
+/* dedup_near against all pairs; dedup_run against the rule, image by image;
+ * --exact against a plain recount. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <unistd.h>
+
+#include "base/progress.h"
+#include "base/survivor.h"
+#include "filter/dedup.h"
+#include "filter/dedup_near.h"
+#include "tests/corpus_fixture.h"
+
+static const struct opt dedup_rows[] = {
+    {.name = "radius",
+     .type = OPT_U64,
+     .at = offsetof(struct dedup_config, radius),
+     .help = "bits",
+     .flags = OPT_BYTES}};
+static const struct opt_table dedup_table = {.command = "dedup",
+                                             .synopsis = "",
+                                             .summary = "",
+                                             .rows = dedup_rows,
+                                             .n = 1,
+                                             .config_size =
+                                                 sizeof(struct dedup_config)};
+
+/* ---- dedup_near ---- */
+
+static struct dedup_verdict naive(const struct dedup_image *images,
+                                  const uint8_t *exempt, size_t i,
+                                  unsigned radius)
+{
+    for (size_t k = 0; k < i; k++)
+        if (!memcmp(images[k].sha, images[i].sha, 16))
+            return (struct dedup_verdict){(uint32_t)k, true};
+    if (exempt[i / 8] >> i % 8 & 1)
+        return (struct dedup_verdict){DEDUP_NONE, false};
+    for (size_t k = 0; k < i; k++)
+        if (!(exempt[k / 8] >> k % 8 & 1) &&
+            (unsigned)__builtin_popcountll(images[k].phash ^ images[i].phash) <=
+                radius)
+            return (struct dedup_verdict){(uint32_t)k, false};
+    return (struct dedup_verdict){DEDUP_NONE, false};
+}
+
+/* kind 0: random and near, 1: few distinct bits, 2: all equal but some */
+static void draw_images(struct fixture *f, struct dedup_image *images,
+                        uint8_t *exempt, size_t n, unsigned radius, int kind)
+{
+    memset(exempt, 0, n / 8 + 1);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t r = fixture_random(f);
+
+        memset(images[i].sha, 0, 16);
+        memcpy(images[i].sha, &r, 8);
+        images[i].phash = fixture_random(f);
+        if (kind == 1)
+            images[i].phash &= UINT64_C(0x0000f0f000000fff);
+        if (kind == 2)
+            images[i].phash = r % 7 ? 42 : images[i].phash;
+        if (i && r % 3 == 0) {
+            unsigned flips = (unsigned)(r >> 8) % (radius + 3);
+
+            images[i].phash = images[fixture_random(f) % i].phash;
+            while (flips--)
+                images[i].phash ^= UINT64_C(1) << fixture_random(f) % 64;
+        }
+        if (i && r % 31 == 0)
+            memcpy(images[i].sha, images[fixture_random(f) % i].sha, 16);
+        if (r % 19 == 0)
+            exempt[i / 8] |= (uint8_t)(1u << i % 8);
+    }
+}
+
+static void test_near__equals_all_pairs(void **state)
+{
+    static const struct {
+        size_t n;
+        unsigned radius;
+        int kind;
+    } cases[] = {{0, 4, 0},    {1, 4, 0},    {2, 4, 2},     {2000, 4, 0},
+                 {2000, 0, 0}, {2000, 1, 0}, {2000, 8, 0},  {1500, 16, 0},
+                 {2000, 4, 1}, {2000, 4, 2}, {1000, 10, 1}, {2000, 3, 2}};
+    struct fixture f = {.random = 7};
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        size_t n = cases[c].n, dropped = 0;
+        struct dedup_image *images = xcalloc(n + 1, sizeof *images);
+        uint8_t *exempt = xcalloc(n / 8 + 1, 1);
+        struct dedup_verdict *v = xcalloc(n + 1, sizeof *v);
+        struct err e = ERR_INIT;
+
+        draw_images(&f, images, exempt, n, cases[c].radius, cases[c].kind);
+        assert_int_equal(dedup_judge(images, exempt, n, cases[c].radius,
+                                     1 + (unsigned)c % 4, v, &e),
+                         0);
+        for (size_t i = 0; i < n; i++) {
+            struct dedup_verdict want =
+                naive(images, exempt, i, cases[c].radius);
+
+            assert_int_equal(v[i].by, want.by);
+            assert_int_equal(v[i].exact, want.exact);
+            dropped += want.by != DEDUP_NONE;
+        }
+        assert_true(n < 1000 || (dropped > n / 50 && dropped < n));
+        free(images);
+        free(exempt);
+        free(v);
+    }
+}
+
+/* ---- dedup_run ---- */
+
+/* Index of the URL that pushes out urls[i], or SIZE_MAX; the rule as DESIGN
+ * has it, over the selected images. */
+static size_t pushed_by(const struct fixture *f, size_t i, unsigned radius,
+                        bool *exact)
+{
+    const struct ledger *me = &f->urls[i].ledger;
+    size_t near = SIZE_MAX;
+
+    *exact = false;
+    for (size_t k = 0; k < i; k++) {
+        const struct ledger *o = &f->urls[k].ledger;
+
+        if (!f->urls[k].image || !f->urls[k].selected)
+            continue;
+        if (!memcmp(o->sha256, me->sha256, SHA256_SIZE)) {
+            *exact = true;
+            return k;
+        }
+        if (near == SIZE_MAX && !o->phash_exempt && !me->phash_exempt &&
+            (unsigned)__builtin_popcountll(o->phash ^ me->phash) <= radius)
+            near = k;
+    }
+    return near;
+}
+
+struct reading {
+    const struct fixture *f;
+    struct jsonl_reader in;
+    struct arena arena;
+    uint32_t bucket;
+    bool open;
+    uint64_t h; /* of the row before */
+};
+
+static void reading_init(struct reading *r, const struct fixture *f)
+{
+    *r = (struct reading){.f = f};
+    arena_init(&r->arena, 1 << 24);
+}
+
+/* The next line of survivors/ over all buckets. */
+static bool next_line(struct reading *r, struct survivor *s)
+{
+    struct err e = ERR_INIT;
+    char path[IO_PATH_MAX + 64];
+    struct str line;
+    bool more;
+
+    for (;;) {
+        if (!r->open) {
+            if (r->bucket == corpus_buckets(&r->f->corpus))
+                return false;
+            snprintf(path, sizeof path, "%s/survivors/bucket-%04u.jsonl.zst",
+                     r->f->corpus.dir, r->bucket);
+            assert_int_equal(jsonl_open(&r->in, path, &e), 0);
+            r->open = true;
+        }
+        assert_int_equal(jsonl_next(&r->in, &line, &more, &e), 0);
+        if (more)
+            break;
+        jsonl_close(&r->in);
+        r->open = false;
+        r->bucket++;
+    }
+    arena_reset(&r->arena);
+    assert_int_equal(survivor_read(line, &r->arena, s, &e), 0);
+    assert_true(s->h >= r->h);
+    assert_int_equal(corpus_bucket(&r->f->corpus, s->h), r->bucket);
+    r->h = s->h;
+    return true;
+}
+
+static void check_row(const struct fixture_url *u, const struct survivor *s,
+                      struct arena *a)
+{
+    struct pair p, last = {.s = 0};
+    struct json j;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    char group[16];
+    bool more;
+
+    ledger_name(u->group, u->pass, group);
+    assert_true(str_eq(s->group, str_of(group)));
+    assert_int_equal(s->image.offset, u->ledger.offset);
+    assert_int_equal(s->image.bytes, u->jpeg_bytes);
+    assert_int_equal(s->image.phash, u->ledger.phash);
+    assert_memory_equal(s->image.sha256, u->ledger.sha256, SHA256_SIZE);
+    assert_true(str_eq(s->image.exif, u->ledger.exif));
+    assert_int_equal(s->image.original_width, u->ledger.original_width);
+    assert_int_equal(s->texts_total, u->n_pairs);
+    survivor_texts_open(&j, s);
+    while (!survivor_texts_next(&j, a, &p, &more, &e) && more) {
+        assert_true(str_eq(p.url, s->url));
+        if (n++)
+            assert_true(
+                p.s > last.s ||
+                (p.s == last.s && memcmp(p.uid, last.uid, MD5_SIZE) > 0));
+        last = p;
+    }
+    assert_int_equal(e.code, 0);
+    assert_int_equal(n, u->n_pairs);
+}
+
+static void check_duplicates(const struct fixture *f, unsigned radius)
+{
+    struct jsonl_reader in;
+    struct err e = ERR_INIT;
+    struct str line;
+    char path[IO_PATH_MAX + 64], want[512];
+    bool more, exact;
+
+    snprintf(path, sizeof path, "%s/survivors/duplicates.jsonl.zst",
+             f->corpus.dir);
+    assert_int_equal(jsonl_open(&in, path, &e), 0);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct fixture_url *u = &f->urls[i];
+        size_t by = u->image && u->selected ? pushed_by(f, i, radius, &exact)
+                                            : SIZE_MAX;
+
+        if (by == SIZE_MAX)
+            continue;
+        assert_int_equal(jsonl_next(&in, &line, &more, &e), 0);
+        assert_true(more);
+        snprintf(
+            want, sizeof want,
+            "{\"url\":\"%s\",\"h\":\"%016llx\",\"reason\":\"%s\","
+            "\"by\":\"%s\",\"bits\":%d}",
+            u->url, (unsigned long long)u->h,
+            exact ? "duplicate-exact" : "duplicate-near", f->urls[by].url,
+            __builtin_popcountll(u->ledger.phash ^ f->urls[by].ledger.phash));
+        assert_true(str_eq(line, str_of(want)));
+    }
+    assert_int_equal(jsonl_next(&in, &line, &more, &e), 0);
+    assert_false(more);
+    jsonl_close(&in);
+}
+
+static int run(const struct corpus *c, unsigned radius, uint64_t threads,
+               bool redo, const struct dedup_ranks *ranks,
+               struct dedup_summary *sum, struct err *e)
+{
+    struct dedup_config config = {.stage = {.threads = threads, .redo = redo},
+                                  .radius = radius};
+
+    return dedup_run(c, &config, &dedup_table, ranks, sum, e);
+}
+
+static void sum_release(struct dedup_summary *sum)
+{
+    tally_release(&sum->counts);
+    tally_release(&sum->drops);
+}
+
+static void test_dedup__follows_the_rule(void **state)
+{
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    struct reading r;
+    struct survivor s;
+    uint64_t rows = 0, texts = 0, images = 0, urls = 0, drops[2] = {0, 0};
+
+    (void)state;
+    fixture_make(&f, 700, 3, 2, 3);
+    if (run(&f.corpus, 4, 2, false, NULL, &sum, &e))
+        fail_msg("%s", e.message);
+    reading_init(&r, &f);
+    for (size_t i = 0; i < f.n; i++) {
+        bool exact;
+        size_t by;
+
+        urls += f.urls[i].selected;
+        if (!f.urls[i].image || !f.urls[i].selected)
+            continue;
+        images++;
+        by = pushed_by(&f, i, 4, &exact);
+        if (by != SIZE_MAX) {
+            drops[exact]++;
+            continue;
+        }
+        rows++;
+        texts += f.urls[i].n_pairs;
+        assert_true(next_line(&r, &s));
+        assert_false(s.more);
+        assert_true(str_eq(s.url, str_of(f.urls[i].url)));
+        check_row(&f.urls[i], &s, &r.arena);
+    }
+    assert_false(next_line(&r, &s));
+    check_duplicates(&f, 4);
+    assert_int_equal(tally_get(&sum.counts, "urls"), urls);
+    assert_int_equal(tally_get(&sum.counts, "images"), images);
+    assert_int_equal(tally_get(&sum.counts, "rows"), rows);
+    assert_int_equal(tally_get(&sum.counts, "texts"), texts);
+    assert_int_equal(tally_get(&sum.drops, "duplicate-near"), drops[0]);
+    assert_int_equal(tally_get(&sum.drops, "duplicate-exact"), drops[1]);
+    assert_true(drops[0] > 20 && drops[1] > 5 && rows > 300);
+    arena_release(&r.arena);
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
+/* ---- runs that continue, and changed options ---- */
+
+static void hash_all(const struct corpus *c, char out[SHA256_HEX])
+{
+    struct sha256 h;
+    struct err e = ERR_INIT;
+    char path[IO_PATH_MAX + 64], hex[SHA256_HEX];
+
+    sha256_init(&h);
+    for (uint32_t k = 0; k <= corpus_buckets(c); k++) {
+        if (k == corpus_buckets(c))
+            snprintf(path, sizeof path, "%s/survivors/duplicates.jsonl.zst",
+                     c->dir);
+        else
+            snprintf(path, sizeof path, "%s/survivors/bucket-%04u.jsonl.zst",
+                     c->dir, k);
+        assert_int_equal(jsonl_sha256(path, hex, &e), 0);
+        sha256_add(&h, str_of(hex));
+    }
+    sha256_final_hex(&h, out);
+}
+
+static void test_dedup__continues_and_refuses(void **state)
+{
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    char first[SHA256_HEX], again[SHA256_HEX], path[IO_PATH_MAX + 64];
+
+    (void)state;
+    fixture_make(&f, 300, 2, 1, 1);
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), 0);
+    sum_release(&sum);
+    hash_all(&f.corpus, first);
+    /* As after a kill: an output without its sidecar, others done. */
+    for (int k = 0; k < 2; k++) {
+        snprintf(path, sizeof path, "%s/survivors/%s.meta.json", f.dir,
+                 k ? "duplicates" : "bucket-0001");
+        assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/survivors/%s.jsonl.zst", f.dir,
+                 k ? "duplicates" : "bucket-0001");
+        assert_int_equal(truncate(path, 10), 0);
+        assert_int_equal(run(&f.corpus, 4, 3, false, NULL, &sum, &e), 0);
+        assert_true(tally_get(&sum.counts, "rows") > 0);
+        sum_release(&sum);
+        hash_all(&f.corpus, again);
+        assert_string_equal(first, again);
+    }
+    assert_int_equal(run(&f.corpus, 5, 1, false, NULL, &sum, &e), -E_STALE);
+    assert_non_null(strstr(e.message, "--redo"));
+    sum_release(&sum);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(run(&f.corpus, 0, 1, true, NULL, &sum, &e), 0);
+    sum_release(&sum);
+    hash_all(&f.corpus, again);
+    assert_string_not_equal(first, again);
+    fixture_remove(&f);
+}
+
+static void test_dedup__missing_stages_are_named(void **state)
+{
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    char path[IO_PATH_MAX + 64];
+
+    (void)state;
+    fixture_make(&f, 20, 1, 1, 1);
+    snprintf(path, sizeof path, "%s/selected/round-0/bucket-0001.meta.json",
+             f.dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), -E_NOTFOUND);
+    assert_non_null(strstr(e.message, "witmill balance"));
+    sum_release(&sum);
+    snprintf(path, sizeof path, "%s/selected", f.dir);
+    fixture_remove_dir(path);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), -E_NOTFOUND);
+    assert_non_null(strstr(e.message, "witmill balance"));
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
+/* A URL whose texts need several lines: they add up, in order, and the rows
+ * counted are URLs. */
+static void test_survivor__many_texts(void **state)
+{
+    enum { N = 900 };
+    struct survivor s = {.url = STR("http://a.test/x.jpg"),
+                         .h = 5,
+                         .group = STR("007-00"),
+                         .image = {.bytes = 10}};
+    struct pair *pairs = xcalloc(N, sizeof *pairs);
+    char *text = xmalloc(PAIR_TEXT_MAX);
+    char dir[] = "/tmp/witmill-surv-XXXXXX", path[64];
+    struct jsonl_writer w;
+    struct jsonl_reader in;
+    struct arena a;
+    struct buf line;
+    struct err e = ERR_INIT;
+    struct str got;
+    size_t n = 0, lines = 0;
+    bool more;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/s.zst", dir);
+    memset(text, 'x', PAIR_TEXT_MAX);
+    for (size_t i = 0; i < N; i++) {
+        pairs[i] = (struct pair){.url = s.url,
+                                 .text = str_make(text, PAIR_TEXT_MAX),
+                                 .selected = true,
+                                 .s = i};
+        pairs[i].uid[0] = (uint8_t)i;
+    }
+    buf_init(&line, JSONL_LINE_MAX);
+    arena_init(&a, 1 << 24);
+    assert_int_equal(jsonl_open_write(&w, path, &e), 0);
+    assert_int_equal(survivor_write(&w, &s, pairs, N, &line, &e), 0);
+    assert_int_equal(jsonl_publish(&w, &e), 0);
+    assert_int_equal(jsonl_open(&in, path, &e), 0);
+    while (!jsonl_next(&in, &got, &more, &e) && more) {
+        struct survivor back;
+        struct json j;
+        struct pair p;
+        bool another;
+
+        assert_int_equal(survivor_read(got, &a, &back, &e), 0);
+        assert_int_equal(back.more, lines++ > 0);
+        if (!back.more)
+            assert_int_equal(back.texts_total, N);
+        survivor_texts_open(&j, &back);
+        while (!survivor_texts_next(&j, &a, &p, &another, &e) && another)
+            assert_int_equal(p.s, n++);
+        assert_true(got.n <= SURVIVOR_LINE + 2);
+    }
+    assert_int_equal(n, N);
+    assert_int_equal(lines, 8);
+    jsonl_close(&in);
+    buf_release(&line);
+    arena_release(&a);
+    free(pairs);
+    free(text);
+    fixture_remove_dir(dir);
+}
+
+/* ---- --exact ---- */
+
+#define EXACT_T 12 /* t in round 0; 20 in the last */
+
+/* Ranks as the test has them: pairs of each query in uid order. */
+struct exact_world {
+    const struct fixture *f;
+    uint64_t t0[FIXTURE_QUERIES], t_last[FIXTURE_QUERIES];
+};
+
+static bool matches(const struct fixture_pair *p, uint32_t q)
+{
+    for (uint32_t i = 0; i < p->n_q; i++)
+        if (p->q[i] == q)
+            return true;
+    return false;
+}
+
+static uint64_t exact_rank(void *ctx, uint32_t q, const uint8_t uid[MD5_SIZE])
+{
+    const struct exact_world *w = ctx;
+    uint64_t rank = 0;
+
+    for (size_t i = 0; i < w->f->n; i++)
+        for (size_t k = 0; k < w->f->urls[i].n_pairs; k++) {
+            const struct fixture_pair *p = &w->f->urls[i].pairs[k];
+
+            rank += matches(p, q) && memcmp(p->uid, uid, MD5_SIZE) < 0;
+        }
+    return rank;
+}
+
+/* Whether q keeps p, counted plainly: fewer than t0 pairs of q with an image
+ * have a smaller rank. */
+static bool exact_keeps(struct exact_world *w, const struct fixture_pair *p,
+                        uint32_t q)
+{
+    uint64_t before = 0;
+
+    if (exact_rank(w, q, p->uid) >= w->t_last[q])
+        return false;
+    for (size_t i = 0; i < w->f->n; i++) {
+        const struct fixture_url *u = &w->f->urls[i];
+
+        for (size_t k = 0; u->image && u->selected && k < u->n_pairs; k++)
+            before += matches(&u->pairs[k], q) &&
+                      memcmp(u->pairs[k].uid, p->uid, MD5_SIZE) < 0;
+    }
+    return before < w->t0[q];
+}
+
+static void check_exact_row(struct exact_world *w, const struct fixture_url *u,
+                            const struct survivor *s, struct arena *a)
+{
+    struct json j;
+    struct pair p;
+    struct err e = ERR_INIT;
+    bool more;
+
+    survivor_texts_open(&j, s);
+    while (!survivor_texts_next(&j, a, &p, &more, &e) && more) {
+        const struct fixture_pair *mine = bsearch(
+            p.uid, u->pairs, u->n_pairs, sizeof *u->pairs, fixture_by_uid);
+        uint32_t n = 0;
+
+        assert_non_null(mine);
+        for (uint32_t i = 0; i < mine->n_q; i++)
+            if (exact_keeps(w, mine, mine->q[i])) {
+                assert_true(n < p.n_keep);
+                assert_int_equal(p.keep[n++], mine->q[i]);
+            }
+        assert_int_equal(p.n_keep, n);
+    }
+    assert_int_equal(e.code, 0);
+}
+
+static void test_dedup__exact_picks(void **state)
+{
+    struct fixture f;
+    struct exact_world w = {.f = &f};
+    struct dedup_ranks ranks = {.ctx = &w,
+                                .rank = exact_rank,
+                                .t0 = w.t0,
+                                .t_last = w.t_last,
+                                .n = FIXTURE_QUERIES};
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    struct reading r;
+    struct survivor s;
+    size_t kept = 0, over = 0;
+
+    (void)state;
+    fixture_make(&f, 120, 1, 1, 1);
+    for (uint32_t q = 0; q < FIXTURE_QUERIES; q++) {
+        w.t0[q] = EXACT_T;
+        w.t_last[q] = q % 3 ? 20 : EXACT_T;
+    }
+    if (run(&f.corpus, 4, 1, false, &ranks, &sum, &e))
+        fail_msg("%s", e.message);
+    reading_init(&r, &f);
+    for (size_t i = 0; i < f.n; i++) {
+        struct fixture_url *u = &f.urls[i];
+        bool exact;
+        size_t texts = 0;
+
+        if (!u->image || !u->selected ||
+            pushed_by(&f, i, 4, &exact) != SIZE_MAX)
+            continue;
+        for (size_t k = 0; k < u->n_pairs; k++) {
+            bool any = false;
+
+            for (uint32_t m = 0; m < u->pairs[k].n_q; m++)
+                any |= exact_keeps(&w, &u->pairs[k], u->pairs[k].q[m]);
+            texts += any;
+        }
+        over += texts == 0;
+        if (!texts)
+            continue;
+        kept++;
+        assert_true(next_line(&r, &s));
+        assert_true(str_eq(s.url, str_of(u->url)));
+        assert_int_equal(s.texts_total, texts);
+        check_exact_row(&w, u, &s, &r.arena);
+    }
+    assert_false(next_line(&r, &s));
+    assert_int_equal(tally_get(&sum.drops, "over-cap"), over);
+    assert_true(kept > 10 && over > 5);
+    arena_release(&r.arena);
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_near__equals_all_pairs),
+        cmocka_unit_test(test_dedup__follows_the_rule),
+        cmocka_unit_test(test_dedup__continues_and_refuses),
+        cmocka_unit_test(test_dedup__missing_stages_are_named),
+        cmocka_unit_test(test_survivor__many_texts),
+        cmocka_unit_test(test_dedup__exact_picks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
