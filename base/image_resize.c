@@ -12,6 +12,7 @@
 
 #include "base/image.h"
 
+#define STRETCH   64 /* samples of a row that are summed together */
 #define PRECISION 22 /* 32 bits less 8 of the sample and 2 for overshoot */
 
 static double box(double x)
@@ -158,34 +159,41 @@ static void along_rows(const struct image *in, uint32_t from,
     }
 }
 
-/* in holds the rows from `from` on. A block of columns at a time, so that the
- * sums stay in the first cache and the compiler uses vectors. */
+/* One stretch of n samples of an output row; p is the stretch in the first
+ * input row that counts. */
+static inline void column_stretch(const uint8_t *p, size_t stride,
+                                  const int32_t *w, uint32_t taps, uint8_t *to,
+                                  size_t n)
+{
+    int32_t sum[STRETCH];
+
+    for (size_t c = 0; c < n; c++)
+        sum[c] = 1 << (PRECISION - 1);
+    for (uint32_t i = 0; i < taps; i++, p += stride)
+        for (size_t c = 0; c < n; c++)
+            sum[c] += p[c] * w[i];
+    for (size_t c = 0; c < n; c++)
+        to[c] = clip8(sum[c]);
+}
+
+/* in holds the rows from `from` on.  Stretches are short, so that sums stay in
+ * registers and the first cache, and of constant length, so that the compiler
+ * uses vectors. */
 static void along_columns(const struct image *in, uint32_t from,
                           const struct taps *t, struct image *out)
 {
-    enum { BLOCK = 192 };
     size_t bytes = (size_t)out->width * 3;
-    int32_t sum[BLOCK];
 
     for (uint32_t y = 0; y < out->height; y++) {
         const int32_t *w = t->weight + (size_t)y * t->size;
         const uint8_t *top = in->rgb + (t->first[y] - from) * in->stride;
         uint8_t *to = out->rgb + y * out->stride;
+        size_t x = 0;
 
-        for (size_t x = 0; x < bytes; x += BLOCK) {
-            size_t n = bytes - x < BLOCK ? bytes - x : BLOCK;
-
-            for (size_t c = 0; c < n; c++)
-                sum[c] = 1 << (PRECISION - 1);
-            for (uint32_t i = 0; i < t->count[y]; i++) {
-                const uint8_t *p = top + i * in->stride + x;
-
-                for (size_t c = 0; c < n; c++)
-                    sum[c] += p[c] * w[i];
-            }
-            for (size_t c = 0; c < n; c++)
-                to[x + c] = clip8(sum[c]);
-        }
+        for (; x + STRETCH <= bytes; x += STRETCH)
+            column_stretch(top + x, in->stride, w, t->count[y], to + x,
+                           STRETCH);
+        column_stretch(top + x, in->stride, w, t->count[y], to + x, bytes - x);
     }
 }
 
