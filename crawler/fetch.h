@@ -19,14 +19,14 @@
  *          Between requests to a host FETCH_CRAWL waits the greatest of the
  *          floor (1 s), a stated Crawl-delay and five times the last fetch;
  *          FETCH_DOWNLOAD a stated Crawl-delay only; each at most 300 s.  With
- *          min_delay_ms set, a host whose address lies inside allow_net waits
- *          the greater of min_delay_ms and its Crawl-delay instead; nobody
+ *          min_delay_s set, a host whose address lies inside allow_net waits
+ *          the greater of min_delay_s and its Crawl-delay instead; nobody
  *          else's wait can be lowered.  429, 503, other 5xx and time-outs
  *          double a wait of the host's own (Retry-After is its minimum), a
  *          success halves it.
  *
- *          Requests are GET, HTTP/1.1 or 2, http and https, TLS verified, no
- *          proxy, no cookies, no credentials.  Addresses are judged by
+ *          Requests are GET, HTTP/1.1, http and https, TLS verified, no proxy,
+ *          no cookies, no credentials.  Addresses are judged by
  *          crawler/netguard before the connection, on the socket, and again
  *          before the request goes out on a reused one.
  *
@@ -57,21 +57,23 @@
 #define CRAWLER_FETCH_H
 
 #include "base/err.h"
+#include "base/opt.h"
 #include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define FETCH_REDIRECTS_MAX    5
-#define FETCH_PER_IP           2
-#define FETCH_FLOOR_MS         1000   /* crawl's least wait between requests */
-#define FETCH_DELAY_MAX_MS     300000 /* no single delay is longer */
-#define FETCH_SLOWNESS         5      /* crawl waits so many last fetches */
-#define FETCH_ROBOTS_AGE_S     86400  /* a robots.txt is asked again after */
-#define FETCH_ROBOTS_BYTES     (512u << 10)
-#define FETCH_HEADER_BYTES_MAX (256u << 10) /* of one response, all together   \
-                                             */
-#define FETCH_HEADERS_MAX 500               /* lines of one response */
+#define FETCH_REDIRECTS_MAX 5
+#define FETCH_PER_IP        2
+#define FETCH_FLOOR_MS      1000   /* crawl's least wait between requests */
+#define FETCH_DELAY_MAX_MS  300000 /* no single delay is longer */
+#define FETCH_SLOWNESS      5      /* crawl waits so many last fetches */
+#define FETCH_ROBOTS_AGE_S  86400  /* a robots.txt is asked again after */
+#define FETCH_ROBOTS_BYTES  (512u << 10)
+#define FETCH_HEADER_BYTES_MAX                                                 \
+    (256u << 10)              /* of one response, all together                 \
+                               */
+#define FETCH_HEADERS_MAX 500 /* lines of one response */
 #define FETCH_RATIO_MAX   200 /* bytes out per byte in, once past 1 MiB */
 #define FETCH_TAGS_MAX    8   /* X-Robots-Tag lines kept for the caller */
 #define FETCH_IP_MAX      46  /* bytes of an address as text */
@@ -107,7 +109,7 @@ enum fetch_outcome {
     X(FETCH_R_SCOPE, "scope", FETCH_REFUSED)                                   \
     X(FETCH_R_ROBOTS, "robots", FETCH_REFUSED)                                 \
     X(FETCH_R_ROBOTS_AUTH, "robots-unauthorized", FETCH_REFUSED)               \
-    X(FETCH_R_ROBOTS_DOWN, "robots-unreachable", FETCH_REFUSED)                \
+    X(FETCH_R_ROBOTS_DOWN, "robots-unreachable", FETCH_EXHAUSTED)              \
     X(FETCH_R_SIGNAL, "consent", FETCH_REFUSED)                                \
     X(FETCH_R_STATUS, "http-status", FETCH_FAILED)                             \
     X(FETCH_R_NO_HOST, "dns-no-host", FETCH_FAILED)                            \
@@ -155,6 +157,7 @@ struct fetch_result {
     void *user;
     enum fetch_outcome outcome;
     enum fetch_reason reason;
+    const char *signal; /* name of the consent signal that refused, or "" */
     const char *reason_name; /* static; the signal's name for a consent refusal,
                                 "ok" for FETCH_OK */
     int status;              /* of the last response, 0 when there was none */
@@ -201,36 +204,34 @@ struct fetch_callbacks {
                         const struct fetch_robots *r);
 };
 
-/* Fill with fetch_config_init(), then set what differs.  Strings are borrowed
- * until fetch_open() returns. */
+/* Fill with fetch_config_init(), or from an option table that points in here,
+ * then set what differs.  Strings are borrowed until fetch_open() returns. */
 struct fetch_config {
     enum fetch_mode mode;
-    const char *contact;          /* --contact: URL or e-mail; required */
-    const char *version;          /* of the user agent; "1" */
-    const char *const *allow_net; /* --allow-net CIDR, each */
-    size_t n_allow_net;
-    const char *const *resolve; /* --resolve HOST:PORT:ADDR:PORT2, each */
-    size_t n_resolve;
+    const char *contact;         /* --contact: URL or e-mail; required */
+    const char *version;         /* of the user agent; WITMILL_VERSION */
+    struct opt_list allow_net;   /* --allow-net CIDR, each */
+    struct opt_list resolve;     /* --resolve HOST:PORT:ADDR:PORT2, each */
     bool no_dns;                 /* --no-dns */
     const char *dns_servers;     /* "ADDR:PORT,..." or NULL: the system's */
-    const char *host_limit_file; /* --host-limit; lines "HOST N", # comments */
+    const char *host_limit;      /* --host-limit FILE; lines "HOST N", # */
     const char *ca_file;         /* PEM, or NULL: the system's */
-    int64_t min_delay_ms;        /* --min-delay for allowed nets; -1: not set */
-    unsigned in_flight_max;      /* transfers at a time, all hosts; 128 */
-    size_t queue_max;            /* requests submitted and not done; 16,384 */
-    size_t hosts_max;            /* idle hosts remembered; 65,536 */
-    size_t robots_bytes_max;     /* parsed robots.txt in memory; 256 MiB */
-    unsigned retries;            /* after a transient failure, per request; 3 */
-    unsigned host_failures_max;  /* in a row, then host-down; 12 */
-    uint32_t backoff_ms;         /* first wait after a failure; 2,000 */
-    uint32_t retry_after_max_s;  /* a longer Retry-After gives up; 900 */
-    size_t page_max_bytes;       /* decoded; 4 MiB */
-    size_t image_max_bytes;      /* decoded; 32 MiB */
-    uint32_t dns_timeout_ms;     /* 10,000 */
-    uint32_t connect_timeout_ms; /* TLS included; 10,000 */
-    uint32_t total_timeout_ms;   /* one request, robots too; 60,000 */
-    uint32_t slow_bytes_s;       /* slower than this ... 256 */
-    uint32_t slow_time_s;        /* ... for so long ends it; 15 */
+    double min_delay_s;          /* --min-delay for allowed nets; -1: not set */
+    uint64_t in_flight;          /* transfers at a time, all hosts; 128 */
+    uint64_t queue_max;          /* requests submitted and not done; 16,384 */
+    uint64_t hosts_max;          /* idle hosts remembered; 65,536 */
+    uint64_t robots_max;         /* bytes of parsed robots.txt held; 256 MiB */
+    uint64_t retries;            /* after transient failures, per URL; 3 */
+    uint64_t host_failures;      /* in a row, then host-down; 12 */
+    uint64_t backoff_ms;         /* first wait after a failure; 2,000 */
+    uint64_t retry_after_max_s;  /* a longer Retry-After gives up; 900 */
+    uint64_t page_max;           /* bytes, decoded; 4 MiB */
+    uint64_t image_max;          /* bytes, decoded; 32 MiB */
+    uint64_t dns_timeout_ms;     /* 10,000 */
+    uint64_t connect_timeout_ms; /* TLS included; 10,000 */
+    uint64_t total_timeout_ms;   /* one request, robots too; 60,000 */
+    uint64_t slow_bytes_s;       /* slower than this ... 256 */
+    uint64_t slow_time_s;        /* ... for so long ends it; 15 */
 };
 
 void fetch_config_init(struct fetch_config *c, enum fetch_mode mode);
