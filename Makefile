@@ -60,7 +60,8 @@ LIBS = $(pkg_libs) -lgif -lbz2 -lm -ldl
 lib_src   := $(foreach d,$(folders),$(wildcard $d/*.c))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
-help_src  := $(filter-out $(test_src),$(wildcard tests/*.c))
+part_src  := $(wildcard tests/httpd_*.c)
+help_src  := $(filter-out $(test_src) $(part_src),$(wildcard tests/*.c))
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 sql_src   := $(wildcard catalog/*.sql)
 lib_obj   := $(lib_src:%.c=$B/%.o)
@@ -98,13 +99,16 @@ $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 # Programs that tests start: the scripted server, dumpers, the fault shim's
 # helpers. They may use the library.
 $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $B/libwitmill.a $(LIBS)
+
+$B/httpd: $(part_src:%.c=$B/%.o)
+$B/test_fetch: | $B/httpd
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
--include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(fuzz_src:%.c=$B/%.d)
+-include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
 clean:
 	rm -rf build

@@ -1,0 +1,613 @@
+#include "crawler/fetch_http.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define READ_SIZE                                                              \
+    16384L /* curl's buffer: what it may be behind in counting                 \
+            */
+
+/* A field of the response, as an offset into fields (which may move). */
+struct span {
+    size_t at, n;
+    bool set;
+};
+
+struct transfer {
+    struct transfer *next, *prev; /* among those under way, or the spare */
+    struct http *http;
+    CURL *easy;
+    struct http_request req;
+    struct curl_slist *resolve, *connect_to;
+    char errbuf[CURL_ERROR_SIZE];
+    enum fetch_reason killed; /* our own verdict, or FETCH_R_NONE */
+    int status;               /* of the head being read */
+    bool in_body;
+    bool discard; /* the body is not wanted */
+    bool enough;  /* stopped on purpose, not an error */
+    uint64_t discarded;
+    size_t header_bytes, header_lines; /* of all heads, 1xx included */
+    unsigned codings;                  /* Content-Encoding layers */
+    uint64_t length; /* Content-Length, UINT64_MAX without one */
+    struct buf fields;
+    struct span location, type, etag, modified, tags[FETCH_TAGS_MAX];
+    size_t n_tags;
+    bool locations_differ;
+    struct consent consent;
+    struct buf body;
+    uint64_t started_ms;
+};
+
+struct http {
+    CURLM *multi;
+    struct http_config config;
+    char agent[HTTP_AGENT_MAX];
+    struct curl_slist *accept[FETCH_ROBOTS + 1]; /* by kind */
+    struct transfer *active, *spare;
+};
+
+/* ---- what curl asks while it works ---- */
+
+static curl_socket_t on_socket(void *arg, curlsocktype purpose,
+                               struct curl_sockaddr *sa)
+{
+    struct transfer *t = arg;
+    struct netguard_addr a;
+
+    (void)purpose;
+    if (!netguard_from_sockaddr(&sa->addr, &a) ||
+        !netguard_permits(t->http->config.guard, &a) ||
+        !netguard_same(&a, &t->req.addr)) {
+        t->killed = FETCH_R_ADDRESS;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+}
+
+/* A connection kept open may lead elsewhere than the address just judged. */
+static int on_prereq(void *arg, char *remote, char *local, int remote_port,
+                     int local_port)
+{
+    struct transfer *t = arg;
+    struct netguard_addr a;
+
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    if (netguard_parse(str_of(remote), &a) &&
+        netguard_permits(t->http->config.guard, &a))
+        return CURL_PREREQFUNC_OK;
+    t->killed = FETCH_R_ADDRESS;
+    return CURL_PREREQFUNC_ABORT;
+}
+
+/* curl wants to look a name up: it has been given the address, so something
+ * is wrong, and nobody is asked. */
+static int on_lookup(void *resolver_state, void *reserved, void *arg)
+{
+    struct transfer *t = arg;
+
+    (void)resolver_state;
+    (void)reserved;
+    t->killed = FETCH_R_URL;
+    return 1;
+}
+
+static void keep_field(struct transfer *t, struct span *s, struct str value)
+{
+    if (t->fields.n + value.n > HTTP_FIELDS_MAX)
+        return;
+    s->at = t->fields.n;
+    s->n = value.n;
+    s->set = true;
+    buf_add(&t->fields, value);
+}
+
+static struct str field(const struct transfer *t, const struct span *s)
+{
+    return s->set ? str_make(t->fields.p + s->at, s->n) : STR_NONE;
+}
+
+static void on_location(struct transfer *t, struct str value)
+{
+    if (!t->location.set)
+        keep_field(t, &t->location, value);
+    else if (!str_eq(field(t, &t->location), value))
+        t->locations_differ = true;
+}
+
+/* One layer, of a kind that was asked for. */
+static void on_coding(struct transfer *t, struct str value)
+{
+    struct str one;
+
+    while (str_split(&value, ',', &one)) {
+        one = str_trim(one);
+        if (one.n == 0 || str_ieq(one, STR("identity")))
+            continue;
+        t->codings++;
+        if (!str_ieq(one, STR("gzip")) && !str_ieq(one, STR("x-gzip")) &&
+            !str_ieq(one, STR("deflate")))
+            t->killed = FETCH_R_ENCODING;
+    }
+    if (t->codings > 1)
+        t->killed = FETCH_R_ENCODING;
+}
+
+/* Two lengths that differ: one of them hides something. */
+static void on_length(struct transfer *t, struct str value)
+{
+    uint64_t length;
+
+    if (str_u64(value, &length) ||
+        (t->length != UINT64_MAX && t->length != length))
+        t->killed = FETCH_R_PROTOCOL;
+    else
+        t->length = length;
+}
+
+static void on_field(struct transfer *t, struct str name, struct str value)
+{
+    if (str_ieq(name, STR("location"))) {
+        on_location(t, value);
+    } else if (str_ieq(name, STR("content-type"))) {
+        keep_field(t, &t->type, value);
+    } else if (str_ieq(name, STR("etag"))) {
+        keep_field(t, &t->etag, value);
+    } else if (str_ieq(name, STR("last-modified"))) {
+        keep_field(t, &t->modified, value);
+    } else if (str_ieq(name, STR("content-encoding"))) {
+        on_coding(t, value);
+    } else if (str_ieq(name, STR("transfer-encoding"))) {
+        if (!str_ieq(value, STR("chunked")) && !str_ieq(value, STR("identity")))
+            t->killed = FETCH_R_ENCODING;
+    } else if (str_ieq(name, STR("content-length"))) {
+        on_length(t, value);
+    } else if (str_ieq(name, STR("x-robots-tag"))) {
+        consent_header(&t->consent, value, t->http->config.token);
+        if (t->n_tags < FETCH_TAGS_MAX)
+            keep_field(t, &t->tags[t->n_tags++], value);
+    }
+}
+
+/* "HTTP/1.1 200 OK": a head begins; one with 1xx came before the real one. */
+static void on_status_line(struct transfer *t, struct str line)
+{
+    struct str version, code;
+    uint64_t v = 0;
+
+    str_split(&line, ' ', &version);
+    if (line.p && str_split(&line, ' ', &code))
+        str_u64(str_trim(code), &v);
+    t->status = v < 1000 ? (int)v : 0;
+    buf_clear(&t->fields);
+    memset(&t->location, 0, sizeof t->location);
+    memset(&t->type, 0, sizeof t->type);
+    memset(&t->etag, 0, sizeof t->etag);
+    memset(&t->modified, 0, sizeof t->modified);
+    t->n_tags = 0;
+    t->codings = 0;
+    t->length = UINT64_MAX;
+    t->locations_differ = false;
+    consent_init(&t->consent);
+}
+
+/* The head is whole: is its body wanted? */
+static void on_head_end(struct transfer *t)
+{
+    if (t->status / 100 == 1)
+        return;
+    t->discard =
+        t->status != 200 || (t->req.kind == FETCH_IMAGE &&
+                             consent_verdict(&t->consent) != CONSENT_ALLOWED);
+    if (!t->discard && t->req.kind != FETCH_ROBOTS && !t->codings &&
+        t->length != UINT64_MAX && t->length > t->req.body_max)
+        t->killed = FETCH_R_TOO_LARGE;
+}
+
+static size_t on_header(char *p, size_t one, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    struct str line = str_make(p, one * n), name;
+    size_t colon;
+
+    t->header_bytes += line.n;
+    if (t->header_bytes > FETCH_HEADER_BYTES_MAX ||
+        ++t->header_lines > FETCH_HEADERS_MAX) {
+        t->killed = FETCH_R_HEADERS;
+        return 0;
+    }
+    if (t->in_body) /* a trailer behind the last chunk: nobody's field */
+        return line.n;
+    if (str_starts(line, STR("HTTP/")))
+        on_status_line(t, line);
+    name = str_trim(line);
+    if (name.n == 0) {
+        on_head_end(t);
+    } else if ((colon = str_find_char(line, ':', 0)) != SIZE_MAX) {
+        on_field(t, str_trim(str_slice(line, 0, colon)),
+                 str_trim(str_slice(line, colon + 1, line.n)));
+    }
+    return t->killed ? 0 : line.n;
+}
+
+static uint64_t wire_bytes(CURL *easy)
+{
+    curl_off_t n = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &n);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static size_t on_body(char *p, size_t one, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    size_t bytes = one * n;
+    uint64_t total = t->body.n + bytes;
+
+    t->in_body = true;
+    if (t->discard) {
+        t->discarded += bytes;
+        t->enough = t->discarded > HTTP_DISCARD;
+        return t->enough ? 0 : bytes;
+    }
+    if (total > 1u << 20 && t->codings &&
+        total > FETCH_RATIO_MAX * (wire_bytes(t->easy) + (uint64_t)READ_SIZE)) {
+        t->killed = FETCH_R_BOMB;
+        return 0;
+    }
+    if (total > t->req.body_max) {
+        if (t->req.kind == FETCH_ROBOTS) {
+            /* one byte more than is read, so that its reader sees the cut */
+            buf_add_bytes(&t->body, p,
+                          (size_t)(t->req.body_max + 1 - t->body.n));
+            t->enough = true;
+        } else {
+            t->killed = FETCH_R_TOO_LARGE;
+        }
+        return 0;
+    }
+    buf_add_bytes(&t->body, p, bytes);
+    if (t->body.rc) {
+        t->killed = FETCH_R_TOO_LARGE;
+        return 0;
+    }
+    return bytes;
+}
+
+/* ---- starting ---- */
+
+static const char *accept_line(enum fetch_kind kind)
+{
+    switch (kind) {
+    case FETCH_PAGE:
+        return "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.1";
+    case FETCH_IMAGE:
+        return "Accept: image/avif,image/webp,image/png,image/jpeg,image/gif,"
+               "*/*;q=0.1";
+    default:
+        return "Accept: text/plain,*/*;q=0.1";
+    }
+}
+
+static void set_limits(CURL *c, const struct http_config *cfg)
+{
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)cfg->connect_timeout_ms);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)cfg->total_timeout_ms);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)cfg->slow_bytes_s);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)cfg->slow_time_s);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, READ_SIZE);
+    curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+}
+
+/* What never changes: no redirects, no proxy, no credentials, no cookies. */
+static void set_manners(CURL *c, const struct http *h)
+{
+    curl_easy_setopt(c, CURLOPT_USERAGENT, h->agent);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(c, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(c, CURLOPT_PROXY, "");
+    curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 1L);
+    if (h->config.ca_file)
+        curl_easy_setopt(c, CURLOPT_CAINFO, h->config.ca_file);
+}
+
+static void set_callbacks(CURL *c, struct transfer *t)
+{
+    curl_easy_setopt(c, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->errbuf);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, on_prereq);
+    curl_easy_setopt(c, CURLOPT_PREREQDATA, t);
+    curl_easy_setopt(c, CURLOPT_RESOLVER_START_DATA, t);
+}
+
+static struct curl_slist *list_of(char *line)
+{
+    struct curl_slist *l = curl_slist_append(NULL, line);
+
+    free(line);
+    return l;
+}
+
+/* Tell curl where to connect, so that it never has to ask. */
+static void set_address(CURL *c, struct transfer *t)
+{
+    const struct http_request *r = &t->req;
+    char text[NETGUARD_TEXT_MAX];
+    const char *open = r->addr.v6 ? "[" : "", *shut = r->addr.v6 ? "]" : "";
+
+    netguard_text(&r->addr, text);
+    t->resolve = t->connect_to = NULL;
+    if (r->connect_port)
+        t->connect_to = list_of(
+            xasprintf("::%s%s%s:%u", open, text, shut, r->connect_port));
+    else if (!r->literal)
+        /* + lets the entry age, so that curl's cache does not grow for ever */
+        t->resolve = list_of(xasprintf("+%.*s:%u:%s%s%s", STR_ARG(r->host),
+                                       r->port, open, text, shut));
+    curl_easy_setopt(c, CURLOPT_CONNECT_TO, t->connect_to);
+    curl_easy_setopt(c, CURLOPT_RESOLVE, t->resolve);
+    curl_easy_setopt(c, CURLOPT_RESOLVER_START_FUNCTION,
+                     t->resolve ? on_lookup : NULL);
+    curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, r->fresh ? 1L : 0L);
+}
+
+static struct transfer *new_transfer(struct http *h)
+{
+    struct transfer *t = h->spare;
+
+    if (t) {
+        h->spare = t->next;
+    } else {
+        t = xcalloc(1, sizeof *t);
+        t->http = h;
+        t->easy = curl_easy_init();
+        buf_init(&t->fields, HTTP_FIELDS_MAX);
+        buf_init(&t->body, BUF_NO_LIMIT); /* on_body has the cap */
+        if (!t->easy)
+            abort(); /* memory is out, as in base/mem */
+        set_manners(t->easy, h);
+        set_limits(t->easy, &h->config);
+        set_callbacks(t->easy, t);
+    }
+    t->killed = FETCH_R_NONE;
+    t->in_body = t->discard = t->enough = false;
+    t->discarded = 0;
+    t->header_bytes = t->header_lines = 0;
+    t->errbuf[0] = '\0';
+    on_status_line(t, STR_NONE);
+    return t;
+}
+
+static void release(struct transfer *t)
+{
+    struct http *h = t->http;
+
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        h->active = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    curl_slist_free_all(t->resolve);
+    curl_slist_free_all(t->connect_to);
+    t->resolve = t->connect_to = NULL;
+    buf_release(&t->body); /* idle handles hold no bodies */
+    t->next = h->spare;
+    t->prev = NULL;
+    h->spare = t;
+}
+
+void http_start(struct http *h, const struct http_request *r)
+{
+    struct transfer *t = new_transfer(h);
+    CURL *c = t->easy;
+
+    t->req = *r;
+    t->started_ms = clock_mono_ms();
+    curl_easy_setopt(c, CURLOPT_URL, r->url);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->accept[r->kind]);
+    set_address(c, t);
+    t->prev = NULL;
+    t->next = h->active;
+    if (t->next)
+        t->next->prev = t;
+    h->active = t;
+    curl_multi_add_handle(h->multi, c);
+}
+
+/* ---- finishing ---- */
+
+static enum fetch_reason timed_out(const struct transfer *t)
+{
+    curl_off_t connected = 0;
+
+    curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+    if (strstr(t->errbuf, "too slow"))
+        return FETCH_R_SLOW;
+    return connected ? FETCH_R_TIMEOUT : FETCH_R_CONNECT;
+}
+
+static enum fetch_reason reason_of(const struct transfer *t, CURLcode rc)
+{
+    if (t->killed)
+        return t->killed;
+    if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && t->enough))
+        return FETCH_R_NONE;
+    if (t->discard) /* the head was whole, and it is all that counts */
+        return FETCH_R_NONE;
+    switch (rc) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return timed_out(t);
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+        return FETCH_R_CONNECT;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_CIPHER:
+        return FETCH_R_TLS;
+    case CURLE_PARTIAL_FILE:
+        return FETCH_R_TRUNCATED;
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+        return FETCH_R_BROKEN;
+    case CURLE_BAD_CONTENT_ENCODING:
+        return FETCH_R_ENCODING;
+    case CURLE_URL_MALFORMAT:
+        return FETCH_R_URL;
+    case CURLE_OUT_OF_MEMORY: /* curl 7: its own header cap was passed */
+        return FETCH_R_HEADERS;
+    default:
+        return FETCH_R_PROTOCOL;
+    }
+}
+
+static void finish(struct transfer *t, CURLcode rc, http_fn done, void *ctx)
+{
+    struct http_response r;
+    curl_off_t wait = 0;
+    char *ip = NULL;
+
+    memset(&r, 0, sizeof r);
+    r.user = t->req.user;
+    r.reason = reason_of(t, rc);
+    r.status = t->status;
+    r.location = field(t, &t->location);
+    r.locations_differ = t->locations_differ;
+    r.content_type = field(t, &t->type);
+    r.etag = field(t, &t->etag);
+    r.last_modified = field(t, &t->modified);
+    r.n_tags = t->n_tags;
+    for (size_t i = 0; i < t->n_tags; i++)
+        r.tags[i] = field(t, &t->tags[i]);
+    r.consent = t->consent;
+    if (r.reason == FETCH_R_NONE && !t->discard)
+        r.body = buf_str(&t->body);
+    r.wire_bytes = wire_bytes(t->easy);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &wait);
+    r.retry_after_s = wait > 0 ? (int64_t)wait : -1;
+    r.elapsed_ms = clock_mono_ms() - t->started_ms;
+    if (!curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip) && ip)
+        memcpy(r.ip, ip, strnlen(ip, sizeof r.ip - 1));
+    done(ctx, &r);
+}
+
+int http_turn(struct http *h, struct http_fd *fds, size_t n,
+              unsigned timeout_ms, http_fn done, void *ctx, struct err *e)
+{
+    struct curl_waitfd *w = xcalloc(n + 1, sizeof *w);
+    CURLMcode rc;
+    CURLMsg *m;
+    int running, left;
+
+    for (size_t i = 0; i < n; i++) {
+        w[i].fd = fds[i].fd;
+        w[i].events = (short)((fds[i].in ? CURL_WAIT_POLLIN : 0) |
+                              (fds[i].out ? CURL_WAIT_POLLOUT : 0));
+    }
+    rc = curl_multi_poll(h->multi, w, (unsigned)n, (int)timeout_ms, NULL);
+    for (size_t i = 0; i < n; i++) {
+        fds[i].in = w[i].revents & (CURL_WAIT_POLLIN | CURL_WAIT_POLLPRI);
+        fds[i].out = w[i].revents & CURL_WAIT_POLLOUT;
+    }
+    free(w);
+    if (!rc)
+        rc = curl_multi_perform(h->multi, &running);
+    if (rc)
+        return err_set(e, E_NET, "libcurl: %s", curl_multi_strerror(rc));
+    while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
+        struct transfer *t;
+        CURLcode result = m->data.result;
+
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+        curl_multi_remove_handle(h->multi, t->easy);
+        finish(t, result, done, ctx);
+        release(t);
+    }
+    return 0;
+}
+
+void http_wakeup(struct http *h)
+{
+    curl_multi_wakeup(h->multi);
+}
+
+void http_cancel_all(struct http *h, void (*drop)(void *ctx, void *user),
+                     void *ctx)
+{
+    while (h->active) {
+        struct transfer *t = h->active;
+        void *user = t->req.user;
+
+        curl_multi_remove_handle(h->multi, t->easy);
+        release(t);
+        if (drop)
+            drop(ctx, user);
+    }
+}
+
+int http_open(struct http **out, const struct http_config *c, struct err *e)
+{
+    struct http *h;
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT))
+        return err_set(e, E_NET, "libcurl does not start");
+    h = xcalloc(1, sizeof *h);
+    h->config = *c;
+    memcpy(h->agent, c->agent, strnlen(c->agent, sizeof h->agent - 1));
+    h->multi = curl_multi_init();
+    if (!h->multi) {
+        free(h);
+        return err_set(e, E_NET, "libcurl does not start");
+    }
+    for (int kind = 0; kind <= FETCH_ROBOTS; kind++)
+        h->accept[kind] =
+            curl_slist_append(NULL, accept_line((enum fetch_kind)kind));
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)c->connections);
+    *out = h;
+    return 0;
+}
+
+void http_close(struct http *h)
+{
+    if (!h)
+        return;
+    http_cancel_all(h, NULL, NULL);
+    while (h->spare) {
+        struct transfer *t = h->spare;
+
+        h->spare = t->next;
+        curl_easy_cleanup(t->easy);
+        buf_release(&t->fields);
+        buf_release(&t->body);
+        free(t);
+    }
+    curl_multi_cleanup(h->multi);
+    for (int kind = 0; kind <= FETCH_ROBOTS; kind++)
+        curl_slist_free_all(h->accept[kind]);
+    free(h);
+}
