@@ -9,6 +9,8 @@
     X(match)                                                                   \
     X(gather)                                                                  \
     X(balance)                                                                 \
+    X(dedup)                                                                   \
+    X(pack)                                                                    \
     X(run)                                                                     \
     X(merge)                                                                   \
     X(coverage)                                                                \
