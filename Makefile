@@ -90,8 +90,9 @@ $B/libtools.a: $(filter-out $B/tools/main.o,$(tool_obj))
 	$Qrm -f $@
 	$Qar rcs $@ $^
 
-# The schemas are embedded (catalog/db.h, DB_EMBED).
+# What base/embed.h puts into objects.
 $(filter $B/catalog/%.o,$(lib_obj)): $(sql_src)
+$B/tools/report.o: tools/report.css
 
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)

@@ -42,19 +42,6 @@
 struct sqlite3; /* private to catalog/ */
 struct sqlite3_stmt;
 
-/*
- * NAME becomes a string that holds the file at path (relative to the root of
- * the tree, where make runs), terminated by a NUL.
- */
-#define DB_EMBED(name, path)                                                   \
-    __asm__(".pushsection .rodata\n"                                           \
-            ".globl " #name "\n"                                               \
-            ".hidden " #name "\n" #name ":\n"                                  \
-            ".incbin \"" path "\"\n"                                           \
-            ".byte 0\n"                                                        \
-            ".popsection\n");                                                  \
-    extern const char name[]
-
 struct db_migration {
     int from;        /* user_version it starts at; it ends at from + 1 */
     const char *sql; /* run in one transaction with the new user_version */
