@@ -1,10 +1,7 @@
 #include "crawler/download_journal.h"
 
-#include "base/clock.h"
 #include "base/io.h"
-#include "base/mem.h"
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAGIC       "WITMILLJ"
@@ -180,23 +177,6 @@ static int scan(struct download_journal *j, uint64_t size, struct err *e)
     return journal_sync(j, e);
 }
 
-/* A decoder of a run that was just killed may hold the lock for a moment. */
-static int lock_soon(struct download_journal *j, struct err *e)
-{
-    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-
-    for (unsigned tries = 0; tries < 20; tries++) {
-        int rc = io_lock(j->path, "this group of images", &j->fd, NULL);
-
-        if (rc != -E_BUSY)
-            break;
-        nanosleep(&pause, NULL);
-    }
-    if (j->fd >= 0)
-        return 0;
-    return io_lock(j->path, "this group of images", &j->fd, e);
-}
-
 int journal_open(struct download_journal *j, const struct corpus *c,
                  const char *path, const char *fingerprint, struct err *e)
 {
@@ -210,7 +190,7 @@ int journal_open(struct download_journal *j, const struct corpus *c,
     if (strlen(path) >= sizeof j->path)
         return err_set(e, E_TOOBIG, "%s: the path is too long", path);
     memcpy(j->path, path, strlen(path) + 1);
-    rc = lock_soon(j, e);
+    rc = io_lock(path, "this group of images", &j->fd, e);
     if (rc)
         return rc;
     rc = io_size(path, &size, e);
@@ -287,21 +267,32 @@ static int by_hash(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static int url_at(struct download_journal *j, uint64_t at, struct buf *out,
-                  struct err *e)
+/* The line alone: scan() or journal_add() has vouched for its frame. */
+int journal_url(struct download_journal *j, size_t i, struct buf *out,
+                struct err *e)
 {
+    uint64_t at = j->entries[i].at;
+    char head[FRAME_HEAD];
     struct ledger l;
     struct arena a;
-    bool sound;
+    uint32_t n;
+    char *p;
     int rc;
 
+    rc = io_pread_full(j->fd, head, sizeof head, at, j->path, e);
+    if (rc)
+        return rc;
+    n = get_u32(head);
+    buf_clear(&j->frame);
+    p = n <= DOWNLOAD_LINE_MAX ? buf_reserve(&j->frame, n) : NULL;
+    if (!p)
+        return err_set(e, E_DAMAGED, "%s: frame at byte %llu changed on disk",
+                       j->path, (unsigned long long)at);
+    rc = io_pread_full(j->fd, p, n, at + FRAME_HEAD, j->path, e);
+    if (rc)
+        return rc;
     arena_init(&a, 4 * DOWNLOAD_LINE_MAX);
-    rc = load_frame(j, at, j->bytes, &sound, e);
-    if (!rc && !sound)
-        rc = err_set(e, E_DAMAGED, "%s: frame at byte %llu", j->path,
-                     (unsigned long long)at);
-    if (!rc)
-        rc = ledger_read(frame_line(j), &a, &l, e);
+    rc = ledger_read(str_make(p, n), &a, &l, e);
     buf_clear(out);
     if (!rc)
         buf_add(out, l.url);
@@ -322,9 +313,9 @@ static int order_equals(struct download_journal *j, size_t from, size_t to,
         for (size_t i = from; i + 1 < end && !rc; i++) {
             struct journal_entry *v = j->entries + i;
 
-            rc = url_at(j, v[0].at, &a, e);
+            rc = journal_url(j, i, &a, e);
             if (!rc)
-                rc = url_at(j, v[1].at, &b, e);
+                rc = journal_url(j, i + 1, &b, e);
             if (!rc && str_cmp(buf_str(&a), buf_str(&b)) > 0) {
                 struct journal_entry t = v[0];
 

@@ -64,6 +64,10 @@ int journal_sync(struct download_journal *j, struct err *e);
 /* Entries in (H(url), url) order. */
 int journal_sort(struct download_journal *j, struct err *e);
 
+/* Entry i's URL alone, into out (cleared first). */
+int journal_url(struct download_journal *j, size_t i, struct buf *out,
+                struct err *e);
+
 /* Entry i: l points into a and *jpeg into the journal, until the next call. */
 int journal_read(struct download_journal *j, size_t i, struct arena *a,
                  struct ledger *l, struct str *jpeg, struct err *e);

@@ -231,7 +231,7 @@ static int bucket(struct partition *p, uint32_t k, struct arena *a,
 
 int todo_partition(const struct corpus *c, const struct download_pass *pass,
                    struct part part, const bool skip[LEDGER_GROUPS],
-                   const volatile sig_atomic_t *stop, struct download_todo *t,
+                   const atomic_bool *stop, struct download_todo *t,
                    struct err *e)
 {
     struct partition p = {
@@ -247,7 +247,7 @@ int todo_partition(const struct corpus *c, const struct download_pass *pass,
     arena_init(&a, RECORD_MEMORY);
     for (uint32_t k = 0; k < corpus_buckets(c) && !rc; k++) {
         rc = bucket(&p, k, &a, e);
-        if (!rc && stop && *stop)
+        if (!rc && stop && atomic_load(stop))
             rc = err_set(e, E_CANCEL, "stopped on request");
     }
     for (unsigned g = 0; g < LEDGER_GROUPS; g++) {

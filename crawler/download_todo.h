@@ -20,7 +20,7 @@
 #include "base/err.h"
 #include "base/ledger.h"
 #include "base/stage.h"
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,7 +47,7 @@ struct download_todo {
 /* Lists of the part's groups, those of skip[] left out. */
 int todo_partition(const struct corpus *c, const struct download_pass *p,
                    struct part part, const bool skip[LEDGER_GROUPS],
-                   const volatile sig_atomic_t *stop, struct download_todo *t,
+                   const atomic_bool *stop, struct download_todo *t,
                    struct err *e);
 
 #endif
