@@ -1,6 +1,7 @@
 #include "crawler/download.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
@@ -10,7 +11,6 @@
 #include "crawler/download_group.h"
 #include "crawler/download_prepare.h"
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #define STEP_MS 250 /* the longest wait before *stop is looked at */
 
@@ -41,7 +41,6 @@ struct download {
     enum group_state state[LEDGER_GROUPS];
     unsigned next_group; /* the first that may be GROUP_WAITING */
     unsigned asking;     /* groups in that state */
-    unsigned asking_max;
     struct group_host *hungry, **hungry_last; /* hosts that want to ask */
     struct ask *asks;
     struct buf url;
@@ -244,8 +243,7 @@ static void on_fetched(void *ctx, const struct fetch_result *r)
     if (r->outcome == FETCH_REFUSED)
         l.outcome = LEDGER_REFUSED;
     l.reason = str_of(r->reason_name);
-    if (r->reason == FETCH_R_SIGNAL)
-        l.signal = str_of(r->reason_name);
+    l.signal = str_of(r->signal);
     record(d, a, &l, STR_NONE);
 }
 
@@ -296,7 +294,7 @@ static int begin_groups(struct download *d)
     for (unsigned i = 0; i < LEDGER_GROUPS; i++)
         if (d->state[i] == GROUP_ASKING || d->state[i] == GROUP_FINISHING)
             held += group_memory(&d->groups[i]);
-    while (d->next_group < LEDGER_GROUPS && d->asking < d->asking_max) {
+    while (d->next_group < LEDGER_GROUPS) {
         unsigned i = d->next_group;
         int rc;
 
@@ -431,26 +429,13 @@ static int loop(struct download *d)
 
 /* ---- start and end ---- */
 
-/* A journal and a list a group in work, and the fetcher's sockets. */
-static unsigned groups_at_once(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r))
-        return 64;
-    r.rlim_cur = r.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &r) || getrlimit(RLIMIT_NOFILE, &r))
-        return 64;
-    if (r.rlim_cur >= 4096)
-        return LEDGER_GROUPS;
-    return r.rlim_cur > 640 ? (unsigned)(r.rlim_cur - 512) / 2 : 32;
-}
-
 static int ask_all(struct download *d, const struct download_tar *tar)
 {
     struct fetch_callbacks cb = {.ctx = d, .done = on_fetched, .low = on_low};
     int rc;
 
+    /* A journal and a list a group in work, and the fetcher's sockets. */
+    io_allow_files(2 * LEDGER_GROUPS + 4 * d->config->fetch.in_flight);
     rc = fetch_open(&d->fetch, &d->config->fetch, &cb, d->e);
     if (rc)
         return rc;
@@ -476,7 +461,6 @@ int download_run(struct stage *stage, const struct download_config *config,
     *d =
         (struct download){.stage = stage, .config = config, .sum = sum, .e = e};
     d->hungry_last = &d->hungry;
-    d->asking_max = groups_at_once();
     d->groups = xcalloc(LEDGER_GROUPS, sizeof *d->groups);
     for (unsigned i = 0; i < LEDGER_GROUPS; i++)
         group_init(&d->groups[i]);
