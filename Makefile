@@ -102,7 +102,7 @@ $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $B/libwitmill.a $(LIBS)
 
 $B/httpd: $(part_src:%.c=$B/%.o)
-$B/test_fetch: | $B/httpd
+$B/test_fetch $B/test_download: | $B/httpd
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a

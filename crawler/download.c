@@ -422,7 +422,7 @@ static int loop(struct download *d)
         rc = sync_journals(d, true);
     if (!rc && d->stopping)
         rc = err_set(d->e, E_CANCEL,
-                     "stopped on request; what was answered is kept, run "
+                     "stopped on request; what was answered is kept; run "
                      "the same command again to go on");
     return rc;
 }

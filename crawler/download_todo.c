@@ -248,7 +248,8 @@ int todo_partition(const struct corpus *c, const struct download_pass *pass,
     for (uint32_t k = 0; k < corpus_buckets(c) && !rc; k++) {
         rc = bucket(&p, k, &a, e);
         if (!rc && stop && atomic_load(stop))
-            rc = err_set(e, E_CANCEL, "stopped on request");
+            rc = err_set(e, E_CANCEL,
+                         "stopped on request; run the same command again");
     }
     for (unsigned g = 0; g < LEDGER_GROUPS; g++) {
         if (t->urls[g] == 0)

@@ -4,6 +4,8 @@
 #include "crawler/download.h"
 #include "shards/tar_write.h"
 #include "tools/command.h"
+#include "tools/merge.h"
+#include "tools/summary.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,33 +321,20 @@ static int make_config(const struct config *c, struct download_config *d,
 
 /* ---- print ---- */
 
-static void print_number(const char *label, uint64_t n)
-{
-    printf("  %-28s %12llu\n", label, (unsigned long long)n);
-}
-
-static void print_tally(const struct tally *t)
-{
-    for (size_t i = 0; i < t->n; i++)
-        printf("    %-26s %12llu\n", t->rows[i].name,
-               (unsigned long long)t->rows[i].n);
-}
-
 static void print_summary(const struct download_summary *s)
 {
     double seconds = (double)s->milliseconds / 1000;
 
-    printf("download: round %u, pass %02u\n", s->round, s->pass);
-    print_number("URLs listed", s->listed);
-    print_number("closed by earlier passes", s->closed);
-    print_number("answered in an earlier run", s->resumed);
-    print_number("asked", s->asked);
-    print_number("images", s->images);
-    print_number("failed", tally_get(&s->outcomes, "failed"));
-    print_number("rejected", tally_get(&s->outcomes, "rejected"));
-    print_number("refused", tally_get(&s->outcomes, "refused"));
-    print_tally(&s->reasons);
-    print_number("groups finished", s->groups);
+    printf("download, round %u, pass %02u\n", s->round, s->pass);
+    summary_line("URLs listed", s->listed);
+    summary_line("closed by earlier passes", s->closed);
+    summary_line("answered in an earlier run", s->resumed);
+    summary_line("asked", s->asked);
+    summary_share("images", s->images, s->asked);
+    summary_share("failed", tally_get(&s->outcomes, "failed"), s->asked);
+    summary_share("rejected", tally_get(&s->outcomes, "rejected"), s->asked);
+    summary_share("refused", tally_get(&s->outcomes, "refused"), s->asked);
+    summary_tally("why not:", &s->reasons);
     printf("  %.1f MB received, %.1f MB stored, %.1f s, %.1f URLs a second\n",
            (double)s->wire_bytes / 1e6, (double)s->stored_bytes / 1e6, seconds,
            seconds > 0 ? (double)s->asked / seconds : 0.0);
@@ -375,11 +364,12 @@ static int run(const void *config, struct err *e)
     rc = download_run(&stage, &d, &tar, &sum, e);
     if (!rc || rc == -E_CANCEL)
         print_summary(&sum);
+    if (!rc && !c->stage.part.n && stage.merge_needed)
+        rc = merge_stage(&corpus, e);
     download_summary_release(&sum);
     stage_release(&stage);
     return rc;
 }
 
-extern const struct command cmd_download;
 const struct command cmd_download = {
     .options = &table, .run = run, .stage = true};
