@@ -9,6 +9,7 @@
     X(match)                                                                   \
     X(gather)                                                                  \
     X(balance)                                                                 \
+    X(download)                                                                \
     X(dedup)                                                                   \
     X(pack)                                                                    \
     X(run)                                                                     \
