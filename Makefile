@@ -105,6 +105,11 @@ $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
 $B/httpd: $(part_src:%.c=$B/%.o)
 $(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/httpd
 
+# A disk that fills up at the Nth write (LD_PRELOAD).
+$B/faultfs.so: tests/shim/faultfs.c
+	$Qmkdir -p $(@D)
+	$Q$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
+
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
@@ -113,7 +118,7 @@ $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill
 
 # ---- tests ----
 
-tests: $B/witmill $(tests_bin) $(help_bin) $(fuzz_bin)
+tests: $B/witmill $(tests_bin) $(help_bin) $(fuzz_bin) $B/faultfs.so
 
 # deps and the build come first, so that each of these is the only command that
 # a fresh machine needs.

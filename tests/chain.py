@@ -66,3 +66,69 @@ def content_hashes(corpus):
 
 def differences(a, b):
     return sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+
+
+# ---- the small site of make_site, served by httpd ----
+
+LIST = ["dog", "cat", "house", "red car", "car", "tree", "olive oil", "boat",
+        "bird", "street", "mountain", "cup of tea", "tea", "photo", "painting",
+        "tokyo", "winter", "bridge", "sea", "night", "garden", "old", "two",
+        "seen again", "never seen"]
+
+
+class Site:
+    """Two hosts with `pictures` pictures each, of which every seventh is
+    missing and one folder of none; a server of our own on loopback."""
+
+    def __init__(self, folder, pictures, missing=7):
+        self.folder = pathlib.Path(folder)
+        subprocess.run([str(BUILD / "make_site"), str(self.folder / "site"),
+                        str(pictures)], check=True)
+        (self.folder / "queries.txt").write_text("\n".join(LIST) + "\n",
+                                                 encoding="utf-8")
+        hosts = [a for h in ("a.test", "b.test")
+                 for a in ("--host", f"{h}={self.folder}/site/{h}")]
+        self.server = subprocess.Popen(
+            [str(BUILD / "httpd"), *hosts, "--missing-every", str(missing),
+             "--die-with-parent"], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.server.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.server.kill()
+        self.server.wait()
+
+    def net(self):
+        """Options that reach the server and nothing else."""
+        return {"contact": "test@example.org", "allow-net": "127.0.0.0/8",
+                "no-dns": "yes", "resolve":
+                f"a.test:80:127.0.0.1:{self.port} "
+                f"b.test:80:127.0.0.1:{self.port}"}
+
+    def ini(self, name, extra=None, how="import"):
+        """An INI file of the whole chain."""
+        sections = {
+            "queries": {"queries": self.folder / "queries.txt",
+                        "sources": "file", "bucket-bits": 3},
+            "balance": {"cap": 6},
+            "download": dict(self.net(), **{"min-side": 64, "image-size": 96,
+                                            "retries": 0}),
+            "pack": {"samples": 50},
+        }
+        if how == "import":
+            for host in ("a", "b"):
+                sections[f"import {host}"] = {
+                    "html": self.folder / "site" / f"{host}.test",
+                    "base": f"http://{host}.test/"}
+        else:
+            sections["crawl"] = dict(self.net(), **{
+                "seed": "http://a.test/ http://b.test/", "min-delay-ms": 0})
+        for section, options in (extra or {}).items():
+            sections.setdefault(section, {}).update(options)
+        path = self.folder / name
+        path.write_text("".join(
+            f"[{s}]\n" + "".join(f"{k} = {v}\n" for k, v in o.items())
+            for s, o in sections.items()), encoding="utf-8")
+        return path
