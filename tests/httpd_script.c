@@ -352,6 +352,19 @@ static void do_text(struct httpd_conn *c, const char *arg)
     small(c, 200, "text/html", str_of(arg));
 }
 
+/* The request's head as it came, with a cookie to be tempted by. */
+static void do_echo(struct httpd_conn *c, const char *arg)
+{
+    struct str head = buf_str(&c->in);
+
+    (void)arg;
+    head = str_slice(head, 0, str_find(head, STR("\r\n\r\n"), 0));
+    httpd_head(c, 200, "text/plain", head.n);
+    buf_add(&c->out, STR("Set-Cookie: taste=sweet\r\n"));
+    buf_add(&c->out, STR("ETag: \"e1\"\r\n\r\n"));
+    buf_add(&c->out, head);
+}
+
 /* ---- encodings ---- */
 
 /* bits: 15 zlib, 31 gzip, -15 raw deflate (RFC 1950 to 1952). */
@@ -463,6 +476,7 @@ void httpd_script(struct httpd_conn *c)
         {"garbage", do_garbage},         /* another protocol */
         {"type", do_type},               /* /TYPE/SUBTYPE */
         {"flaky", do_flaky},             /* /N/ANY: 503 N times, then 200 */
+        {"echo", do_echo},               /* the request's head */
         {"text", do_text},               /* /BODY */
         {"encoded", do_encoded},         /* /gzip, deflate, raw, cut, bad ... */
         {"bomb", do_bomb},               /* /MIB */

@@ -115,8 +115,10 @@ static inline struct net_line *net_log(const struct net_server *s, size_t *n)
 {
     struct net_line *v = NULL, l;
     size_t cap = 0;
-    FILE *f = fopen(s->log, "r");
+    FILE *f;
 
+    usleep(50000); /* a line is written when its answer is already out */
+    f = fopen(s->log, "r");
     assert_non_null(f);
     *n = 0;
     while (fscanf(f, "%llu %llu %63s %511s %llu %d", &l.start_ms, &l.end_ms,

@@ -126,7 +126,7 @@ static const struct row {
     {"/_/encoded/br", FETCH_PAGE, "content-encoding", FETCH_FAILED, 200, 1, ""},
     {"/_/encoded/bad", FETCH_PAGE, "content-encoding", FETCH_FAILED, 200, 1,
      ""},
-    {"/_/bomb/64", FETCH_IMAGE, "too-large", FETCH_FAILED, 200, 1, ""},
+    {"/_/bomb/8", FETCH_IMAGE, "too-large", FETCH_FAILED, 200, 1, ""},
     /* consent */
     {"/_/text/e?tag=noai", FETCH_IMAGE, "noai", FETCH_REFUSED, 200, 1, ""},
     {"/_/text/f?tag=noindex", FETCH_PAGE, "noindex", FETCH_REFUSED, 200, 1,
