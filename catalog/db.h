@@ -84,6 +84,10 @@ int db_open(struct db *db, const char *path, unsigned flags,
 void db_close(struct db *db); /* also after a failed open; open transactions
                                  are rolled back */
 
+/* Read all of it: pages, indexes, constraints; -E_DAMAGED with the first
+ * thing that is wrong. */
+int db_check(struct db *db, struct err *e);
+
 /* Any number of statements without parameters or rows. */
 int db_exec(struct db *db, const char *sql, struct err *e);
 

@@ -15,7 +15,8 @@
     X(run)                                                                     \
     X(merge)                                                                   \
     X(coverage)                                                                \
-    X(explain)
+    X(explain)                                                                 \
+    X(verify)
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)
