@@ -80,7 +80,7 @@ static void facts(struct page *p)
     step_fact(p, "distinct pairs matched", "unique");
     step_fact(p, "pages read", "pages");
     if (p->selected.known)
-        fact(p, "picks a query, at most", print_n(p->cap));
+        fact(p, "cap of a query's picks", print_n(p->cap));
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)h->seed);
     fact(p, "seed of all draws", seed);
     fact(p, "matching policy", query_policy_names[h->policy]);
