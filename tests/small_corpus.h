@@ -381,7 +381,8 @@ static void small_balance(struct small *s, int round)
 }
 
 /* Does q pick pair i at the last round's cap? */
-static bool small_picked(const struct small *s, int i, uint32_t q, int rounds)
+static inline bool small_picked(const struct small *s, int i, uint32_t q,
+                                int rounds)
 {
     return small_draw(s, i, q) < s->t[rounds - 1][q];
 }

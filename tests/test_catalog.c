@@ -516,6 +516,78 @@ static void test_catalog__questions(void **state)
     catalog_close(&c);
 }
 
+/* ---- docs/queries.md ---- */
+
+/* Run one question; its rows, cells joined by '|', a line each. */
+static uint64_t run_question(struct catalog *c, struct str sql, struct buf *out)
+{
+    struct db_stmt st = DB_STMT_INIT;
+    struct err e = ERR_INIT;
+    char *text = xstrndup(sql);
+    uint64_t rows = 0;
+    bool more = true;
+    int rc = db_prepare(&c->db, text, &st, &e);
+
+    buf_clear(out);
+    while (!rc && !(rc = db_row(&st, &more, &e)) && more) {
+        for (int i = 0; i < db_columns(&st); i++) {
+            buf_add(out, i ? STR("|") : STR_NONE);
+            buf_add(out, db_get_text(&st, i));
+        }
+        buf_add_char(out, '\n');
+        rows++;
+    }
+    if (rc)
+        fail_msg("%s: %s", e.message, text);
+    db_stmt_release(&st);
+    free(text);
+    return rows;
+}
+
+static void test_catalog__ready_questions(void **state)
+{
+    /* What each must say of the small corpus, somewhere. */
+    static const char *const says[] = {
+        "gather|unique|records|48\n",
+        "match|boilerplate|1|100.0\n",
+        "dog|48|14|",
+        "file|8|2|1\n", /* zebra and an accented one; !!! has no row */
+        "6|4|2|100.0\n",
+        "dog|",
+        "host2.test|",
+        "|alt|http://host.test/page.html?a=1&b=2|1|image\n",
+        "dog.n.01|dog|48|",
+        "title|",
+    };
+    struct small *s = *state;
+    struct catalog c = CATALOG_INIT;
+    struct buf doc, out;
+    size_t at = 0, n = 0;
+
+    small_all(s);
+    merge(s, MERGE_KEEP, 0);
+    open_db(s, &c);
+    buf_init(&doc, 1 << 20);
+    buf_init(&out, 1 << 20);
+    MUST(io_read_file("docs/queries.md", &doc, e));
+    while ((at = str_find(buf_str(&doc), STR("```sql\n"), at)) != SIZE_MAX) {
+        size_t end = str_find(buf_str(&doc), STR("```\n"), at + 7);
+
+        assert_true(end != SIZE_MAX && n < sizeof says / sizeof *says);
+        assert_true(
+            run_question(&c, str_slice(buf_str(&doc), at + 7, end), &out));
+        if (!strstr(out.p, says[n]))
+            fail_msg("question %zu does not say %s:\n%s", n + 1, says[n],
+                     out.p);
+        at = end;
+        n++;
+    }
+    assert_int_equal(n, 10);
+    buf_release(&doc);
+    buf_release(&out);
+    catalog_close(&c);
+}
+
 int main(void)
 {
 #define T(name)                                                                \
@@ -534,6 +606,7 @@ int main(void)
         T(bad_input),
         T(catalog_option),
         T(questions),
+        T(ready_questions),
     };
 
     log_quiet(true);

@@ -15,7 +15,7 @@ static const struct step {
     const char *label, *stages, *scope, *count, *what;
     bool split;
 } steps[] = {
-    {"pages", "crawl import", "", "pages", "pages read", false},
+    {"pages", "crawl import", "", "pages", "fetched or read from disk", false},
     {"pairs", "crawl import", "pairs/", "records",
      "a text and the picture it speaks of", false},
     {"matched", "match", "matched/", "records",
