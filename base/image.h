@@ -29,10 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMAGE_BYTES_MAX (16u << 20) /* bytes of an original, and of a stored   \
-                                     */
-#define IMAGE_EXIF_MAX (16u << 10)  /* bytes of the exif JSON */
-#define IMAGE_ICC_MAX  (4u << 20)   /* bytes of a profile; larger is ignored */
+#define IMAGE_BYTES_MAX                                                        \
+    (16u << 20)                    /* bytes of an original, and of a stored    \
+                                    */
+#define IMAGE_EXIF_MAX (16u << 10) /* bytes of the exif JSON */
+#define IMAGE_ICC_MAX  (4u << 20)  /* bytes of a profile; larger is ignored */
 /* Room for a packed result: header, exif and stored JPEG. */
 #define IMAGE_PACKED_MAX (IMAGE_BYTES_MAX + IMAGE_EXIF_MAX + 4096u)
 
@@ -226,8 +227,8 @@ struct image_result {
     enum image_reason reason;
     enum image_format format;
     uint32_t width, height;                   /* of the stored JPEG */
-    uint32_t original_width, original_height; /* after orientation; of the
-                                                 header when refused late */
+    uint32_t original_width, original_height; /* after orientation; as coded
+                                                 when refused before it */
     uint8_t sha256[SHA256_SIZE];              /* of the original bytes */
     uint64_t phash;                           /* of the stored JPEG */
     bool flat;        /* too even for a phash: exempt from comparing */

@@ -1,12 +1,7 @@
-/* The parent's side of base/jail. */
-#include "base/jail.h"
-
-#include <assert.h>
+/* The parent's side of base/jail: requests out, answers in. */
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -14,225 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/jail_inside.h"
-#include "base/mem.h"
 
 #define ATTEMPTS_MAX                                                           \
     3 /* runs of a request whose worker was killed for another */
-#define STILLBORN_MAX 5 /* workers in a row that died before their first slot  \
-                         */
+#define STILLBORN_MAX                                                          \
+    5 /* workers in a row that died before their first slot                    \
+       */
 #define KEEP_BYTES (1u << 20) /* a slot that was filled further gives back */
 
-struct request { /* what the parent knows of a slot, out of workers' reach */
-    void *user;
-    uint64_t number;
-    size_t in_bytes;
-    unsigned attempts;
-    bool waiting; /* for an answer */
-    bool decided; /* the answer is `outcome`, not the slot's */
-    enum jail_outcome outcome;
-    int signal;
-};
-
-struct worker {
-    struct jail_region region;
-    struct request *request; /* depth of them */
-    unsigned waiting;        /* requests */
-    unsigned stillborn;      /* starts since it last took a slot */
-    uint64_t since_ms;       /* when its oldest request came to the front */
-    uint64_t killing;        /* number of the request it is killed for; 0 */
-};
-
-struct jail {
-    struct jail_config config;
-    struct worker *workers;
-    struct jail_region *regions; /* as the warden was given them */
-    unsigned n;
-    pid_t warden;
-    int control, epoll, timer;
-    bool ticking, lost;
-    uint64_t next_number;
-    struct buf answer;
-    struct jail_stats stats;
-};
-
-struct jail_config jail_config_default(jail_fn fn, void *ctx)
-{
-    return (struct jail_config){.fn = fn,
-                                .ctx = ctx,
-                                .depth = 4,
-                                .in_max = 16u << 20,
-                                .out_max = 17u << 20,
-                                .memory_max = (uint64_t)3 << 30,
-                                .timeout_ms = 20000,
-                                .cpu_max_s = 600};
-}
-
-/* Not base/clock: a test that moves the clock must not make decoders late. */
-static uint64_t now_ms(void)
+uint64_t jail_now_ms(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* ---- opening and closing ---- */
-
-static size_t to_pages(size_t n)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-    return (n + page - 1) / page * page;
-}
-
-static int region_open(struct jail_region *r, const struct jail_config *c,
-                       struct err *e)
-{
-    void *p;
-
-    r->wake = r->done = -1;
-    r->head_bytes =
-        to_pages(sizeof *r->shared + c->depth * sizeof r->shared->slot[0]);
-    r->in_bytes = to_pages(c->in_max);
-    r->out_bytes = to_pages(c->out_max);
-    r->bytes = r->head_bytes + c->depth * (r->in_bytes + r->out_bytes);
-    p = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return err_errno(e, E_IO, "map", "memory for decoders");
-    r->shared = p;
-    r->wake = eventfd(0, EFD_CLOEXEC);
-    r->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (r->wake < 0 || r->done < 0)
-        return err_errno(e, E_IO, "open", "eventfd");
-    return 0;
-}
-
-static void region_close(struct jail_region *r)
-{
-    if (r->shared)
-        munmap(r->shared, r->bytes);
-    if (r->wake >= 0)
-        close(r->wake);
-    if (r->done >= 0)
-        close(r->done);
-}
-
-static int fork_warden(struct jail *j, struct err *e)
-{
-    pid_t parent = getpid();
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return err_errno(e, E_IO, "open", "socket pair");
-    j->warden = fork();
-    if (j->warden == 0)
-        jail_warden(&j->config, j->regions, j->n, pair[1], parent);
-    close(pair[1]);
-    j->control = pair[0];
-    if (j->warden < 0)
-        return err_errno(e, E_IO, "fork", "the decoders' warden");
-    return 0;
-}
-
-static int watch(struct jail *j, int fd, struct err *e)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-
-    if (epoll_ctl(j->epoll, EPOLL_CTL_ADD, fd, &event))
-        return err_errno(e, E_IO, "watch", "a decoder");
-    return 0;
-}
-
-static int open_fds(struct jail *j, struct err *e)
-{
-    int rc;
-
-    j->epoll = epoll_create1(EPOLL_CLOEXEC);
-    j->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (j->epoll < 0 || j->timer < 0)
-        return err_errno(e, E_IO, "open", "timer and epoll");
-    rc = watch(j, j->timer, e);
-    if (!rc)
-        rc = watch(j, j->control, e);
-    for (unsigned i = 0; !rc && i < j->n; i++)
-        rc = watch(j, j->workers[i].region.done, e);
-    return rc;
-}
-
-static void tell(struct jail *j, enum jail_verb verb, unsigned worker)
-{
-    struct jail_message m = {verb, worker, 0};
-
-    if (send(j->control, &m, sizeof m, MSG_NOSIGNAL) < 0)
-        j->lost = true;
-}
-
-static unsigned count_cores(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > JAIL_WORKERS_MAX ? JAIL_WORKERS_MAX : (unsigned)n;
-}
-
-int jail_open(struct jail **jail, const struct jail_config *c, struct err *e)
-{
-    struct jail *j = xcalloc(1, sizeof *j);
-    int rc = 0;
-
-    assert(c->fn && c->depth && c->workers <= JAIL_WORKERS_MAX);
-    *jail = NULL;
-    j->config = *c;
-    j->n = c->workers ? c->workers : count_cores();
-    j->control = j->epoll = j->timer = -1;
-    j->workers = xcalloc(j->n, sizeof *j->workers);
-    j->regions = xcalloc(j->n, sizeof *j->regions);
-    buf_init(&j->answer, c->out_max);
-    for (unsigned i = 0; i < j->n; i++)
-        j->workers[i].region.wake = j->workers[i].region.done = -1;
-    for (unsigned i = 0; !rc && i < j->n; i++) {
-        j->workers[i].request =
-            xcalloc(c->depth, sizeof *j->workers[i].request);
-        rc = region_open(&j->workers[i].region, c, e);
-        j->regions[i] = j->workers[i].region;
-    }
-    if (!rc)
-        rc = fork_warden(j, e);
-    if (!rc)
-        rc = open_fds(j, e);
-    if (rc) {
-        jail_close(j);
-        return rc;
-    }
-    for (unsigned i = 0; i < j->n; i++)
-        tell(j, JAIL_START, i);
-    *jail = j;
-    return 0;
-}
-
-void jail_close(struct jail *j)
-{
-    if (!j)
-        return;
-    if (j->control >= 0)
-        close(j->control); /* the warden sees it, kills the workers, ends */
-    if (j->warden > 0)
-        while (waitpid(j->warden, NULL, 0) < 0 && errno == EINTR)
-            continue;
-    for (unsigned i = 0; i < j->n; i++) {
-        region_close(&j->workers[i].region);
-        free(j->workers[i].request);
-    }
-    if (j->epoll >= 0)
-        close(j->epoll);
-    if (j->timer >= 0)
-        close(j->timer);
-    buf_release(&j->answer);
-    free(j->workers);
-    free(j->regions);
-    free(j);
 }
 
 /* ---- asking ---- */
@@ -280,7 +71,7 @@ static void tick(struct jail *j, bool on)
     j->ticking = on;
 }
 
-static void wake(const struct worker *w)
+static void wake(const struct jail_worker_state *w)
 {
     uint64_t one = 1;
     ssize_t did = write(w->region.wake, &one, sizeof one);
@@ -290,7 +81,7 @@ static void wake(const struct worker *w)
 
 int jail_submit(struct jail *j, struct str in, void *user, struct err *e)
 {
-    struct worker *w = &j->workers[0];
+    struct jail_worker_state *w = &j->workers[0];
     struct jail_slot *s;
     unsigned i = 0;
 
@@ -306,12 +97,12 @@ int jail_submit(struct jail *j, struct str in, void *user, struct err *e)
         i++;
     if (i == j->config.depth)
         return -E_BUSY;
-    w->request[i] = (struct request){.user = user,
-                                     .number = ++j->next_number,
-                                     .in_bytes = in.n,
-                                     .waiting = true};
+    w->request[i] = (struct jail_request){.user = user,
+                                          .number = ++j->next_number,
+                                          .in_bytes = in.n,
+                                          .waiting = true};
     if (w->waiting++ == 0)
-        w->since_ms = now_ms();
+        w->since_ms = jail_now_ms();
     if (in.n)
         memcpy(jail_slot_in(&w->region, i), in.p, in.n);
     s = &w->region.shared->slot[i];
@@ -327,12 +118,13 @@ int jail_submit(struct jail *j, struct str in, void *user, struct err *e)
 
 /* ---- answers ---- */
 
-static struct request *oldest(const struct jail *j, const struct worker *w)
+static struct jail_request *oldest(const struct jail *j,
+                                   const struct jail_worker_state *w)
 {
-    struct request *best = NULL;
+    struct jail_request *best = NULL;
 
     for (unsigned i = 0; i < j->config.depth; i++) {
-        struct request *r = &w->request[i];
+        struct jail_request *r = &w->request[i];
 
         if (r->waiting && !r->decided && (!best || r->number < best->number))
             best = r;
@@ -340,7 +132,7 @@ static struct request *oldest(const struct jail *j, const struct worker *w)
     return best;
 }
 
-static void decide(struct jail *j, struct request *r, enum jail_outcome o,
+static void decide(struct jail *j, struct jail_request *r, enum jail_outcome o,
                    int signal)
 {
     r->decided = true;
@@ -354,14 +146,14 @@ static void decide(struct jail *j, struct request *r, enum jail_outcome o,
 
 /* The worker is dead, its successor not yet started: the only time at which
  * the parent may touch a RUNNING slot. */
-static void settle(struct jail *j, struct worker *w, int status)
+static void settle(struct jail *j, struct jail_worker_state *w, int status)
 {
     int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     bool took_one = false;
 
     for (unsigned i = 0; i < j->config.depth; i++) {
         struct jail_slot *s = &w->region.shared->slot[i];
-        struct request *r = &w->request[i];
+        struct jail_request *r = &w->request[i];
         uint32_t state = atomic_load(&s->state);
 
         if (!r->waiting || r->decided)
@@ -395,15 +187,15 @@ static void hear_warden(struct jail *j)
     ssize_t n;
 
     while ((n = recv(j->control, &m, sizeof m, MSG_DONTWAIT)) > 0) {
-        struct worker *w;
+        struct jail_worker_state *w;
 
         if (n != (ssize_t)sizeof m || m.verb != JAIL_DIED || m.worker >= j->n)
             continue;
         w = &j->workers[m.worker];
         settle(j, w, m.status);
         j->stats.replaced++;
-        w->since_ms = now_ms();
-        tell(j, JAIL_START, m.worker);
+        w->since_ms = jail_now_ms();
+        jail_tell(j, JAIL_START, m.worker);
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR))
         j->lost = true;
@@ -411,18 +203,23 @@ static void hear_warden(struct jail *j)
 
 static void check_clocks(struct jail *j)
 {
-    uint64_t now = now_ms(), ticks;
+    uint64_t now = jail_now_ms(), ticks;
     ssize_t did = read(j->timer, &ticks, sizeof ticks);
 
-    (void)did; /* only to make it unreadable again */
-    for (unsigned i = 0; i < j->n; i++) {
-        struct worker *w = &j->workers[i];
-        struct request *r = oldest(j, w);
+    bool slept = now - j->checked_ms > j->config.timeout_ms / 2;
 
+    (void)did; /* only to make it unreadable again */
+    j->checked_ms = now;
+    for (unsigned i = 0; i < j->n; i++) {
+        struct jail_worker_state *w = &j->workers[i];
+        struct jail_request *r = oldest(j, w);
+
+        if (slept) /* so did the workers, if we were stopped: Ctrl-Z */
+            w->since_ms = now;
         if (!r || w->killing || now - w->since_ms < j->config.timeout_ms)
             continue;
         w->killing = r->number;
-        tell(j, JAIL_KILL, i);
+        jail_tell(j, JAIL_KILL, i);
     }
 }
 
@@ -436,11 +233,11 @@ static void give_back(const struct jail_region *r, unsigned i, size_t in,
 }
 
 /* Fill done from slot i of w and free the slot. */
-static void take(struct jail *j, struct worker *w, unsigned i,
+static void take(struct jail *j, struct jail_worker_state *w, unsigned i,
                  struct jail_done *done)
 {
     struct jail_slot *s = &w->region.shared->slot[i];
-    struct request *r = &w->request[i];
+    struct jail_request *r = &w->request[i];
     size_t out_bytes = r->decided ? 0 : s->out_bytes;
 
     *done = (struct jail_done){
@@ -461,17 +258,17 @@ static void take(struct jail *j, struct worker *w, unsigned i,
     atomic_store(&s->state, SLOT_FREE);
     r->waiting = false;
     w->waiting--;
-    w->since_ms = now_ms();
+    w->since_ms = jail_now_ms();
     w->stillborn = 0;
 }
 
 static bool find_answer(struct jail *j, struct jail_done *done)
 {
     for (unsigned k = 0; k < j->n; k++) {
-        struct worker *w = &j->workers[k];
+        struct jail_worker_state *w = &j->workers[k];
 
         for (unsigned i = 0; w->waiting && i < j->config.depth; i++) {
-            struct request *r = &w->request[i];
+            struct jail_request *r = &w->request[i];
             uint32_t state = atomic_load(&w->region.shared->slot[i].state);
 
             if (!r->waiting)
@@ -512,7 +309,7 @@ bool jail_next(struct jail *j, struct jail_done *done)
 
 bool jail_wait(struct jail *j, int timeout_ms, struct jail_done *done)
 {
-    uint64_t end = now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+    uint64_t end = jail_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
     for (;;) {
         struct epoll_event event;
@@ -520,7 +317,7 @@ bool jail_wait(struct jail *j, int timeout_ms, struct jail_done *done)
 
         if (jail_next(j, done))
             return true;
-        now = now_ms();
+        now = jail_now_ms();
         if (jail_free(j) == jail_slots(j) || (timeout_ms >= 0 && now >= end))
             return false;
         if (epoll_wait(j->epoll, &event, 1,

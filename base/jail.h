@@ -9,7 +9,8 @@
  *          to them (seccomp), their memory and time are limited.  A worker
  *          that dies is replaced; the request it died of is answered
  *          JAIL_CRASHED, the others waiting at it are run by the next one.  A
- *          request over its wall clock is answered JAIL_TIMEOUT.
+ *          request over its wall clock is answered JAIL_TIMEOUT; time for which
+ *          the parent itself did not look does not count.
  *
  *          open forks a warden, which forks the workers and replaces them: a
  *          process that was small and had no connections open stays so, however
@@ -99,7 +100,7 @@ bool jail_wait(struct jail *jail, int timeout_ms, struct jail_done *done);
 struct jail_stats {
     uint64_t submitted, done, crashed, timed_out;
     uint64_t replaced; /* workers, for whatever reason */
-    bool confined;     /* seccomp is in force */
+    bool confined;     /* seccomp is in force; known once all have started */
 };
 
 struct jail_stats jail_stats_of(const struct jail *jail);

@@ -15,6 +15,7 @@
 #ifndef BASE_JAIL_INSIDE_H
 #define BASE_JAIL_INSIDE_H
 
+#include "base/buf.h"
 #include "base/jail.h"
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -62,6 +63,51 @@ struct jail_message {
     uint32_t worker;
     int32_t status; /* of JAIL_DIED: as waitpid gave it */
 };
+
+/* ---- the parent's own state ---- */
+
+struct jail_request { /* what the parent knows of a slot */
+    void *user;
+    uint64_t number;
+    size_t in_bytes;
+    unsigned attempts;
+    bool waiting; /* for an answer */
+    bool decided; /* the answer is `outcome`, not the slot's */
+    enum jail_outcome outcome;
+    int signal;
+};
+
+struct jail_worker_state {
+    struct jail_region region;
+    struct jail_request *request; /* depth of them */
+    unsigned waiting;             /* requests */
+    unsigned stillborn;           /* starts since it last took a slot */
+    uint64_t since_ms; /* when its oldest request came to the front */
+    uint64_t killing;  /* number of the request it is killed for; 0 */
+};
+
+struct jail {
+    struct jail_config config;
+    struct jail_worker_state *workers;
+    struct jail_region *regions; /* as the warden was given them */
+    unsigned n;
+    pid_t warden;
+    int control, epoll, timer;
+    bool ticking, lost;
+    uint64_t next_number;
+    uint64_t checked_ms; /* when the clocks were last looked at */
+    struct buf answer;
+    struct jail_stats stats;
+};
+
+/* Of the system, not base/clock: a test that moves the clock must not make
+ * decoders late. */
+uint64_t jail_now_ms(void);
+
+/* Send the warden a verb; a warden that is gone sets lost. */
+void jail_tell(struct jail *j, enum jail_verb verb, unsigned worker);
+
+/* ---- the other side ---- */
 
 /* The warden's whole life; never returns. control is its end of the socket,
  * parent the process that made it. */

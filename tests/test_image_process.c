@@ -1,25 +1,12 @@
-/* base/image: resampling, encoding, EXIF, and the whole of a download, in this
- * process and through the jail. */
+/* base/image: the whole of a download, in this process and through the jail. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/jail.h"
 #include "base/phash.h"
-#include "tests/oracle.h"
 #include "tests/picture.h"
 
-static struct image lcg_picture(uint32_t width, uint32_t height)
-{
-    struct image m = IMAGE_INIT;
-    uint32_t state = 12345;
-
-    assert_int_equal(image_alloc(&m, width, height), IMAGE_OK);
-    for (size_t i = 0; i < m.stride * height; i++) {
-        state = (state * 1103515245u + 12345u) & 0x7fffffffu;
-        m.rgb[i] = (uint8_t)(state >> 16);
-    }
-    return m;
-}
+#define TIFF_LE "II*\0\x08\0\0\0"
 
 static struct image resized(const struct image *in, uint32_t width,
                             uint32_t height, enum image_filter filter)
@@ -32,247 +19,6 @@ static struct image resized(const struct image *in, uint32_t width,
     return out;
 }
 
-/* ---- resampling ---- */
-
-static void test_image__resizes_as_pillow_to_the_bit(void **state)
-{
-    struct oracle o;
-    unsigned cases = 0;
-
-    (void)state;
-    oracle_open(&o, "/usr/bin/python3 tests/oracle_image.py resize");
-    while (oracle_next(&o)) {
-        char name[16];
-        unsigned w, h, tw, th;
-        enum image_filter f;
-        struct image in, out;
-
-        assert_int_equal(
-            sscanf(o.in.p, "%15s %u %u %u %u", name, &w, &h, &tw, &th), 5);
-        assert_true(image_filter_find(str_of(name), &f));
-        in = lcg_picture(w, h);
-        out = resized(&in, tw, th, f);
-        assert_int_equal(o.want.n, out.stride * th);
-        for (size_t i = 0; i < o.want.n; i++)
-            if (out.rgb[i] != (uint8_t)o.want.p[i])
-                fail_msg("%s: byte %zu is %u, not %u", o.in.p, i, out.rgb[i],
-                         (uint8_t)o.want.p[i]);
-        image_release(&in);
-        image_release(&out);
-        cases++;
-    }
-    if (!oracle_close(&o)) {
-        print_message("skipped: no Pillow\n");
-        skip();
-    }
-    assert_int_equal(cases, 48);
-}
-
-/* Frozen where Pillow is absent. Equal to it when these were written down. */
-static void test_image__resize_golden(void **state)
-{
-    static const uint64_t want[IMAGE_FILTERS][2] = {
-        {0xf23409c6735941c4, 0x6b722ab53ea4c1f5},
-        {0x1ef8d5e30ead4c72, 0x311f0dcb7d6f4767},
-        {0x2efdc92e4f2b6f65, 0x64a77ae3ec21d345},
-        {0x671e4e1480b2e56a, 0x30f7f67b6051c59e}};
-    struct image in = lcg_picture(97, 61);
-
-    (void)state;
-    for (int f = 0; f < IMAGE_FILTERS; f++) {
-        struct image small = resized(&in, 40, 23, (enum image_filter)f);
-        struct image large = resized(&in, 120, 100, (enum image_filter)f);
-        uint64_t a =
-            hash_xxh3(str_make((char *)small.rgb, small.stride * small.height));
-        uint64_t b =
-            hash_xxh3(str_make((char *)large.rgb, large.stride * large.height));
-
-        if (a != want[f][0] || b != want[f][1])
-            fail_msg("%s: %llx %llx", image_filter_name((enum image_filter)f),
-                     (unsigned long long)a, (unsigned long long)b);
-        image_release(&small);
-        image_release(&large);
-    }
-    image_release(&in);
-}
-
-static void test_image__resizes_views(void **state)
-{
-    struct image in = lcg_picture(90, 70), tight = IMAGE_INIT;
-    struct image view = image_view(&in, 11, 7, 50, 40), a, b;
-
-    (void)state;
-    assert_int_equal(image_alloc(&tight, 50, 40), IMAGE_OK);
-    for (uint32_t y = 0; y < 40; y++)
-        memcpy(tight.rgb + y * tight.stride, view.rgb + y * view.stride,
-               tight.stride);
-    for (int i = 0; i < 4; i++) {
-        uint32_t w = i & 1 ? 50 : 20, h = i & 2 ? 40 : 9;
-
-        a = resized(&view, w, h, IMAGE_BICUBIC);
-        b = resized(&tight, w, h, IMAGE_BICUBIC);
-        assert_memory_equal(a.rgb, b.rgb, a.stride * h);
-        image_release(&a);
-        image_release(&b);
-    }
-    image_release(&in);
-    image_release(&tight);
-}
-
-/* ---- encoding ---- */
-
-static void test_image__encodes(void **state)
-{
-    struct image m = gradient(300, 200), again = IMAGE_INIT;
-    struct image_decode_options o = {.limits = image_limits_default()};
-    struct image_header h;
-    struct buf a, b, coarse;
-    int worst = 0;
-
-    (void)state;
-    to_jpeg(&m, 95, &a);
-    to_jpeg(&m, 95, &b);
-    to_jpeg(&m, 30, &coarse);
-    assert_true(str_eq(buf_str(&a), buf_str(&b)));
-    assert_true(coarse.n < a.n);
-    assert_int_equal(image_decode(buf_str(&a), &o, &again, &h, NULL), IMAGE_OK);
-    for (size_t i = 0; i < m.stride * m.height; i++) {
-        int d = abs(m.rgb[i] - again.rgb[i]);
-
-        worst = d > worst ? d : worst;
-    }
-    assert_in_range(worst, 0, 16);
-    image_release(&again);
-    image_release(&m);
-    buf_release(&a);
-    buf_release(&b);
-    buf_release(&coarse);
-}
-
-/* At every ceiling: the whole JPEG, or a verdict and the buffer as it was. */
-static void test_image__encoding_keeps_to_its_ceiling(void **state)
-{
-    struct image m = lcg_picture(300, 300); /* noise: over one step of output */
-    struct buf whole;
-
-    (void)state;
-    to_jpeg(&m, 95, &whole);
-    assert_true(whole.n > 66000);
-    for (size_t max = 0; max < whole.n + 300; max += 997) {
-        struct buf b;
-        enum image_reason r;
-
-        buf_init(&b, max + 3);
-        buf_add(&b, STR("abc"));
-        r = image_encode_jpeg(&m, 95, &b);
-        if (max >= whole.n) {
-            assert_int_equal(r, IMAGE_OK);
-            assert_int_equal(b.n, whole.n + 3);
-            assert_memory_equal(b.p + 3, whole.p, whole.n);
-        } else {
-            assert_int_equal(r, IMAGE_BYTES);
-            assert_int_equal(b.n, 3);
-        }
-        assert_memory_equal(b.p, "abc", 3);
-        buf_release(&b);
-    }
-    buf_release(&whole);
-    image_release(&m);
-}
-
-/* ---- exif ---- */
-
-#define TIFF_LE "II*\0\x08\0\0\0"
-#define TIFF_BE "MM\0*\0\0\0\x08"
-
-static void test_image__reads_exif(void **state)
-{
-    static const struct {
-        struct str tiff;
-        unsigned orientation;
-        const char *json; /* "": nothing */
-    } cases[] = {
-        {STR(TIFF_LE "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"), 6,
-         "{\"Image Orientation\":\"Rotated 90 CW\"}"},
-        {STR(TIFF_BE "\0\1\1\x12\0\3\0\0\0\1\0\3\0\0\0\0\0\0"), 3,
-         "{\"Image Orientation\":\"Rotated 180\"}"},
-        /* a value of 9 is none */
-        {STR(TIFF_LE "\1\0\x12\1\3\0\1\0\0\0\x09\0\0\0\0\0\0\0"), 1,
-         "{\"Image Orientation\":\"9\"}"},
-        /* text behind the directory, in quotes, with spaces around */
-        {STR(TIFF_LE "\1\0\x0f\1\2\0\6\0\0\0\x1a\0\0\0\0\0\0\0 \"a\" \0"), 1,
-         "{\"Image Make\":\"\\\"a\\\"\"}"},
-        /* exposure 10/600 and f/2.8 in the EXIF directory; bias -1/3 */
-        {STR(TIFF_BE
-             "\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x1a\0\0\0\0"
-             "\0\3\x82\x9a\0\5\0\0\0\1\0\0\0\x44\x82\x9d\0\5\0\0\0\1\0\0\0\x4c"
-             "\x92\4\0\x0a\0\0\0\1\0\0\0\x54\0\0\0\0"
-             "\0\0\0\x0a\0\0\2\x58\0\0\0\x1c\0\0\0\x0a"
-             "\xff\xff\xff\xff\0\0\0\3"),
-         1,
-         "{\"EXIF ExposureTime\":\"1/60\",\"EXIF FNumber\":\"14/5\","
-         "\"EXIF ExposureBiasValue\":\"-1/3\"}"},
-        /* where somebody was is not read */
-        {STR(TIFF_LE "\1\0\x25\x88\4\0\1\0\0\0\x1a\0\0\0\0\0\0\0"
-                     "\1\0\1\0\2\0\2\0\0\0N\0\0\0\0\0\0\0"),
-         1, ""},
-        /* invalid UTF-8 */
-        {STR(TIFF_LE "\1\0\x0f\1\2\0\4\0\0\0\xff\xfe\x61\0\0\0\0\0"), 1, ""},
-        /* broken in many ways */
-        {STR(""), 1, ""},
-        {STR("II*\0"), 1, ""},
-        {STR("IM*\0\x08\0\0\0\1\0"), 1, ""},
-        {STR("II*\0\xff\xff\xff\xff\1\0"), 1, ""},
-        {STR(TIFF_LE "\xff\xff\x12\1"), 1, ""},
-        {STR(TIFF_LE "\1\0\x12\1\3\0\1\0\0\0\6\0\0"), 1, ""},
-        {STR(TIFF_LE "\1\0\x12\1\x63\0\1\0\0\0\6\0\0\0"), 1, ""},
-        {STR(TIFF_LE "\1\0\x0f\1\2\0\xff\xff\xff\xff\1\0\0\0"), 1, ""},
-        {STR(TIFF_LE "\1\0\x0f\1\2\0\0\0\0\0\1\0\0\0"), 1, ""},
-        /* the EXIF directory is the first one again */
-        {STR(TIFF_LE "\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0\0\0\0\0"), 1, ""},
-        /* a ratio with nothing below */
-        {STR(TIFF_LE "\1\0\x1a\1\5\0\1\0\0\0\x1a\0\0\0\0\0\0\0"
-                     "\x07\0\0\0\0\0\0\0"),
-         1, "{\"Image XResolution\":\"1/0\"}"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        /* a copy of its own, so that sanitizers see its end */
-        char *copy = malloc(cases[i].tiff.n + 1);
-        struct str tiff = str_make(copy, cases[i].tiff.n);
-        struct buf json;
-
-        assert_non_null(copy);
-        memcpy(copy, cases[i].tiff.p, tiff.n);
-        buf_init(&json, IMAGE_EXIF_MAX);
-        if (image_exif_orientation(tiff) != cases[i].orientation)
-            fail_msg("case %zu: orientation %u", i,
-                     image_exif_orientation(tiff));
-        image_exif_json(tiff, &json);
-        if (!str_eq(buf_str(&json), str_of(cases[i].json)))
-            fail_msg("case %zu: %s", i, buf_str(&json).p);
-        buf_release(&json);
-        free(copy);
-    }
-}
-
-static void test_image__exif_keeps_to_its_ceiling(void **state)
-{
-    struct str tiff = STR(TIFF_LE "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0");
-    struct buf b;
-
-    (void)state;
-    buf_init(&b, 20);
-    buf_add(&b, STR("x"));
-    image_exif_json(tiff, &b);
-    assert_true(str_eq(buf_str(&b), STR("x")));
-    assert_int_equal(b.rc, 0);
-    buf_release(&b);
-}
-
-/* ---- process ---- */
-
 static struct buf picture_file(uint32_t width, uint32_t height)
 {
     struct image m = gradient(width, height);
@@ -283,7 +29,7 @@ static struct buf picture_file(uint32_t width, uint32_t height)
     return b;
 }
 
-static void test_image__process_stores(void **state)
+static void test_image_process__process_stores(void **state)
 {
     struct buf b = picture_file(1300, 1000);
     struct image_config c = image_config_default();
@@ -326,7 +72,7 @@ static void test_image__process_stores(void **state)
     buf_release(&b);
 }
 
-static void test_image__process_resizes_by_mode(void **state)
+static void test_image_process__process_resizes_by_mode(void **state)
 {
     static const struct {
         enum image_resize_mode mode;
@@ -365,7 +111,7 @@ static void test_image__process_resizes_by_mode(void **state)
 }
 
 /* DCT scaling must not be seen: nearly the same pixels as without. */
-static void test_image__process_of_large_jpegs(void **state)
+static void test_image_process__process_of_large_jpegs(void **state)
 {
     struct buf b = picture_file(2400, 1700);
     struct image_decode_options o = {.limits = image_limits_default()};
@@ -394,7 +140,7 @@ static void test_image__process_of_large_jpegs(void **state)
     buf_release(&b);
 }
 
-static void test_image__process_turns_and_tells(void **state)
+static void test_image_process__process_turns_and_tells(void **state)
 {
     struct image_config c = image_config_default();
     struct buf b = picture_file(300, 200);
@@ -427,7 +173,7 @@ static void test_image__process_turns_and_tells(void **state)
     buf_release(&b);
 }
 
-static void test_image__process_keeps_originals_on_request(void **state)
+static void test_image_process__process_keeps_originals_on_request(void **state)
 {
     struct image_config c = image_config_default();
     struct buf b = picture_file(300, 200), large = picture_file(700, 600);
@@ -450,7 +196,7 @@ static void test_image__process_keeps_originals_on_request(void **state)
     buf_release(&large);
 }
 
-static void test_image__process_judges(void **state)
+static void test_image_process__process_judges(void **state)
 {
     struct image_config c = image_config_default();
     struct image_result r;
@@ -493,7 +239,7 @@ static void expect_same(const struct image_result *a,
     assert_true(str_eq(buf_str(&a->jpeg), buf_str(&b->jpeg)));
 }
 
-static void test_image__jail_gives_the_same(void **state)
+static void test_image_process__jail_gives_the_same(void **state)
 {
     static const char *const names[] = {
         "grey.jpg",   "progressive.jpg", "cmyk.jpg",      "exif6.jpg",
@@ -536,8 +282,45 @@ static void test_image__jail_gives_the_same(void **state)
     jail_close(j);
 }
 
+/* A picture that needs more than a worker has is refused, not fatal. */
+static void test_image_process__keeps_to_the_workers_memory(void **state)
+{
+#ifdef WITMILL_SANITIZED
+    (void)state;
+    print_message("skipped: no memory limit under sanitizers\n");
+    skip();
+#else
+    struct image_config c = image_config_default();
+    struct jail_config jc = jail_config_default(image_worker, &c);
+    struct buf b = picture_file(5000, 5000), small = picture_file(300, 200);
+    struct image_result r;
+    struct jail_done d;
+    struct jail *j;
+
+    (void)state;
+    c.mode = IMAGE_KEEP_SIZE;
+    jc.workers = 1;
+    jc.memory_max = 150u << 20; /* program and libraries included */
+    assert_int_equal(jail_open(&j, &jc, NULL), 0);
+    image_result_init(&r);
+    assert_int_equal(jail_submit(j, buf_str(&b), NULL, NULL), 0);
+    assert_true(jail_wait(j, 30000, &d));
+    assert_int_equal(d.outcome, JAIL_DONE);
+    assert_int_equal(image_unpack(d.out, &r), 0);
+    assert_int_equal(r.reason, IMAGE_MEMORY);
+    assert_int_equal(jail_submit(j, buf_str(&small), NULL, NULL), 0);
+    assert_true(jail_wait(j, 30000, &d));
+    assert_int_equal(image_unpack(d.out, &r), 0);
+    assert_int_equal(r.reason, IMAGE_OK);
+    image_result_release(&r);
+    jail_close(j);
+    buf_release(&b);
+    buf_release(&small);
+#endif
+}
+
 /* Whatever a worker that was taken over may answer. */
-static void test_image__unpack_believes_nothing(void **state)
+static void test_image_process__unpack_believes_nothing(void **state)
 {
     struct image_config c = image_config_default();
     struct buf b = picture_file(120, 110);
@@ -581,21 +364,16 @@ static void test_image__unpack_believes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_image__resizes_as_pillow_to_the_bit),
-        cmocka_unit_test(test_image__resize_golden),
-        cmocka_unit_test(test_image__resizes_views),
-        cmocka_unit_test(test_image__encodes),
-        cmocka_unit_test(test_image__encoding_keeps_to_its_ceiling),
-        cmocka_unit_test(test_image__reads_exif),
-        cmocka_unit_test(test_image__exif_keeps_to_its_ceiling),
-        cmocka_unit_test(test_image__process_stores),
-        cmocka_unit_test(test_image__process_resizes_by_mode),
-        cmocka_unit_test(test_image__process_of_large_jpegs),
-        cmocka_unit_test(test_image__process_turns_and_tells),
-        cmocka_unit_test(test_image__process_keeps_originals_on_request),
-        cmocka_unit_test(test_image__process_judges),
-        cmocka_unit_test(test_image__jail_gives_the_same),
-        cmocka_unit_test(test_image__unpack_believes_nothing),
+        cmocka_unit_test(test_image_process__process_stores),
+        cmocka_unit_test(test_image_process__process_resizes_by_mode),
+        cmocka_unit_test(test_image_process__process_of_large_jpegs),
+        cmocka_unit_test(test_image_process__process_turns_and_tells),
+        cmocka_unit_test(
+            test_image_process__process_keeps_originals_on_request),
+        cmocka_unit_test(test_image_process__process_judges),
+        cmocka_unit_test(test_image_process__jail_gives_the_same),
+        cmocka_unit_test(test_image_process__keeps_to_the_workers_memory),
+        cmocka_unit_test(test_image_process__unpack_believes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

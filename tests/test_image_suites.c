@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/jail.h"
 #include "tests/oracle.h"
 #include "tests/picture.h"
 #include "tests/tar_reader.h"
@@ -242,6 +243,56 @@ static void test_image_suites__pixels_are_pillows(void **state)
     assert_true(exact > 350);
 }
 
+/* Every file, broken ones above all, through workers that are confined: none
+ * dies, and the verdicts are those of this process. */
+static void test_image_suites__survive_the_jail(void **state)
+{
+    struct image_config c = image_config_default();
+    struct jail_config jc = jail_config_default(image_worker, &c);
+    struct image_result here, there;
+    struct jail *j;
+    unsigned files = 0;
+
+    (void)state;
+    c.limits = image_limits_decodable();
+    jc.workers = 2;
+    assert_int_equal(jail_open(&j, &jc, NULL), 0);
+    image_result_init(&here);
+    image_result_init(&there);
+    for (size_t i = 0; i < N_SUITES; i++) {
+        struct str name, bytes;
+        struct tar_reader t;
+        char path[1024];
+
+        suite_path(suites[i], path);
+        if (!tar_open(&t, path)) {
+            jail_close(j);
+            print_message("skipped: no %s\n", path);
+            skip();
+        }
+        while (tar_next(&t, &name, &bytes)) {
+            struct jail_done d;
+
+            assert_int_equal(jail_submit(j, bytes, NULL, NULL), 0);
+            image_process(bytes, &c, &here);
+            assert_true(jail_wait(j, 60000, &d));
+            if (d.outcome != JAIL_DONE || image_unpack(d.out, &there))
+                fail_msg("%.*s: outcome %d, signal %d", STR_ARG(name),
+                         d.outcome, d.signal);
+            assert_int_equal(here.reason, there.reason);
+            assert_int_equal(here.phash, there.phash);
+            assert_true(str_eq(buf_str(&here.jpeg), buf_str(&there.jpeg)));
+            files++;
+        }
+        tar_close(&t);
+    }
+    print_message("%u files, no worker died, equal results\n", files);
+    assert_int_equal(jail_stats_of(j).replaced, 0);
+    image_result_release(&here);
+    image_result_release(&there);
+    jail_close(j);
+}
+
 /* The same photograph, stored in eight ways: upright all of them. */
 static void test_image_suites__eight_orientations_are_one_picture(void **state)
 {
@@ -285,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_image_suites__agree_with_the_manifests),
         cmocka_unit_test(test_image_suites__pixels_are_pillows),
+        cmocka_unit_test(test_image_suites__survive_the_jail),
         cmocka_unit_test(test_image_suites__eight_orientations_are_one_picture),
     };
 

@@ -21,6 +21,14 @@
 
 #define SMALL 4096u
 
+static uint64_t mono_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* The first byte of a request says what happens to it. */
 static int work(void *ctx, struct str in, uint8_t *out, size_t cap, size_t *n)
 {
@@ -49,6 +57,10 @@ static int work(void *ctx, struct str in, uint8_t *out, size_t cap, size_t *n)
         _exit(3);
     case 'c': /* burn processor time, then answer */
         for (clock_t end = clock() + CLOCKS_PER_SEC / 10; clock() < end;)
+            spin++;
+        break;
+    case 'w': /* let a tenth of a second pass; sleeping is not allowed */
+        for (uint64_t end = mono_ms() + 100; mono_ms() < end;)
             spin++;
         break;
     case 'p': { /* who am I */
@@ -232,7 +244,7 @@ static void test_jail__survives_many_crashes(void **state)
 
 static void test_jail__stops_the_clock(void **state)
 {
-    struct jail *j = open_jail(1, 300);
+    struct jail *j = open_jail(1, 600);
     struct jail_done d;
 
     (void)state;
@@ -247,19 +259,37 @@ static void test_jail__stops_the_clock(void **state)
     jail_close(j);
 }
 
-/* The clock is a request's, not the queue's: eight requests of a tenth of a
- * second wait for one another under a limit of half a second. */
+/* A verdict is final, so a parent that was stopped (and its workers with it)
+ * must not give one for the time it did not live through. */
+static void test_jail__forgives_a_sleeping_parent(void **state)
+{
+    struct jail *j = open_jail(1, 400);
+    struct jail_done d;
+    uint64_t woke;
+
+    (void)state;
+    submit(j, "s");
+    usleep(900000);
+    woke = mono_ms();
+    d = next(j);
+    assert_int_equal(d.outcome, JAIL_TIMEOUT);
+    assert_true(mono_ms() - woke >= 390);
+    jail_close(j);
+}
+
+/* The clock is a request's, not the queue's: twelve requests of a tenth of a
+ * second wait for one another under a limit of 0.8. */
 static void test_jail__the_clock_is_of_one_request(void **state)
 {
-    struct jail_config c = config(1, 500);
+    struct jail_config c = config(1, 800);
     struct jail *j;
 
     (void)state;
-    c.depth = 8;
+    c.depth = 12;
     assert_int_equal(jail_open(&j, &c, NULL), 0);
-    for (int i = 0; i < 8; i++)
-        submit(j, "c");
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 12; i++)
+        submit(j, "w");
+    for (int i = 0; i < 12; i++) {
         struct jail_done d = next(j);
 
         expect_echo(&d);
@@ -430,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_jail__a_crash_costs_one_request),
         cmocka_unit_test(test_jail__survives_many_crashes),
         cmocka_unit_test(test_jail__stops_the_clock),
+        cmocka_unit_test(test_jail__forgives_a_sleeping_parent),
         cmocka_unit_test(test_jail__the_clock_is_of_one_request),
         cmocka_unit_test(test_jail__bounds_memory),
         cmocka_unit_test(test_jail__confines),
