@@ -90,8 +90,9 @@ $B/libtools.a: $(filter-out $B/tools/main.o,$(tool_obj))
 	$Qrm -f $@
 	$Qar rcs $@ $^
 
-# The schemas are embedded (catalog/db.h, DB_EMBED).
+# What base/embed.h puts into objects.
 $(filter $B/catalog/%.o,$(lib_obj)): $(sql_src)
+$B/tools/report.o: tools/report.css
 
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
@@ -102,7 +103,12 @@ $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $B/libwitmill.a $(LIBS)
 
 $B/httpd: $(part_src:%.c=$B/%.o)
-$B/test_fetch $B/test_download: | $B/httpd
+$(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/httpd
+
+# A disk that fills up at the Nth write (LD_PRELOAD).
+$B/faultfs.so: tests/shim/faultfs.c
+	$Qmkdir -p $(@D)
+	$Q$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $< -ldl
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
@@ -110,8 +116,99 @@ $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill
 
 -include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
+# ---- tests ----
+
+tests: $B/witmill $(tests_bin) $(help_bin) $(fuzz_bin) $B/faultfs.so
+
+# deps and the build come first, so that each of these is the only command that
+# a fresh machine needs.
+check: deps
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 check-static tests
+	$Qtests/run.py $B
+
+check-long: deps
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 check-static tests
+	$Qtests/run.py $B --long
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 SAN=address,undefined tests
+	$Qtests/run.py build/$(notdir $(CC))-address+undefined
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 SAN=thread tests
+	$Qtests/run.py build/$(notdir $(CC))-thread --only test_
+
+check-static: check-layers check-headers check-sizes check-docs
+
+check-layers:
+	$Qtools/check_layers.py
+
+# Every header compiles alone, and included twice.
+headers := $(wildcard $(addsuffix /*.h,$(folders) tools tests))
+check-headers: $(headers:%=$B/%.ok)
+	$Qecho "headers: $(words $(headers)) compile alone and twice"
+
+$B/%.h.ok: %.h
+	$Qmkdir -p $(@D)
+	$Qprintf '#include "%s"\n#include "%s"\n' $< $< | $(CC) $(CFLAGS_ALL) -Wno-unused-function -x c -fsyntax-only -
+	$Qtouch $@
+
+check-sizes:
+	$Qtools/check_sizes.py
+
+check-docs: $B/witmill
+	$Qtools/gen_docs.sh $B/witmill --check
+
+# ---- fuzzing: FUZZ_SECONDS for each target, or one with FUZZ=name ----
+
+FUZZ_SECONDS ?= 60
+fuzz_san     := address,undefined,fuzzer-no-link
+fuzz_dir     := build/clang-$(subst $(comma),+,$(fuzz_san))
+fuzz_names   := $(if $(FUZZ),$(FUZZ),$(fuzz_src:tests/fuzz/fuzz_%.c=%))
+
+fuzz: deps
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 CC=clang SAN=$(fuzz_san) $(fuzz_names:%=$(fuzz_dir)/fuzz_%)
+	$Qfor name in $(fuzz_names); do \
+	    echo "== $$name"; mkdir -p build/fuzz/$$name; \
+	    $(fuzz_dir)/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -print_final_stats=1 \
+	        build/fuzz/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+$B/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+# ---- the demo, measurements ----
+
+demo: deps
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
+	$Qtools/demo.sh $B
+
+bench: deps
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill
+	$Qtools/bench.sh $B
+
+# ---- packages, installation, upkeep ----
+
+deps:
+	$Qtools/deps.sh deps
+
+deps-dev:
+	$Qtools/deps.sh deps-dev
+
+install: $B/witmill
+	install -D -m 755 $B/witmill $(DESTDIR)$(PREFIX)/bin/witmill
+	install -D -m 644 tools/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/witmill
+	install -d $(DESTDIR)$(PREFIX)/share/doc/witmill
+	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/witmill/
+
+docs: $B/witmill
+	$Qtools/gen_docs.sh $B/witmill
+
+sources := $(wildcard $(addsuffix /*.[ch],$(folders) tools tests tests/fuzz))
+format:
+	clang-format -i $(sources)
+
+format-check:
+	$Qgit diff -U0 --no-color HEAD -- '*.c' '*.h' | clang-format-diff-14 -p1 | tee /dev/stderr | (! grep -q .)
+
 clean:
 	rm -rf build
 
-.PHONY: all clean
+.PHONY: all tests check check-long check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
 .SECONDARY:

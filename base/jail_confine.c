@@ -33,7 +33,7 @@ static const int denied[] = {
     SCMP_SYS(fstat),     SCMP_SYS(newfstatat), SCMP_SYS(readlink),
     SCMP_SYS(clone),     SCMP_SYS(clone3),     SCMP_SYS(prctl),
     SCMP_SYS(ioctl),     SCMP_SYS(lseek),      SCMP_SYS(rt_sigaction),
-    SCMP_SYS(prlimit64), SCMP_SYS(getrusage),
+    SCMP_SYS(prlimit64), SCMP_SYS(getrusage),  SCMP_SYS(writev),
 };
 
 static int add_rules(scmp_filter_ctx f, int read_fd, int write_fd)
@@ -48,6 +48,9 @@ static int add_rules(scmp_filter_ctx f, int read_fd, int write_fd)
                            SCMP_A0(SCMP_CMP_EQ, (unsigned)read_fd, 0));
     rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
                            SCMP_A0(SCMP_CMP_EQ, (unsigned)write_fd, 0));
+    /* dav1d reports broken streams on standard error, unasked. */
+    rc |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(write), 1,
+                           SCMP_A0(SCMP_CMP_NE, (unsigned)write_fd, 0));
     /* Memory, but none to run code from. */
     rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

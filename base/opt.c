@@ -1,5 +1,6 @@
 #include "base/opt.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,10 +25,11 @@ static int bad(const struct opt *o, struct str value, const char *expected,
 static int in_range(const struct opt *o, double v, struct str value,
                     struct err *e)
 {
-    if ((o->min == 0 && o->max == 0) || (v >= o->min && v <= o->max))
-        return 0;
-    return err_set(e, E_USAGE, "--%s: %.*s is outside %.15g to %.15g",
-                   o->name, STR_ARG(value), o->min, o->max);
+    if (v < o->min || (o->max != 0 && v > o->max))
+        return err_set(e, E_USAGE, "--%s: %.*s is outside %.15g to %.15g",
+                       o->name, STR_ARG(value), o->min,
+                       o->max != 0 ? o->max : INFINITY);
+    return 0;
 }
 
 /* Decimal digits with single underscores between them. */

@@ -53,7 +53,7 @@ struct opt {
     const char *def;      /* default as it would be typed; NULL: none */
     const char *help;     /* one or more sentences, wrapped by the printer */
     unsigned flags;       /* enum opt_flags */
-    double min, max;      /* for numbers; both 0: unchecked */
+    double min, max;      /* for numbers; a max of 0 is none */
     const char *const *choices; /* NULL-terminated, for OPT_CHOICE */
 };
 

@@ -147,6 +147,19 @@ static void pop_segment(struct buf *out, size_t from)
     out->p[n] = 0;
 }
 
+/* Nothing to encode and no segment that begins with a dot: most paths. */
+static bool is_plain(struct str path)
+{
+    char before = '/';
+    size_t i;
+
+    for (i = 0; i < path.n; before = path.p[i++])
+        if (must_encode((unsigned char)path.p[i]) ||
+            (path.p[i] == '.' && before == '/'))
+            return false;
+    return true;
+}
+
 /*
  * Append path, segment by segment, to the path that begins at from and ends in
  * a slash: 5.2.4, on segments as they are written, so that %2e is no dot.
@@ -155,6 +168,10 @@ static void put_path(struct str path, size_t from, struct buf *out)
 {
     size_t at = 0, end;
 
+    if (is_plain(path)) {
+        buf_add(out, path);
+        return;
+    }
     for (;; at = end + 1) {
         struct str segment;
 
@@ -236,7 +253,8 @@ static enum url_reason resolve(struct str base, struct str ref, struct buf *out)
                          !str_ieq(r.scheme, STR("https"))
                    : !url_split(base, &b))
         return URL_SCHEME;
-    if (!utf8_valid(ref) || str_find(ref, STR("\xef\xbf\xbd"), 0) != SIZE_MAX)
+    if (utf8_ascii_span(ref) != ref.n &&
+        (!utf8_valid(ref) || str_find(ref, STR("\xef\xbf\xbd"), 0) != SIZE_MAX))
         return URL_CHARSET;
     reason = put_head(&r, &b, out);
     if (reason != URL_OK)

@@ -66,8 +66,14 @@ static enum url_reason put_name(struct str host, struct buf *out)
     size_t i;
 
     if (utf8_ascii_span(host) == host.n) {
+        char *to = buf_reserve(out, host.n);
+
+        if (!to)
+            return URL_LENGTH;
         for (i = 0; i < host.n; i++)
-            buf_add_char(out, str_lower_char(host.p[i]));
+            to[i] = str_lower_char(host.p[i]);
+        to[host.n] = 0;
+        out->n += host.n;
         return URL_OK;
     }
     fold_init(&fold);

@@ -190,20 +190,22 @@ int ask_hosts(struct catalog *c, bool by_failures, uint64_t limit,
 
 /* ---- histograms ---- */
 
+/* Values, ascending, with how often each is there. */
+static const char *const measures[] = {
+    [ASK_TEXT_BYTES] = "SELECT length(CAST(text AS BLOB)), count(*) FROM pair "
+                       "GROUP BY 1 ORDER BY 1",
+    [ASK_SHORTER_SIDE] =
+        "SELECT side, count(*) FROM (SELECT min(width, height) AS side FROM "
+        "pair WHERE width IS NOT NULL GROUP BY url) GROUP BY side ORDER BY 1",
+};
+
 int ask_histogram(struct catalog *c, enum ask_measure what,
                   const uint64_t *edges, size_t n, uint64_t *counts,
                   struct err *e)
 {
     struct db_stmt st = DB_STMT_INIT;
     bool more = true;
-    int rc = db_prepare(&c->db,
-                        what == ASK_TEXT_BYTES
-                            ? "SELECT length(CAST(text AS BLOB)), count(*) "
-                              "FROM pair GROUP BY 1"
-                            : "SELECT side, count(*) FROM (SELECT "
-                              "min(width, height) AS side FROM pair WHERE "
-                              "width IS NOT NULL GROUP BY url) GROUP BY side",
-                        &st, e);
+    int rc = db_prepare(&c->db, measures[what], &st, e);
 
     for (size_t i = 0; i < n; i++)
         counts[i] = 0;
@@ -215,6 +217,62 @@ int ask_histogram(struct catalog *c, enum ask_measure what,
                 counts[i] += db_get_u64(&st, 1);
     }
     db_stmt_release(&st);
+    return rc;
+}
+
+int ask_quantiles(struct catalog *c, enum ask_measure what,
+                  const unsigned *permille, size_t n, uint64_t *quantiles,
+                  struct err *e)
+{
+    struct db_stmt st = DB_STMT_INIT;
+    uint64_t total = 0, passed = 0;
+    bool more = true;
+    int rc = db_prepare(&c->db, measures[what], &st, e);
+
+    for (size_t i = 0; i < n; i++)
+        quantiles[i] = 0;
+    while (!rc && !(rc = db_row(&st, &more, e)) && more)
+        total += db_get_u64(&st, 1);
+    more = !rc;
+    while (!rc && more && !(rc = db_row(&st, &more, e)) && more) {
+        uint64_t before = passed;
+
+        passed += db_get_u64(&st, 1);
+        for (size_t i = 0; i < n; i++) {
+            /* Ceiling, and at least the first value. */
+            uint64_t want = (total * permille[i] + 999) / 1000;
+
+            want = want ? want : 1;
+            if (before < want && want <= passed)
+                quantiles[i] = db_get_u64(&st, 0);
+        }
+    }
+    db_stmt_release(&st);
+    return rc;
+}
+
+int ask_shards(struct catalog *c, struct ask_shard **v, size_t *n,
+               struct err *e)
+{
+    struct db_stmt st = DB_STMT_INIT;
+    size_t cap = 0;
+    bool more = true;
+    int rc = db_prepare(
+        &c->db, "SELECT shard, samples FROM shard ORDER BY shard", &st, e);
+
+    *v = NULL;
+    *n = 0;
+    while (!rc && !(rc = db_row(&st, &more, e)) && more) {
+        *v = xgrow(*v, &cap, *n + 1, sizeof **v);
+        (*v)[(*n)++] =
+            (struct ask_shard){db_get_u64(&st, 0), db_get_u64(&st, 1)};
+    }
+    db_stmt_release(&st);
+    if (rc) {
+        free(*v);
+        *v = NULL;
+        *n = 0;
+    }
     return rc;
 }
 

@@ -131,6 +131,19 @@ int ask_histogram(struct catalog *c, enum ask_measure what,
                   const uint64_t *edges, size_t n, uint64_t *counts,
                   struct err *e);
 
+/* The q-th fraction of the values in permille: quantiles[i] is the smallest
+ * value that at least permille[i]/1000 of them do not exceed; 0 without any. */
+int ask_quantiles(struct catalog *c, enum ask_measure what,
+                  const unsigned *permille, size_t n, uint64_t *quantiles,
+                  struct err *e);
+
+/* Rows of each shard there is, by number; release with free(). */
+struct ask_shard {
+    uint64_t shard, samples;
+};
+int ask_shards(struct catalog *c, struct ask_shard **v, size_t *n,
+               struct err *e);
+
 /* Pairs in the catalogue, which may be a sample of those selected. */
 int ask_pairs_loaded(struct catalog *c, uint64_t *n, struct err *e);
 

@@ -1,10 +1,11 @@
 #include "catalog/catalog.h"
 
+#include "base/embed.h"
 #include "base/mem.h"
 #include <stdlib.h>
 
-DB_EMBED(catalog_schema_sql, "catalog/schema.sql");
-DB_EMBED(catalog_index_sql, "catalog/index.sql");
+EMBED_TEXT(catalog_schema_sql, "catalog/schema.sql");
+EMBED_TEXT(catalog_index_sql, "catalog/index.sql");
 
 static struct db_schema schema(void)
 {
@@ -188,8 +189,8 @@ static int put_run(struct catalog *c, const struct catalog_part *p,
     struct db_stmt st = DB_STMT_INIT;
     int rc = db_prepare(
         &c->db,
-        "INSERT INTO run(output, finished, seconds, merged) VALUES(?,?,?,?)", &st,
-        e);
+        "INSERT INTO run(output, finished, seconds, merged) VALUES(?,?,?,?)",
+        &st, e);
 
     if (!rc) {
         db_put_text(&st, str_of(p->output));

@@ -42,19 +42,6 @@
 struct sqlite3; /* private to catalog/ */
 struct sqlite3_stmt;
 
-/*
- * NAME becomes a string that holds the file at path (relative to the root of
- * the tree, where make runs), terminated by a NUL.
- */
-#define DB_EMBED(name, path)                                                   \
-    __asm__(".pushsection .rodata\n"                                           \
-            ".globl " #name "\n"                                               \
-            ".hidden " #name "\n" #name ":\n"                                  \
-            ".incbin \"" path "\"\n"                                           \
-            ".byte 0\n"                                                        \
-            ".popsection\n");                                                  \
-    extern const char name[]
-
 struct db_migration {
     int from;        /* user_version it starts at; it ends at from + 1 */
     const char *sql; /* run in one transaction with the new user_version */
@@ -96,6 +83,10 @@ int db_open(struct db *db, const char *path, unsigned flags,
             const struct db_schema *schema, struct err *e);
 void db_close(struct db *db); /* also after a failed open; open transactions
                                  are rolled back */
+
+/* Read all of it: pages, indexes, constraints; -E_DAMAGED with the first
+ * thing that is wrong. */
+int db_check(struct db *db, struct err *e);
 
 /* Any number of statements without parameters or rows. */
 int db_exec(struct db *db, const char *sql, struct err *e);

@@ -32,12 +32,11 @@ static int settle(struct db *db, unsigned flags, struct err *e)
     return rc;
 }
 
-/* A process that was killed left its log behind: look before trusting it. */
-static int check_after_kill(struct db *db, struct err *e)
+static int run_check(struct db *db, const char *pragma, struct err *e)
 {
     struct db_stmt st = DB_STMT_INIT;
     bool more = false;
-    int rc = db_prepare(db, "PRAGMA quick_check(1)", &st, e);
+    int rc = db_prepare(db, pragma, &st, e);
 
     if (!rc)
         rc = db_row(&st, &more, e);
@@ -46,6 +45,17 @@ static int check_after_kill(struct db *db, struct err *e)
                      STR_ARG(db_get_text(&st, 0)));
     db_stmt_release(&st);
     return rc;
+}
+
+/* A process that was killed left its log behind: look before trusting it. */
+static int check_after_kill(struct db *db, struct err *e)
+{
+    return run_check(db, "PRAGMA quick_check(1)", e);
+}
+
+int db_check(struct db *db, struct err *e)
+{
+    return run_check(db, "PRAGMA integrity_check(1)", e);
 }
 
 static int create(struct db *db, const struct db_schema *schema, struct err *e)

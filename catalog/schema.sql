@@ -3,7 +3,9 @@
 -- The catalogue of a corpus: what `witmill merge` folded from the files that
 -- the stages wrote.  Everything here can be made again from those files; the
 -- files never depend on it.  Equal corpora give equal ordered dumps of all
--- tables but `run`.  Below: column, then meaning.
+-- tables but `run`.  Below: column, then meaning.  Tables without rowid declare
+-- their key first and in its order: SQLite 3.40's quick_check reports NULLs in
+-- others.
 
 -- ---- the query list, from queries.bin ----
 
@@ -32,17 +34,17 @@ CREATE TABLE synset (
 );
 
 CREATE TABLE synset_parent (
-    child    INTEGER NOT NULL,    -- synset.id
     parent   INTEGER NOT NULL,    -- synset.id of a hypernym
+    child    INTEGER NOT NULL,    -- synset.id
     PRIMARY KEY (parent, child)
 ) WITHOUT ROWID;
 
 -- ---- numbers of a query at each stage; they are the group's ----
 
 CREATE TABLE query_count (
-    group_id INTEGER NOT NULL,    -- query.group_id
     stage    TEXT NOT NULL        -- where it was counted
              CHECK (stage IN ('gather', 'balance', 'dedup', 'pack')),
+    group_id INTEGER NOT NULL,    -- query.group_id
     cap      INTEGER,             -- t after the last round; NULL at gather
     picks    INTEGER,             -- pairs with d < t; NULL at gather
     contains INTEGER NOT NULL,    -- pairs that match, by whomever picked

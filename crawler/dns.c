@@ -145,12 +145,13 @@ void dns_lookup(struct dns *d, const char *name, dns_fn fn, void *ctx)
 size_t dns_fds(struct dns *d, struct dns_fd *fds)
 {
     ares_socket_t socks[DNS_FDS_MAX];
-    int bits = ares_getsock(d->channel, socks, DNS_FDS_MAX);
+    /* c-ares' macros for these bits shift a signed 1 out of its range */
+    uint32_t bits = (uint32_t)ares_getsock(d->channel, socks, DNS_FDS_MAX);
     size_t n = 0;
 
     for (int i = 0; i < DNS_FDS_MAX; i++) {
-        bool in = ARES_GETSOCK_READABLE(bits, i);
-        bool out = ARES_GETSOCK_WRITABLE(bits, i);
+        bool in = bits >> i & 1;
+        bool out = bits >> (i + ARES_GETSOCK_MAXNUM) & 1;
 
         if (in || out)
             fds[n++] = (struct dns_fd){socks[i], in, out};

@@ -200,9 +200,11 @@ static void start(struct fetch *f, struct fetch_job *j, struct fetch_ip *ip,
 {
     struct fetch_host *h = j->host;
     struct http_request r = {0};
+    struct url_parts parts;
 
+    url_split(str_of(j->hop), &parts);
     r.url = j->hop;
-    r.host = str_make(h->name, h->name_n);
+    r.host = parts.host; /* as curl will read it, final dot and all */
     r.port = j->origin->port;
     r.literal = h->literal != 0;
     r.kind = j->kind;

@@ -48,30 +48,6 @@ struct dedup {
     struct progress progress;
 };
 
-int dedup_is_exact(const struct corpus *c, bool *exact, struct err *e)
-{
-    struct sidecar s;
-    struct json j;
-    struct str name;
-    int rc;
-
-    *exact = false;
-    rc = sidecar_read(&s, c, "selected/round-0/bucket-0000", e);
-    if (rc)
-        return rc;
-    json_open(&j, s.options, NULL);
-    json_object(&j);
-    while (json_member(&j, &name)) {
-        if (str_eq(name, STR("exact")))
-            *exact = json_bool(&j);
-        else
-            json_skip(&j);
-    }
-    rc = json_close(&j, e);
-    sidecar_release(&s);
-    return rc;
-}
-
 /* ---- outputs ---- */
 
 /*
@@ -504,6 +480,9 @@ int dedup_run(const struct corpus *c, const struct dedup_config *config,
     buf_init(&d.line, JSONL_LINE_MAX);
     stage_init(&d.stage, c, "dedup", DEDUP_VERSION, table, config,
                config->stage.redo);
+    for (size_t i = 0; ranks && ranks->inputs && i < ranks->inputs->n; i++)
+        stage_inputs_add(&d.sources.inputs, ranks->inputs->v[i].name,
+                         ranks->inputs->v[i].sha256);
     rc = begin_outputs(&d, &work, e);
     if (!rc && work)
         rc = do_work(&d, ranks, e);

@@ -41,9 +41,6 @@ struct dedup_summary {
     struct tally drops;  /* duplicate-exact, duplicate-near, over-cap */
 };
 
-/* Whether selected/round-0 was made with --exact. */
-int dedup_is_exact(const struct corpus *c, bool *exact, struct err *e);
-
 /* table is the option table that config belongs to; ranks NULL unless exact.
  * summary is set up here; release its tallies. */
 int dedup_run(const struct corpus *c, const struct dedup_config *config,

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/pair.h"
+#include "base/stage.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,9 +26,10 @@ struct dedup_ranks {
     void *ctx;
     /* Rank of the pair within q, from 0; UINT64_MAX when it has none. */
     uint64_t (*rank)(void *ctx, uint32_t q, const uint8_t uid[MD5_SIZE]);
-    const uint64_t *t0;     /* cap by query id in round 0 */
-    const uint64_t *t_last; /* cap by query id in the last round */
-    uint32_t n;             /* query ids */
+    const uint64_t *t0;                /* cap by query id in round 0 */
+    const uint64_t *t_last;            /* cap by query id in the last round */
+    uint32_t n;                        /* query ids */
+    const struct stage_inputs *inputs; /* what they were read from; or NULL */
 };
 
 struct dedup_exact {

@@ -11,33 +11,34 @@
 
 /* ---- sources ---- */
 
-static int add_selected(struct dedup_sources *s, const struct corpus *c,
-                        struct err *e)
+int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e)
 {
-    struct io_list folders;
-    char path[IO_PATH_MAX], name[STAGE_NAME_MAX];
-    struct err inner = ERR_INIT;
-    int rc = corpus_path(c, "selected", path, e);
+    char path[IO_PATH_MAX], name[64];
+    int rc;
 
-    if (rc)
-        return rc;
-    rc = io_list(path, &folders, &inner);
-    if (rc)
-        return err_set(e, -rc,
+    for (*rounds = 0; *rounds < DEDUP_ROUNDS_MAX; ++*rounds) {
+        snprintf(name, sizeof name, "selected/round-%u", *rounds);
+        rc = corpus_path(c, name, path, e);
+        if (rc)
+            return rc;
+        if (!io_exists(path))
+            break;
+    }
+    if (*rounds == 0)
+        return err_set(e, E_NOTFOUND,
                        "%s has no selected/ yet: run `witmill balance %s` "
                        "first",
                        c->dir, c->dir);
-    for (s->rounds = 0; s->rounds < DEDUP_ROUNDS_MAX; s->rounds++) {
-        size_t i = 0;
+    return 0;
+}
 
-        snprintf(name, sizeof name, "round-%u", s->rounds);
-        while (i < folders.n && strcmp(folders.names[i], name))
-            i++;
-        if (i == folders.n)
-            break;
-    }
-    io_list_release(&folders);
-    for (unsigned r = 0; r < (s->rounds ? s->rounds : 1); r++)
+static int add_selected(struct dedup_sources *s, const struct corpus *c,
+                        struct err *e)
+{
+    char name[STAGE_NAME_MAX];
+    int rc = dedup_rounds(c, &s->rounds, e);
+
+    for (unsigned r = 0; !rc && r < s->rounds; r++)
         for (uint32_t k = 0; !rc && k < corpus_buckets(c); k++) {
             snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", r, k);
             rc = stage_inputs_add_output(&s->inputs, c, name, "balance", e);

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define DEDUP_URL_MEMORY ((size_t)1 << 30) /* bytes of one URL's pairs */
-#define DEDUP_ROUNDS_MAX 64
+#define DEDUP_ROUNDS_MAX 100               /* as balance --rounds allows */
 
 /* What there is to read. */
 struct dedup_sources {
@@ -35,6 +35,9 @@ struct dedup_sources {
     struct io_list ledgers;     /* "GGG-RR", bytewise order */
     struct stage_inputs inputs; /* selected/ by round and bucket, ledgers */
 };
+
+/* How many rounds selected/ has, 0 .. *rounds - 1; -E_NOTFOUND without. */
+int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e);
 
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
                        struct err *e);

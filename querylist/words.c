@@ -37,17 +37,30 @@ static bool stands_alone(uint32_t cp)
     return false;
 }
 
+#define X4(k) k, k, k, k
+#define X8(k) X4(k), X4(k)
+static const unsigned char ascii_kind[128] = {
+    X8(SEPARATES), SEPARATES,     SPACE,     SPACE,      SPACE, /* TAB LF VT */
+    SPACE,         SPACE,         SEPARATES, SEPARATES,         /* FF CR */
+    X8(SEPARATES), X8(SEPARATES), SPACE,     SEPARATES,  SEPARATES,
+    SEPARATES, /* ' ' ! " # */
+    SEPARATES,     SEPARATES,     SEPARATES, APOSTROPHE, X8(SEPARATES),
+    X8(JOINS),     JOINS,         JOINS,     SEPARATES,  SEPARATES,
+    X4(SEPARATES), /* 0-9 */
+    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
+    X8(JOINS),     X8(JOINS), /* A-Z */
+    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
+    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
+    X8(JOINS),     X8(JOINS), /* a-z */
+    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
+};
+
 static enum kind kind_of(uint32_t cp)
 {
     enum fold_class class;
 
-    if (cp < 0x80) {
-        if (str_is_alpha((char)cp) || str_is_digit((char)cp))
-            return JOINS;
-        if (cp == '\'')
-            return APOSTROPHE;
-        return str_is_space((char)cp) ? SPACE : SEPARATES;
-    }
+    if (cp < 0x80)
+        return (enum kind)ascii_kind[cp];
     if (cp == 0x2019)
         return APOSTROPHE;
     class = fold_class(cp);
@@ -135,12 +148,25 @@ static void put_char(struct cutter *c, struct str s, size_t at, size_t next)
 {
     if (!c->open)
         begin_word(c);
-    if (next - at == 1) {
-        *c->to++ = str_lower_char(s.p[at]);
-        return;
-    }
     memcpy(c->to, s.p + at, next - at);
     c->to += next - at;
+}
+
+/* The run of ASCII letters and digits that begins at `at`, in lower case:
+ * nearly all that is ever read.  Returns its end. */
+static size_t put_ascii(struct cutter *c, struct str s, size_t at)
+{
+    char *to;
+
+    if (!c->open)
+        begin_word(c);
+    to = c->to;
+    do {
+        *to++ = (char)(s.p[at++] | 0x20); /* a digit has that bit already */
+    } while (at < s.n && (unsigned char)s.p[at] < 0x80 &&
+             ascii_kind[(unsigned char)s.p[at]] == JOINS);
+    c->to = to;
+    return at;
 }
 
 /* Would the character at `at` continue a word behind an apostrophe? */
@@ -180,7 +206,9 @@ static void cut(struct words *w, struct str s)
             cp = utf8_next(s, &next);
         }
         k = kind_of(cp);
-        if (k == JOINS || (k == MARK && c.open)) {
+        if (k == JOINS && cp < 0x80) {
+            next = put_ascii(&c, s, at);
+        } else if (k == JOINS || (k == MARK && c.open)) {
             put_char(&c, s, at, next);
         } else if (k == APOSTROPHE && c.open && continues(s, next)) {
             *c.to++ = '\'';

@@ -174,7 +174,9 @@ static void render_counts(const struct pack_counts *counts, struct buf *out)
         if (!counts->get(counts->ctx, i, &q))
             continue;
         buf_addf(out, "%llu\t", (unsigned long long)q.id);
-        buf_add(out, q.text);
+        for (size_t c = 0; c < q.text.n; c++)
+            buf_add_char(out,
+                         (unsigned char)q.text.p[c] < 0x20 ? ' ' : q.text.p[c]);
         buf_addf(out, "\t%llu\t%llu\n", (unsigned long long)q.c,
                  (unsigned long long)q.t);
     }
@@ -233,11 +235,8 @@ static int write_lists(struct pack *p, const struct pack_counts *counts,
         if (!rc && !done && counts)
             rc = write_file(&o, p->corpus, "shards/counts.tsv", buf_str(&tsv),
                             e);
-        if (!rc && !done) {
-            tally_add(&o.counts, "shards", p->shards);
-            tally_add(&o.counts, "samples", p->plan.rows);
+        if (!rc && !done)
             rc = stage_commit(&o, e);
-        }
         stage_output_release(&o);
     }
     stage_inputs_release(&in);

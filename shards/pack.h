@@ -38,7 +38,7 @@ struct pack_config {
 /* A line of counts.tsv. */
 struct pack_query {
     uint64_t id;
-    struct str text; /* without tab and newline */
+    struct str text; /* controls, tabs too, are written as spaces */
     uint64_t c;      /* pairs that match */
     uint64_t t;      /* cap after the last round */
 };

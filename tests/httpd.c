@@ -198,7 +198,8 @@ static void answer(struct httpd_conn *c)
                  (int)strcspn(v->robots + 1, "?"), v->robots + 1);
         snprintf(c->query, sizeof c->query, "%s", query ? query + 1 : "");
         httpd_script(c);
-        snprintf(c->path, sizeof c->path, "/robots.txt");
+        snprintf(c->path, sizeof c->path, "/robots.txt"); /* for the log */
+        c->query[0] = '\0';
     } else if (robots && v && v->robots) {
         send_file(c, v->robots, "text/plain; charset=utf-8");
     } else if (server.script && strncmp(c->path, "/_/", 3) == 0) {

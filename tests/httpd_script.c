@@ -113,6 +113,13 @@ static void do_nowhere(struct httpd_conn *c, const char *arg)
     buf_add(&c->out, STR("\r\n"));
 }
 
+static void do_two_places(struct httpd_conn *c, const char *arg)
+{
+    (void)arg;
+    httpd_head(c, 302, "text/html", 0);
+    buf_add(&c->out, STR("Location: /_/text/a\r\nLocation: /_/text/b\r\n\r\n"));
+}
+
 /* ---- time ---- */
 
 /* Nothing more is ever sent; the period only keeps the connection open. */
@@ -131,7 +138,7 @@ static void do_silent(struct httpd_conn *c, const char *arg)
 static void do_stall(struct httpd_conn *c, const char *arg)
 {
     (void)arg;
-    httpd_head(c, 200, "text/html", 100000);
+    httpd_head(c, 200, "text/html", 50000);
     buf_add(&c->out, STR("\r\nbegun"));
     c->more = add_nothing;
 }
@@ -145,7 +152,7 @@ static bool add_drop(struct httpd_conn *c)
 static void do_loris(struct httpd_conn *c, const char *arg)
 {
     (void)arg;
-    httpd_head(c, 200, "text/html", 1000000);
+    httpd_head(c, 200, "text/html", 50000);
     buf_add(&c->out, STR("\r\n"));
     c->period_ms = 100;
     c->more = add_drop;
@@ -287,6 +294,14 @@ static void do_bad_chunk(struct httpd_conn *c, const char *arg)
     buf_add(&c->out, STR("Transfer-Encoding: chunked\r\n\r\nzz\r\nhalf\r\n"));
 }
 
+static void do_two_lengths(struct httpd_conn *c, const char *arg)
+{
+    (void)arg;
+    c->close_after = true;
+    httpd_head(c, 200, "text/html", 4);
+    buf_add(&c->out, STR("Content-Length: 9\r\n\r\nfourofnine"));
+}
+
 static void do_close(struct httpd_conn *c, const char *arg)
 {
     (void)arg;
@@ -335,6 +350,19 @@ static void do_flaky(struct httpd_conn *c, const char *arg)
 static void do_text(struct httpd_conn *c, const char *arg)
 {
     small(c, 200, "text/html", str_of(arg));
+}
+
+/* The request's head as it came, with a cookie to be tempted by. */
+static void do_echo(struct httpd_conn *c, const char *arg)
+{
+    struct str head = buf_str(&c->in);
+
+    (void)arg;
+    head = str_slice(head, 0, str_find(head, STR("\r\n\r\n"), 0));
+    httpd_head(c, 200, "text/plain", head.n);
+    buf_add(&c->out, STR("Set-Cookie: taste=sweet\r\n"));
+    buf_add(&c->out, STR("ETag: \"e1\"\r\n\r\n"));
+    buf_add(&c->out, head);
 }
 
 /* ---- encodings ---- */
@@ -409,7 +437,7 @@ static void do_bomb(struct httpd_conn *c, const char *arg)
     char *zeros = xcalloc(1, n);
     struct buf body;
 
-    buf_init(&body, 16 << 20);
+    buf_init(&body, BUF_NO_LIMIT);
     squeeze(str_make(zeros, n), 31, &body);
     encoded(c, "gzip", buf_str(&body));
     buf_release(&body);
@@ -422,33 +450,36 @@ void httpd_script(struct httpd_conn *c)
         const char *name;
         void (*fn)(struct httpd_conn *c, const char *arg);
     } table[] = {
-        {"status", do_status},         /* /CODE */
-        {"redirect", do_redirect},     /* /CODE?then=URL */
-        {"loop", do_loop},             /* a > b > a */
-        {"chain", do_chain},           /* /N hops, then 200 */
-        {"nowhere", do_nowhere},       /* 302 without Location */
-        {"silent", do_silent},         /* takes the request, says nothing */
-        {"stall", do_stall},           /* headers, five bytes, nothing */
-        {"loris", do_loris},           /* ten bytes of body a second */
-        {"loris-head", do_loris_head}, /* ten bytes of header a second */
-        {"late", do_late},             /* /MS, then 200 */
-        {"endless", do_endless},       /* chunks for ever */
-        {"headers", do_headers},       /* header lines for ever */
-        {"header", do_header},         /* one header line for ever */
-        {"hints", do_hints},           /* 103 for ever */
-        {"size", do_size},             /* /N bytes */
-        {"short", do_short},           /* less than Content-Length */
-        {"long", do_long},             /* more than Content-Length */
-        {"cut-chunk", do_cut_chunk},   /* ends inside a chunk */
-        {"bad-chunk", do_bad_chunk},   /* a chunk size that is none */
-        {"close", do_close},           /* closes without a word */
-        {"reset", do_reset},           /* RST inside the body */
-        {"garbage", do_garbage},       /* another protocol */
-        {"type", do_type},             /* /TYPE/SUBTYPE */
-        {"flaky", do_flaky},           /* /N/ANY: 503 N times, then 200 */
-        {"text", do_text},             /* /BODY */
-        {"encoded", do_encoded},       /* /gzip, deflate, raw, cut, bad ... */
-        {"bomb", do_bomb},             /* /MIB */
+        {"status", do_status},           /* /CODE */
+        {"redirect", do_redirect},       /* /CODE?then=URL */
+        {"loop", do_loop},               /* a > b > a */
+        {"chain", do_chain},             /* /N hops, then 200 */
+        {"two-places", do_two_places},   /* two Locations */
+        {"two-lengths", do_two_lengths}, /* two Content-Lengths */
+        {"nowhere", do_nowhere},         /* 302 without Location */
+        {"silent", do_silent},           /* takes the request, says nothing */
+        {"stall", do_stall},             /* headers, five bytes, nothing */
+        {"loris", do_loris},             /* ten bytes of body a second */
+        {"loris-head", do_loris_head},   /* ten bytes of header a second */
+        {"late", do_late},               /* /MS, then 200 */
+        {"endless", do_endless},         /* chunks for ever */
+        {"headers", do_headers},         /* header lines for ever */
+        {"header", do_header},           /* one header line for ever */
+        {"hints", do_hints},             /* 103 for ever */
+        {"size", do_size},               /* /N bytes */
+        {"short", do_short},             /* less than Content-Length */
+        {"long", do_long},               /* more than Content-Length */
+        {"cut-chunk", do_cut_chunk},     /* ends inside a chunk */
+        {"bad-chunk", do_bad_chunk},     /* a chunk size that is none */
+        {"close", do_close},             /* closes without a word */
+        {"reset", do_reset},             /* RST inside the body */
+        {"garbage", do_garbage},         /* another protocol */
+        {"type", do_type},               /* /TYPE/SUBTYPE */
+        {"flaky", do_flaky},             /* /N/ANY: 503 N times, then 200 */
+        {"echo", do_echo},               /* the request's head */
+        {"text", do_text},               /* /BODY */
+        {"encoded", do_encoded},         /* /gzip, deflate, raw, cut, bad ... */
+        {"bomb", do_bomb},               /* /MIB */
     };
     const char *name = c->path + 3, *arg = strchr(name, '/');
     size_t n = arg ? (size_t)(arg - name) : strlen(name);

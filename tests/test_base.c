@@ -1,9 +1,9 @@
 /* err, str, buf, arena, utf8, hash, json, tally, part. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -207,11 +207,11 @@ static void test_json__reads_what_it_writes(void **state)
 static void test_json__refuses(void **state)
 {
     static const char *bad[] = {
-        "",           "{",         "{\"a\"}",    "{\"a\":}",  "[1,]",
-        "[,1]",       "{\"a\":1,}", "\"\\x\"",   "\"\\ud800\"", "\"\n\"",
-        "01",         "-",         "1.",         "1e",        "tru",
-        "nulll",      "[1 2]",     "\"\xff\"",   "{} {}",     "\"\\u12\"",
-        "\"abc",      "[\"a\":1]", "{1:2}",      "]",         "'a'"};
+        "",      "{",          "{\"a\"}",  "{\"a\":}",    "[1,]",
+        "[,1]",  "{\"a\":1,}", "\"\\x\"",  "\"\\ud800\"", "\"\n\"",
+        "01",    "-",          "1.",       "1e",          "tru",
+        "nulll", "[1 2]",      "\"\xff\"", "{} {}",       "\"\\u12\"",
+        "\"abc", "[\"a\":1]",  "{1:2}",    "]",           "'a'"};
     struct arena a;
 
     (void)state;
@@ -288,7 +288,7 @@ static void test_part__forms(void **state)
         const char *text;
         int rc;
         uint32_t i, n;
-    } cases[] = {{"0/1", 0, 0, 1},   {"2/3", 0, 2, 3},
+    } cases[] = {{"0/1", 0, 0, 1},        {"2/3", 0, 2, 3},
                  {"3/3", -E_USAGE, 0, 0}, {"1", -E_USAGE, 0, 0},
                  {"a/b", -E_USAGE, 0, 0}, {"0/0", -E_USAGE, 0, 0},
                  {"", -E_USAGE, 0, 0}};

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +12,7 @@
 #include "base/hash.h"
 #include "base/punycode.h"
 #include "base/url.h"
+#include "tests/oracle.h"
 
 #define RFC  "http://a/b/c/d;p?q"
 #define PAGE "https://h.example/x/y.html?k=v"
@@ -433,6 +435,46 @@ static void test_url__hash_vectors(void **state)
     buf_release(&out);
 }
 
+/* Against another program's reading of the same sentences. */
+static void test_url__against_python(void **state)
+{
+    const char *shared = getenv("WITMILL_SHARED");
+    char command[1024];
+    struct oracle o;
+    struct buf out;
+    size_t n, ok = 0;
+    int status;
+
+    (void)state;
+    snprintf(command, sizeof command,
+             "python3 tests/oracle_url.py $(find %s/data/alt-text -type f "
+             "2>/dev/null)",
+             shared ? shared : "../shared");
+    buf_init(&out, BUF_NO_LIMIT);
+    oracle_open(&o, command);
+    while (oracle_next(&o)) {
+        struct str ref = buf_str(&o.in), base;
+        enum url_reason r;
+
+        str_split(&ref, '\n', &base);
+        r = url_resolve(base, ref, &out);
+        ok += r == URL_OK;
+        if (!str_eq(buf_str(&out), buf_str(&o.want)))
+            fail_msg("\"%s\": %s \"%s\", not \"%s\"", o.in.p,
+                     url_reason_name(r), buf_str(&out).p, buf_str(&o.want).p);
+    }
+    n = o.n;
+    buf_release(&out);
+    print_message("%zu references compared, %zu of them URLs\n", n, ok);
+    status = oracle_close(&o);
+    if (status == 127) {
+        print_message("skipped: no python3\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+    assert_true(ok > 10000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_url__split),
         cmocka_unit_test(test_url__punycode),
         cmocka_unit_test(test_url__hash_vectors),
+        cmocka_unit_test(test_url__against_python),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

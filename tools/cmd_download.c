@@ -334,7 +334,7 @@ static void print_summary(const struct download_summary *s)
     summary_share("failed", tally_get(&s->outcomes, "failed"), s->asked);
     summary_share("rejected", tally_get(&s->outcomes, "rejected"), s->asked);
     summary_share("refused", tally_get(&s->outcomes, "refused"), s->asked);
-    summary_tally("why not:", &s->reasons);
+    summary_tally("why not", &s->reasons);
     printf("  %.1f MB received, %.1f MB stored, %.1f s, %.1f URLs a second\n",
            (double)s->wire_bytes / 1e6, (double)s->stored_bytes / 1e6, seconds,
            seconds > 0 ? (double)s->asked / seconds : 0.0);

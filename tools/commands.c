@@ -10,10 +10,13 @@
     X(gather)                                                                  \
     X(balance)                                                                 \
     X(download)                                                                \
+    X(dedup)                                                                   \
+    X(pack)                                                                    \
     X(run)                                                                     \
     X(merge)                                                                   \
     X(coverage)                                                                \
-    X(explain)
+    X(explain)                                                                 \
+    X(verify)
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)

@@ -78,7 +78,9 @@ static int note_count(void *ctx, const struct ask_total *t, struct err *e)
 
     (void)e;
     if (!in_words(s->stages, t->stage) ||
-        !str_starts(t->scope, str_of(s->scope)) ||
+        !(s->split || str_ends(str_of(s->scope), STR("/")) || !*s->scope
+              ? str_starts(t->scope, str_of(s->scope))
+              : str_eq(t->scope, str_of(s->scope))) ||
         !str_eq(t->name, str_of(s->count)))
         return 0;
     if (s->split &&

@@ -43,16 +43,22 @@ static void content_of(const struct sidecar *s, char out[SHA256_HEX])
     buf_release(&b);
 }
 
-/* The folder of an output; download passes are told apart. */
+/* The folder of an output; download passes are told apart, and the lists that
+ * stand beside the shards. */
 static void scope_of(const char *output, char out[STAGE_NAME_MAX])
 {
     const char *slash = strrchr(output, '/');
     const char *pass = strrchr(output, '-');
 
+    uint64_t number;
+
     if (!slash)
         snprintf(out, STAGE_NAME_MAX, "%s", output);
     else if (str_starts(str_of(output), STR("images/")) && pass)
         snprintf(out, STAGE_NAME_MAX, "images/%s", pass + 1);
+    else if (str_starts(str_of(output), STR("shards/")) &&
+             str_u64(str_of(slash + 1), &number))
+        snprintf(out, STAGE_NAME_MAX, "shards/lists");
     else
         snprintf(out, STAGE_NAME_MAX, "%.*s", (int)(slash - output), output);
 }
@@ -103,7 +109,7 @@ static int put_shard(struct merge *m, const char *output,
     int rc;
 
     if (!tar || str_u64(number, &k))
-        return 0; /* sizes.json, counts.tsv */
+        return 0;
     rc = corpus_path(m->corpus, tar->name, path, e);
     if (!rc)
         rc = io_size(path, &bytes, e);

@@ -1,0 +1,60 @@
+/*
+ * queries - the stage that makes queries.bin, and with it a corpus.
+ *
+ * Model.   queries_run() gathers the sources that the config asks for, unites
+ *          them (querylist/list), compiles them (querylist/qlist) and publishes
+ *          CORPUS/queries.bin with the sidecar queries.meta.json.  The file's
+ *          header carries the corpus seed, the number of bucket bits and the
+ *          matching policy, which every later stage reads there.
+ * Owns.    Nothing after it returns.
+ * Fails.   -E_USAGE for sources that contradict each other or lack input;
+ *          -E_STALE when queries.bin was made otherwise (--redo); else what the
+ *          parts report.
+ * Threads. One run per corpus (a lock says -E_BUSY otherwise).
+ */
+#ifndef QUERYLIST_QUERIES_H
+#define QUERYLIST_QUERIES_H
+
+#include "base/opt.h"
+#include "base/stage.h"
+#include "base/tally.h"
+#include "querylist/list.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define QUERIES_VERSION 1 /* of what the stage makes */
+
+struct queries_config {
+    struct stage_options stage;
+    struct opt_list text;    /* files and folders to count words in */
+    struct opt_list queries; /* lists of the user's own, an entry a line */
+    const char *wordnet;     /* folder of WordNet's files */
+    const char *sources;     /* names with commas, NULL: see queries.c */
+    int order;               /* enum query_order */
+    int policy;              /* enum query_policy */
+    uint64_t size;           /* entries at most */
+    uint64_t seed;
+    uint64_t bucket_bits;
+    uint64_t min_word_count;
+    uint64_t word_budget;
+    uint64_t min_bigram_count;
+    uint64_t bigram_budget;
+    double min_pmi;
+    uint64_t count_memory; /* bytes */
+};
+
+struct queries_summary {
+    bool was_done; /* nothing had to be made */
+    uint64_t entries, groups, no_words, never;
+    uint64_t first[QUERY_SOURCES]; /* entries that a source brought first */
+    uint64_t files, words;         /* counted text */
+    uint64_t bytes;                /* of queries.bin */
+    struct tally drops;
+};
+
+/* table: the option table that c was read by, for the fingerprint. */
+int queries_run(const struct queries_config *c, const struct opt_table *table,
+                struct queries_summary *s, struct err *e);
+void queries_summary_release(struct queries_summary *s);
+
+#endif

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""How long files and functions are, against where STYLE says to stop and look
+for the second idea.  Over the hard limit is an error; prints the largest."""
+import pathlib
+import re
+import sys
+
+FILE_HARD, FUNCTION_HARD = 600, 80
+FOLDERS = ["base", "catalog", "querylist", "filter", "shards", "crawler",
+           "train", "tools", "tests"]
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|"
+                    r"atof)\s*\(")
+WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+
+
+def functions(lines):
+    """(first line, length) of each body: `{` and `}` in the first column."""
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line.startswith("{") and not line.startswith("{\""):
+            start = number
+        elif line.startswith("}") and start:
+            yield start, number - start - 1
+            start = None
+
+
+def main():
+    wrong, files, longest = [], [], []
+    for folder in FOLDERS:
+        for path in sorted(pathlib.Path(folder).rglob("*.[ch]")):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            files.append((len(lines), str(path)))
+            if len(lines) > FILE_HARD:
+                wrong.append(f"{path}: {len(lines)} lines")
+            for start, length in functions(lines):
+                longest.append((length, f"{path}:{start}"))
+                if length > FUNCTION_HARD and not \
+                        str(path).startswith("tests/"):
+                    wrong.append(f"{path}:{start}: a function of {length} "
+                                 "lines")
+            for number, line in enumerate(lines, 1):
+                if len(line) > 100:
+                    wrong.append(f"{path}:{number}: {len(line)} columns")
+                if BANNED.search(line):
+                    wrong.append(f"{path}:{number}: a banned function")
+                if WORDS.search(line):
+                    wrong.append(f"{path}:{number}: unfinished by its words")
+    for line in wrong:
+        print(line)
+    sizes = sorted(n for n, _ in longest)
+    print(f"sizes: {len(files)} files, longest {max(files)}; "
+          f"{len(sizes)} functions, median {sizes[len(sizes) // 2]} lines, "
+          f"longest {max(longest)}; {len(wrong)} over the limits")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

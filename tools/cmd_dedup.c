@@ -1,0 +1,79 @@
+#include <stdio.h>
+
+#include "filter/dedup.h"
+#include "filter/dedup_caps.h"
+#include "filter/dedup_near.h"
+#include "tools/command.h"
+#include "tools/merge.h"
+#include "tools/summary.h"
+
+static const struct opt rows[] = {
+    STAGE_OPTION_CORPUS(struct dedup_config, stage),
+    {.name = "radius",
+     .type = OPT_U64,
+     .at = offsetof(struct dedup_config, radius),
+     .arg = "BITS",
+     .def = "4",
+     .max = DEDUP_RADIUS_MAX,
+     .flags = OPT_BYTES,
+     .help = "Two images look the same when their 64-bit perceptual hashes "
+             "differ in at most so many bits; 0: in none."},
+    STAGE_OPTION_THREADS(struct dedup_config, stage),
+    STAGE_OPTION_REDO(struct dedup_config, stage),
+};
+
+static const struct opt_table table = {
+    .command = "dedup",
+    .synopsis = "CORPUS [options]",
+    .summary = "Leave out images that repeat or resemble an earlier one.",
+    .details =
+        "Reads selected/ of all rounds and the ledgers of images/, writes "
+        "survivors/. Of images with the same bytes, or the same look, the "
+        "first in the order of the shards stays. Run it after the last round; "
+        "after a further download --redo makes survivors/ anew.\n\n"
+        "survivors/duplicates.jsonl.zst lists what went, and which image "
+        "pushed it out.",
+    .examples = "witmill dedup my-corpus\n"
+                "# only equal bytes and equal hashes\n"
+                "witmill dedup my-corpus --radius 0",
+    .rows = rows,
+    .n = sizeof rows / sizeof *rows,
+    .config_size = sizeof(struct dedup_config),
+};
+
+static void print(const struct dedup_summary *sum)
+{
+    uint64_t images = tally_get(&sum->counts, "images");
+
+    printf("dedup\n");
+    summary_line("pictures asked for", tally_get(&sum->counts, "urls"));
+    summary_line("images compared", images);
+    summary_share("images kept", tally_get(&sum->counts, "rows"), images);
+    summary_line("texts kept", tally_get(&sum->counts, "texts"));
+    summary_tally("left out", &sum->drops);
+}
+
+static int run(const void *config, struct err *e)
+{
+    const struct dedup_config *d = config;
+    struct dedup_summary sum;
+    struct dedup_caps caps;
+    struct corpus c;
+    int rc = corpus_open(&c, d->stage.corpus, e);
+
+    if (!rc)
+        rc = dedup_caps_open(&caps, &c, e);
+    if (rc)
+        return rc;
+    rc = dedup_run(&c, d, &table, caps.exact ? &caps.ranks : NULL, &sum, e);
+    if (!rc) {
+        print(&sum);
+        rc = merge_stage(&c, e);
+    }
+    tally_release(&sum.counts);
+    tally_release(&sum.drops);
+    dedup_caps_close(&caps);
+    return rc;
+}
+
+const struct command cmd_dedup = {&table, run, true};
