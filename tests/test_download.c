@@ -4,6 +4,7 @@
  */
 #include "tests/download_corpus.h"
 
+#include "base/clock.h"
 #include "base/image.h"
 #include "base/log.h"
 #include "base/url.h"
@@ -18,6 +19,7 @@
 
 #define HOSTS    6  /* with pictures alone: p0.test to p5.test */
 #define PICTURES 30 /* on each */
+#define SLOW     40 /* answers that take 30 ms, one after the other */
 
 static struct {
     char *folder; /* the server's roots and log */
@@ -30,6 +32,7 @@ static struct {
     char *urls[1024]; /* all that tests ask for */
     size_t n_urls;
     char reference[SHA256_HEX]; /* of the tars of an undisturbed run */
+    unsigned reference_ms;      /* how long that took */
 } world;
 
 /* ---- the server and its pictures ---- */
@@ -468,9 +471,12 @@ static void test_download__threads_change_nothing(void **state)
         struct download_summary sum;
         char sha[SHA256_HEX];
         struct work w;
+        uint64_t began;
 
         work_begin(&w, world.n_urls, workers[i]);
+        began = clock_mono_ms();
         run_to_end(&w, &sum);
+        world.reference_ms = (unsigned)(clock_mono_ms() - began);
         assert_int_equal(sum.asked, HOSTS * PICTURES);
         assert_int_equal(sum.images, HOSTS * PICTURES);
         download_summary_release(&sum);
@@ -566,39 +572,51 @@ static uint64_t finished(const struct corpus *c)
     return n;
 }
 
-static void test_download__killed_at_random_instants(void **state)
+/* One corpus, killed until a run ends by itself or *kills are used up. */
+static void kill_and_finish(unsigned *kills, uint64_t *seed)
 {
-    uint64_t kept = 0, seed = 99;
     struct download_summary sum;
     char sha[SHA256_HEX];
-    unsigned kills = 0;
+    uint64_t kept = 0;
+    int status = 0;
     struct work w;
 
-    (void)state;
     work_begin(&w, world.n_urls, 2);
-    for (unsigned i = 0; i < 20; i++) {
+    while (*kills) {
         pid_t pid = run_in_child(&w, 0);
         uint64_t now;
-        int status;
 
-        seed = hash_xxh3_seeded(STR("nap"), seed);
-        nap_ms(5 + (unsigned)(seed % 60));
+        /* anywhere: before the first answer, or while tars are made */
+        *seed = hash_xxh3_seeded(STR("nap"), *seed);
+        nap_ms((unsigned)(*seed % world.reference_ms));
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        kills += WIFSIGNALED(status);
         now = finished(&w.corpus);
         assert_true(now >= kept);
         kept = now;
+        if (!WIFSIGNALED(status))
+            break;
+        --*kills;
     }
     run_to_end(&w, &sum);
-    print_message("%u kills, %llu of %u answers before the last run\n", kills,
-                  (unsigned long long)kept, HOSTS * PICTURES);
-    assert_true(kills > 0);
     assert_int_equal(sum.asked, HOSTS * PICTURES - kept);
     download_summary_release(&sum);
     test_tars(&w.corpus, sha);
     assert_string_equal(sha, world.reference);
     work_end(&w);
+}
+
+static void test_download__killed_at_random_instants(void **state)
+{
+    unsigned kills = 20, corpora = 0;
+    uint64_t seed = 99;
+
+    (void)state;
+    for (; kills && corpora < 100; corpora++)
+        kill_and_finish(&kills, &seed);
+    print_message("20 kills within %u ms each, %u corpora, the same bytes\n",
+                  world.reference_ms, corpora);
+    assert_int_equal(kills, 0);
 }
 
 /* Files may not grow past a limit, which fails writes as a full disk does:
@@ -644,9 +662,24 @@ static void on_alarm(int signal)
     atomic_store(&stop, true);
 }
 
+/* Slow answers beside the pictures, so that the alarm comes in between; they
+ * are no images and do not show in the tars. */
+static void select_slow(struct work *w)
+{
+    const char *urls[HOSTS * PICTURES + SLOW];
+    char slow[SLOW][64];
+
+    memcpy(urls, world.urls, world.n_urls * sizeof *urls);
+    for (unsigned i = 0; i < SLOW; i++) {
+        snprintf(slow[i], sizeof slow[i], "http://p0.test/_/late/30?n=%u", i);
+        urls[world.n_urls + i] = slow[i];
+    }
+    test_select(&w->corpus, 0, urls, world.n_urls + SLOW, 0);
+}
+
 static void test_download__stopped_on_request(void **state)
 {
-    struct itimerval soon = {.it_value = {.tv_usec = 60000}};
+    struct itimerval soon = {.it_value = {.tv_usec = 200000}};
     struct download_summary sum;
     struct err e = ERR_INIT;
     char sha[SHA256_HEX];
@@ -655,7 +688,8 @@ static void test_download__stopped_on_request(void **state)
     int rc;
 
     (void)state;
-    work_begin(&w, world.n_urls, 1);
+    work_begin(&w, 0, 1);
+    select_slow(&w);
     w.config.stop = &stop;
     atomic_store(&stop, false);
     signal(SIGALRM, on_alarm);
@@ -668,7 +702,7 @@ static void test_download__stopped_on_request(void **state)
     download_summary_release(&sum);
     atomic_store(&stop, false);
     run_to_end(&w, &sum);
-    assert_int_equal(sum.asked + asked, HOSTS * PICTURES);
+    assert_int_equal(sum.asked + asked, HOSTS * PICTURES + SLOW);
     download_summary_release(&sum);
     test_tars(&w.corpus, sha);
     assert_string_equal(sha, world.reference);
