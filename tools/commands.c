@@ -15,6 +15,7 @@
     X(run)                                                                     \
     X(merge)                                                                   \
     X(coverage)                                                                \
+    X(report)                                                                  \
     X(explain)                                                                 \
     X(verify)
 

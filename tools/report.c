@@ -20,39 +20,41 @@ static void head(struct page *p)
 {
     struct buf *b = p->b;
 
-    html_add(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-                "<meta charset=\"utf-8\">\n"
-                "<meta http-equiv=\"Content-Security-Policy\" content=\""
-                "default-src 'none'; img-src data:; style-src "
-                "'unsafe-inline'\">\n"
-                "<meta name=\"viewport\" content=\"width=device-width, "
-                "initial-scale=1\">\n"
-                "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                "<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
-    html_text(b, str_of(p->config->title), 0);
-    html_add(b, "</title>\n<style>\n");
-    html_add(b, report_css);
-    html_add(b, "</style>\n</head>\n<body>\n<header>\n<h1>");
-    html_text(b, str_of(p->config->title), 0);
-    html_add(b, "</h1>\n<p class=\"soft\">Pictures with the texts that speak "
-                "of them, found on web pages, chosen so that each query of a "
-                "list brings at most a fixed number of pairs. Made by "
-                "witmill.</p>\n<nav aria-label=\"Sections\"><ul>\n");
-    html_add(b, "<li><a href=\"#funnel\">Funnel</a></li>"
-                "<li><a href=\"#coverage\">Coverage</a></li>"
-                "<li><a href=\"#queries\">Queries</a></li>"
-                "<li><a href=\"#drops\">Drops</a></li>"
-                "<li><a href=\"#hosts\">Hosts</a></li>"
-                "<li><a href=\"#measures\">Sizes and lengths</a></li>"
-                "<li><a href=\"#pictures\">Pictures</a></li>\n"
-                "</ul></nav>\n</header>\n<main>\n");
+    report_html_add(
+        b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
+           "<meta charset=\"utf-8\">\n"
+           "<meta http-equiv=\"Content-Security-Policy\" content=\""
+           "default-src 'none'; img-src data:; style-src "
+           "'unsafe-inline'\">\n"
+           "<meta name=\"viewport\" content=\"width=device-width, "
+           "initial-scale=1\">\n"
+           "<meta name=\"color-scheme\" content=\"light dark\">\n"
+           "<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
+    report_html_text(b, str_of(p->config->title), 0);
+    report_html_add(b, "</title>\n<style>\n");
+    report_html_add(b, report_css);
+    report_html_add(b, "</style>\n</head>\n<body>\n<header>\n<h1>");
+    report_html_text(b, str_of(p->config->title), 0);
+    report_html_add(
+        b, "</h1>\n<p class=\"soft\">Pictures with the texts that speak "
+           "of them, found on web pages, chosen so that each query of a "
+           "list brings at most a fixed number of pairs. Made by "
+           "witmill.</p>\n<nav aria-label=\"Sections\"><ul>\n");
+    report_html_add(b, "<li><a href=\"#funnel\">Funnel</a></li>"
+                       "<li><a href=\"#coverage\">Coverage</a></li>"
+                       "<li><a href=\"#queries\">Queries</a></li>"
+                       "<li><a href=\"#drops\">Drops</a></li>"
+                       "<li><a href=\"#hosts\">Hosts</a></li>"
+                       "<li><a href=\"#measures\">Sizes and lengths</a></li>"
+                       "<li><a href=\"#pictures\">Pictures</a></li>\n"
+                       "</ul></nav>\n</header>\n<main>\n");
 }
 
 static void fact(struct page *p, const char *label, const char *value)
 {
     buf_addf(p->b, "<div><dt>%s</dt><dd>", label);
-    html_text(p->b, str_of(value), 0);
-    html_add(p->b, "</dd></div>\n");
+    report_html_text(p->b, str_of(value), 0);
+    report_html_add(p->b, "</dd></div>\n");
 }
 
 static void step_fact(struct page *p, const char *label, const char *row)
@@ -68,7 +70,7 @@ static void facts(struct page *p)
     const struct corpus_header *h = &p->corpus->head;
     char seed[24];
 
-    html_add(p->b, "<dl class=\"facts\">\n");
+    report_html_add(p->b, "<dl class=\"facts\">\n");
     step_fact(p, "samples in shards", "samples");
     if (p->packed.known)
         fact(p, "queries with a packed pair",
@@ -84,26 +86,26 @@ static void facts(struct page *p)
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)h->seed);
     fact(p, "seed of all draws", seed);
     fact(p, "matching policy", query_policy_names[h->policy]);
-    html_add(p->b, "</dl>\n");
+    report_html_add(p->b, "</dl>\n");
 }
 
 static void funnel(struct page *p)
 {
-    struct html_bar bars[FUNNEL_MAX];
+    struct report_html_bar bars[FUNNEL_MAX];
 
     page_heading(p, "funnel", "Funnel");
     if (!p->funnel.n) {
-        html_add(p->b, "<p>No stage has run yet.</p>\n");
+        report_html_add(p->b, "<p>No stage has run yet.</p>\n");
         return;
     }
     for (size_t i = 0; i < p->funnel.n; i++) {
         const struct funnel_row *r = &p->funnel.rows[i];
 
-        bars[i] =
-            (struct html_bar){str_of(r->label), r->n, str_of(r->what), "one"};
+        bars[i] = (struct report_html_bar){str_of(r->label), r->n,
+                                           str_of(r->what), "one"};
     }
-    html_bars(p->b, "What each step of the chain left.", "step", "number", bars,
-              p->funnel.n);
+    report_html_bars(p->b, "What each step of the chain left.", "step",
+                     "number", bars, p->funnel.n);
 }
 
 static void drops(struct page *p)
@@ -112,20 +114,20 @@ static void drops(struct page *p)
 
     page_heading(p, "drops", "Drops by reason");
     if (!f->n_drops)
-        html_add(p->b, "<p>Nothing was dropped.</p>\n");
+        report_html_add(p->b, "<p>Nothing was dropped.</p>\n");
     for (size_t i = 0, next; i < f->n_drops; i = next) {
-        struct html_bar bars[FUNNEL_REASONS];
+        struct report_html_bar bars[FUNNEL_REASONS];
         char caption[64];
 
         for (next = i; next < f->n_drops && next - i < FUNNEL_REASONS &&
                        !strcmp(f->drops[next].stage, f->drops[i].stage);
              next++)
             bars[next - i] =
-                (struct html_bar){str_of(f->drops[next].reason),
-                                  f->drops[next].n, STR_NONE, "two"};
+                (struct report_html_bar){str_of(f->drops[next].reason),
+                                         f->drops[next].n, STR_NONE, "two"};
         snprintf(caption, sizeof caption, "Left out by <b>%s</b>.",
                  f->drops[i].stage);
-        html_bars(p->b, caption, "reason", "number", bars, next - i);
+        report_html_bars(p->b, caption, "reason", "number", bars, next - i);
     }
 }
 
@@ -146,7 +148,7 @@ static int sections(struct page *p, struct err *e)
         rc = page_measures(p, e);
     if (!rc)
         rc = page_pictures(p, e);
-    html_add(p->b, "</main>\n</body>\n</html>\n");
+    report_html_add(p->b, "</main>\n</body>\n</html>\n");
     if (!rc && p->b->rc)
         rc = err_set(e, -p->b->rc, "report.html: %s", err_name(p->b->rc));
     return rc;

@@ -57,7 +57,7 @@ static void axes(struct buf *b, const struct frame *f)
                  x, TOP, x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 20,
                  d == f->decades_x ? "end" : "middle");
         tick_label(b, d);
-        html_add(b, "</text>\n");
+        report_html_add(b, "</text>\n");
     }
     for (int d = 0; d <= f->decades_y; d++) {
         double y = place_y(f, pow(10, d));
@@ -68,7 +68,7 @@ static void axes(struct buf *b, const struct frame *f)
                  "text-anchor=\"end\">",
                  LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 5);
         tick_label(b, d);
-        html_add(b, "</text>\n");
+        report_html_add(b, "</text>\n");
     }
     buf_addf(b,
              "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">queries by "
@@ -78,7 +78,7 @@ static void axes(struct buf *b, const struct frame *f)
 
 /* Ranks a constant factor apart, the first and the last included. */
 static void one_curve(struct buf *b, const struct frame *f,
-                      const struct html_curve *c)
+                      const struct report_html_curve *c)
 {
     double factor = pow(10, (double)f->decades_x / POINTS);
     double next = 1;
@@ -97,13 +97,13 @@ static void one_curve(struct buf *b, const struct frame *f,
         while (next <= (double)rank)
             next *= factor;
     }
-    html_add(b, "\"/>\n");
+    report_html_add(b, "\"/>\n");
 }
 
-static void legend(struct buf *b, const struct html_curve *curves, size_t n,
-                   uint64_t cap)
+static void legend(struct buf *b, const struct report_html_curve *curves,
+                   size_t n, uint64_t cap)
 {
-    html_add(b, "<ul class=\"legend\">");
+    report_html_add(b, "<ul class=\"legend\">");
     for (size_t i = 0; i < n; i++) {
         if (!curves[i].n)
             continue;
@@ -111,15 +111,15 @@ static void legend(struct buf *b, const struct html_curve *curves, size_t n,
                  curves[i].name);
     }
     if (cap) {
-        html_add(b, "<li><span class=\"cap\"></span>the cap, ");
-        html_number(b, cap);
-        html_add(b, "</li>");
+        report_html_add(b, "<li><span class=\"cap\"></span>the cap, ");
+        report_html_number(b, cap);
+        report_html_add(b, "</li>");
     }
-    html_add(b, "</ul>\n");
+    report_html_add(b, "</ul>\n");
 }
 
-void html_curves(struct buf *b, const struct html_curve *curves, size_t n,
-                 uint64_t cap)
+void report_html_curves(struct buf *b, const struct report_html_curve *curves,
+                        size_t n, uint64_t cap)
 {
     uint64_t most = 0, ranks = 0;
     struct frame f;
@@ -149,7 +149,7 @@ void html_curves(struct buf *b, const struct html_curve *curves, size_t n,
     }
     for (size_t i = 0; i < n; i++)
         one_curve(b, &f, &curves[i]);
-    html_add(b, "</svg>\n");
+    report_html_add(b, "</svg>\n");
     legend(b, curves, n, cap);
-    html_add(b, "</figure>\n");
+    report_html_add(b, "</figure>\n");
 }

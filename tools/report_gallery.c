@@ -13,8 +13,8 @@ static void chip(struct page *p, const struct picture *v, size_t i)
     if (v->q[i] >= qlist_count(&p->list))
         return;
     buf_addf(p->b, "<span%s>", v->picked[i] ? " class=\"picked\"" : "");
-    html_said(p->b, qlist_text(&p->list, v->q[i]), 40);
-    html_add(p->b, "</span>");
+    report_html_said(p->b, qlist_text(&p->list, v->q[i]), 40);
+    report_html_add(p->b, "</span>");
 }
 
 /* Those that picked it first. */
@@ -22,7 +22,7 @@ static void chips(struct page *p, const struct picture *v)
 {
     size_t shown = 0;
 
-    html_add(p->b, "<div class=\"chips\">");
+    report_html_add(p->b, "<div class=\"chips\">");
     for (int picked = 1; picked >= 0; picked--)
         for (size_t i = 0; i < v->n_q && shown < CHIPS; i++) {
             if (v->picked[i] != picked)
@@ -32,7 +32,7 @@ static void chips(struct page *p, const struct picture *v)
         }
     if (v->n_q > shown)
         buf_addf(p->b, "<span>and %s more</span>", print_n(v->n_q - shown));
-    html_add(p->b, "</div>");
+    report_html_add(p->b, "</div>");
 }
 
 static void one_picture(struct page *p, const struct picture *v)
@@ -41,26 +41,26 @@ static void one_picture(struct page *p, const struct picture *v)
     struct url_parts u = {.host = STR_NONE};
 
     (void)url_split(v->url, &u);
-    html_add(b, "<li><figure><img src=\"");
-    html_jpeg(b, v->jpeg);
-    html_add(b, "\" alt=\"");
-    html_attribute(b, v->n_texts ? v->texts[0] : STR_NONE, TEXT_SHOWN);
+    report_html_add(b, "<li><figure><img src=\"");
+    report_html_jpeg(b, v->jpeg);
+    report_html_add(b, "\" alt=\"");
+    report_html_attribute(b, v->n_texts ? v->texts[0] : STR_NONE, TEXT_SHOWN);
     buf_addf(b, "\" width=\"%llu\" height=\"%llu\" loading=\"lazy\">",
              (unsigned long long)v->width, (unsigned long long)v->height);
-    html_add(b, "<figcaption>");
+    report_html_add(b, "<figcaption>");
     for (size_t i = 0; i < v->n_texts && i < 2; i++) {
-        html_add(b, i ? "<br>" : "");
-        html_said(b, v->texts[i], TEXT_SHOWN);
+        report_html_add(b, i ? "<br>" : "");
+        report_html_said(b, v->texts[i], TEXT_SHOWN);
     }
     if (v->texts_total > 2)
         buf_addf(b, "<br><span class=\"from\">and %s more texts</span>",
                  print_n(v->texts_total - 2));
     chips(p, v);
-    html_add(b, "<span class=\"from\">");
-    html_said(b, u.host, 60);
-    html_add(b, ", sample ");
-    html_text(b, v->key, 40);
-    html_add(b, "</span></figcaption></figure></li>\n");
+    report_html_add(b, "<span class=\"from\">");
+    report_html_said(b, u.host, 60);
+    report_html_add(b, ", sample ");
+    report_html_text(b, v->key, 40);
+    report_html_add(b, "</span></figcaption></figure></li>\n");
 }
 
 int page_pictures(struct page *p, struct err *e)
@@ -76,14 +76,16 @@ int page_pictures(struct page *p, struct err *e)
     if (rc) {
         /* A damaged shard is verify's to name; the numbers still hold. */
         log_event("warning", "no pictures in the report: %s", inner.message);
-        html_add(p->b, "<p>The shards could not be read; <code>witmill "
-                       "verify</code> says where they are damaged.</p>\n");
+        report_html_add(p->b,
+                        "<p>The shards could not be read; <code>witmill "
+                        "verify</code> says where they are damaged.</p>\n");
         return 0;
     }
     if (!v.n) {
-        html_add(p->b, v.total ? "<p>No picture is small enough to be shown "
-                                 "here.</p>\n"
-                               : "<p>Nothing has been packed yet.</p>\n");
+        report_html_add(p->b, v.total
+                                  ? "<p>No picture is small enough to be shown "
+                                    "here.</p>\n"
+                                  : "<p>Nothing has been packed yet.</p>\n");
     } else {
         buf_addf(p->b,
                  "<p class=\"soft\">%s of %s samples, drawn by hash from all "
@@ -94,12 +96,13 @@ int page_pictures(struct page *p, struct err *e)
                      "; %s more were drawn and are too large for this "
                      "page",
                      print_n(v.too_large));
-        html_add(p->b, ". Under each its text and the queries in it; those "
-                       "that picked the pair stand first, in colour.</p>\n"
-                       "<ul class=\"pictures\">\n");
+        report_html_add(p->b,
+                        ". Under each its text and the queries in it; those "
+                        "that picked the pair stand first, in colour.</p>\n"
+                        "<ul class=\"pictures\">\n");
         for (size_t i = 0; i < v.n; i++)
             one_picture(p, &v.v[i]);
-        html_add(p->b, "</ul>\n");
+        report_html_add(p->b, "</ul>\n");
     }
     pictures_release(&v);
     return 0;

@@ -5,7 +5,7 @@
 #include "base/utf8.h"
 #include "tools/print.h"
 
-void html_add(struct buf *b, const char *html)
+void report_html_add(struct buf *b, const char *html)
 {
     buf_add(b, str_of(html));
 }
@@ -46,35 +46,35 @@ static void escape(struct buf *b, struct str s, size_t max_bytes)
     }
 }
 
-void html_text(struct buf *b, struct str s, size_t max_bytes)
+void report_html_text(struct buf *b, struct str s, size_t max_bytes)
 {
     escape(b, s, max_bytes);
 }
 
-void html_attribute(struct buf *b, struct str s, size_t max_bytes)
+void report_html_attribute(struct buf *b, struct str s, size_t max_bytes)
 {
     escape(b, s, max_bytes);
 }
 
-void html_said(struct buf *b, struct str s, size_t max_bytes)
+void report_html_said(struct buf *b, struct str s, size_t max_bytes)
 {
-    html_add(b, "<bdi>");
+    report_html_add(b, "<bdi>");
     escape(b, s, max_bytes);
-    html_add(b, "</bdi>");
+    report_html_add(b, "</bdi>");
 }
 
-void html_number(struct buf *b, uint64_t n)
+void report_html_number(struct buf *b, uint64_t n)
 {
     buf_add(b, str_of(print_n(n)));
 }
 
-void html_jpeg(struct buf *b, struct str jpeg)
+void report_html_jpeg(struct buf *b, struct str jpeg)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop"
                                  "qrstuvwxyz0123456789+/";
     const unsigned char *p = (const unsigned char *)jpeg.p;
 
-    html_add(b, "data:image/jpeg;base64,");
+    report_html_add(b, "data:image/jpeg;base64,");
     for (size_t i = 0; i < jpeg.n; i += 3) {
         size_t left = jpeg.n - i;
         uint32_t v = (uint32_t)p[i] << 16 |
@@ -90,8 +90,9 @@ void html_jpeg(struct buf *b, struct str jpeg)
 
 /* ---- bars ---- */
 
-void html_bars(struct buf *b, const char *caption, const char *label_head,
-               const char *number_head, const struct html_bar *bars, size_t n)
+void report_html_bars(struct buf *b, const char *caption,
+                      const char *label_head, const char *number_head,
+                      const struct report_html_bar *bars, size_t n)
 {
     uint64_t most = 1;
 
@@ -104,20 +105,20 @@ void html_bars(struct buf *b, const char *caption, const char *label_head,
              "</th></tr></thead><tbody>\n",
              caption, label_head, number_head);
     for (size_t i = 0; i < n; i++) {
-        html_add(b, "<tr><th scope=\"row\">");
-        html_said(b, bars[i].label, 0);
+        report_html_add(b, "<tr><th scope=\"row\">");
+        report_html_said(b, bars[i].label, 0);
         if (bars[i].note.n) {
-            html_add(b, " <span class=\"soft roomy\">");
-            html_text(b, bars[i].note, 0);
-            html_add(b, "</span>");
+            report_html_add(b, " <span class=\"soft roomy\">");
+            report_html_text(b, bars[i].note, 0);
+            report_html_add(b, "</span>");
         }
-        html_add(b, "</th><td class=\"n\">");
-        html_number(b, bars[i].n);
-        html_add(b, "</td><td class=\"bar\" aria-hidden=\"true\">");
+        report_html_add(b, "</th><td class=\"n\">");
+        report_html_number(b, bars[i].n);
+        report_html_add(b, "</td><td class=\"bar\" aria-hidden=\"true\">");
         if (bars[i].n)
             buf_addf(b, "<span class=\"%s\" style=\"width:%.1f%%\"></span>",
                      bars[i].colour, 100.0 * (double)bars[i].n / (double)most);
-        html_add(b, "</td></tr>\n");
+        report_html_add(b, "</td></tr>\n");
     }
-    html_add(b, "</tbody></table>\n");
+    report_html_add(b, "</tbody></table>\n");
 }

@@ -2,12 +2,12 @@
  * report_html - pieces of HTML, escaped.
  *
  * Model.   Everything goes into one growing buffer.  Words of ours are written
- *          with html_add and html_addf; a stranger's text only through
- *          html_text (between tags) or html_attribute (inside quotes), which
- *          escape & < > " ' and replace what HTML forbids.  html_said wraps it
- *          in <bdi>, so that its direction cannot turn the page around.
- * Owns.    The caller's buffer, whose ceiling and sticky error hold.
- * Threads. One buffer, one thread.
+ *          with report_html_add and report_html_addf; a stranger's text only
+ * through report_html_text (between tags) or report_html_attribute (inside
+ * quotes), which escape & < > " ' and replace what HTML forbids.
+ * report_html_said wraps it in <bdi>, so that its direction cannot turn the
+ * page around. Owns.    The caller's buffer, whose ceiling and sticky error
+ * hold. Threads. One buffer, one thread.
  */
 #ifndef TOOLS_REPORT_HTML_H
 #define TOOLS_REPORT_HTML_H
@@ -19,24 +19,24 @@
 #include <stdint.h>
 
 /* Markup of ours. */
-void html_add(struct buf *b, const char *html);
+void report_html_add(struct buf *b, const char *html);
 
 /* Text between tags; at most max_bytes of it and an ellipsis, 0: all. */
-void html_text(struct buf *b, struct str s, size_t max_bytes);
+void report_html_text(struct buf *b, struct str s, size_t max_bytes);
 /* Inside a quoted attribute. */
-void html_attribute(struct buf *b, struct str s, size_t max_bytes);
+void report_html_attribute(struct buf *b, struct str s, size_t max_bytes);
 /* <bdi>text</bdi> */
-void html_said(struct buf *b, struct str s, size_t max_bytes);
+void report_html_said(struct buf *b, struct str s, size_t max_bytes);
 
 /* "1,234,567" */
-void html_number(struct buf *b, uint64_t n);
+void report_html_number(struct buf *b, uint64_t n);
 
 /* data: URI of a JPEG. */
-void html_jpeg(struct buf *b, struct str jpeg);
+void report_html_jpeg(struct buf *b, struct str jpeg);
 
 /* ---- a table of labelled bars ---- */
 
-struct html_bar {
+struct report_html_bar {
     struct str label; /* escaped here */
     uint64_t n;
     struct str note;    /* behind the number, or empty; escaped here */
@@ -44,12 +44,13 @@ struct html_bar {
 };
 
 /* Bars relative to the largest; a row without one when n is 0. */
-void html_bars(struct buf *b, const char *caption, const char *label_head,
-               const char *number_head, const struct html_bar *bars, size_t n);
+void report_html_bars(struct buf *b, const char *caption,
+                      const char *label_head, const char *number_head,
+                      const struct report_html_bar *bars, size_t n);
 
 /* ---- a curve of ranks against numbers, both axes logarithmic ---- */
 
-struct html_curve {
+struct report_html_curve {
     const char *name;   /* "found" */
     const char *colour; /* "one", "two", "three" */
     const uint64_t *v;  /* largest first; zeros end the curve */
@@ -58,7 +59,7 @@ struct html_curve {
 
 /* Inline SVG with legend; cap 0: no line for it. Nothing when all curves are
  * empty. */
-void html_curves(struct buf *b, const struct html_curve *curves, size_t n,
-                 uint64_t cap);
+void report_html_curves(struct buf *b, const struct report_html_curve *curves,
+                        size_t n, uint64_t cap);
 
 #endif

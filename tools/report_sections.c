@@ -36,7 +36,7 @@ static void spreads(struct page *p)
     spread_row(p, "found", &p->found);
     spread_row(p, "selected", &p->selected);
     spread_row(p, "packed", &p->packed);
-    html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table>\n");
     if (p->selected.known)
         buf_addf(p->b,
                  "<p class=\"soft\">Picks in all: %s, most of one query: %s. "
@@ -53,26 +53,28 @@ int page_coverage(struct page *p, struct err *e)
     } curves[] = {{"gather", "found, before balancing", "one"},
                   {"balance", "selected, after balancing", "two"},
                   {"pack", "packed", "three"}};
-    struct html_curve v[3];
+    struct report_html_curve v[3];
     uint64_t *numbers[3] = {NULL, NULL, NULL};
     int rc = 0;
 
     page_heading(p, "coverage", "Coverage");
     if (!p->found.known) {
-        html_add(p->b, "<p>Nothing has been matched and gathered yet.</p>\n");
+        report_html_add(p->b,
+                        "<p>Nothing has been matched and gathered yet.</p>\n");
         return 0;
     }
     for (size_t i = 0; i < 3 && !rc; i++) {
-        v[i] = (struct html_curve){.name = curves[i].name,
-                                   .colour = curves[i].colour};
+        v[i] = (struct report_html_curve){.name = curves[i].name,
+                                          .colour = curves[i].colour};
         rc = ask_curve(p->catalog, curves[i].stage, &numbers[i], &v[i].n, e);
         v[i].v = numbers[i];
     }
     if (!rc) {
-        html_add(p->b, "<p>Pairs that contain each query. Balancing cuts the "
-                       "few queries that are everywhere and leaves the many "
-                       "rare ones as they are.</p>\n");
-        html_curves(p->b, v, 3, p->selected.known ? p->cap : 0);
+        report_html_add(p->b,
+                        "<p>Pairs that contain each query. Balancing cuts the "
+                        "few queries that are everywhere and leaves the many "
+                        "rare ones as they are.</p>\n");
+        report_html_curves(p->b, v, 3, p->selected.known ? p->cap : 0);
         spreads(p);
     }
     for (size_t i = 0; i < 3; i++)
@@ -92,14 +94,14 @@ static int query_row(void *ctx, const struct ask_entry *row, struct err *e)
     struct buf *b = ctx;
 
     (void)e;
-    html_add(b, "<tr><th scope=\"row\">");
-    html_said(b, row->text, 80);
-    html_add(b, "</th>");
+    report_html_add(b, "<tr><th scope=\"row\">");
+    report_html_said(b, row->text, 80);
+    report_html_add(b, "</th>");
     cell(b, row->found);
     cell(b, row->picks);
     cell(b, row->selected);
     cell(b, row->packed);
-    html_add(b, "</tr>\n");
+    report_html_add(b, "</tr>\n");
     return 0;
 }
 
@@ -108,9 +110,9 @@ static int zero_chip(void *ctx, const struct ask_entry *row, struct err *e)
     struct buf *b = ctx;
 
     (void)e;
-    html_add(b, "<span>");
-    html_said(b, row->text, 60);
-    html_add(b, "</span>");
+    report_html_add(b, "<span>");
+    report_html_said(b, row->text, 60);
+    report_html_add(b, "</span>");
     return 0;
 }
 
@@ -128,7 +130,7 @@ static int query_table(struct page *p, enum ask_list list, const char *caption,
              "class=\"n\">packed</th></tr></thead><tbody>\n",
              caption);
     rc = ask_entries(p->catalog, list, p->config->top, query_row, p->b, e);
-    html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table>\n");
     return rc;
 }
 
@@ -138,7 +140,7 @@ int page_queries(struct page *p, struct err *e)
 
     page_heading(p, "queries", "Queries");
     if (!p->found.known) {
-        html_add(p->b, "<p>Not counted yet.</p>\n");
+        report_html_add(p->b, "<p>Not counted yet.</p>\n");
         return 0;
     }
     rc = query_table(p, ASK_HEAD, "Head: the queries found most often.", e);
@@ -150,7 +152,7 @@ int page_queries(struct page *p, struct err *e)
     buf_addf(p->b, "<h3>Found nowhere: %s of %s</h3>\n<div class=\"chips\">",
              print_n(p->found.zero), print_n(p->found.groups));
     rc = ask_entries(p->catalog, ASK_ZERO, p->config->top, zero_chip, p->b, e);
-    html_add(p->b, "</div>\n");
+    report_html_add(p->b, "</div>\n");
     return rc;
 }
 
@@ -161,17 +163,17 @@ static int host_row(void *ctx, const struct ask_host *h, struct err *e)
     struct buf *b = ctx;
 
     (void)e;
-    html_add(b, "<tr><th scope=\"row\">");
-    html_said(b, h->host, 120);
-    html_add(b, "</th>");
+    report_html_add(b, "<tr><th scope=\"row\">");
+    report_html_said(b, h->host, 120);
+    report_html_add(b, "</th>");
     cell(b, h->asked);
     cell(b, h->images);
-    html_add(b, "<td class=\"why\">");
+    report_html_add(b, "<td class=\"why\">");
     if (h->reason.n) {
-        html_text(b, h->reason, 60);
+        report_html_text(b, h->reason, 60);
         buf_addf(b, ", %s", print_n(h->n));
     }
-    html_add(b, "</td></tr>\n");
+    report_html_add(b, "</td></tr>\n");
     return 0;
 }
 
@@ -188,7 +190,7 @@ static int host_table(struct page *p, bool by_failures, const char *caption,
              "frequent failure</th></tr></thead><tbody>\n",
              caption);
     rc = ask_hosts(p->catalog, by_failures, p->config->top, host_row, p->b, e);
-    html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table>\n");
     return rc;
 }
 
@@ -213,7 +215,7 @@ int page_hosts(struct page *p, struct err *e)
     if (rc)
         return rc;
     if (!seen[0]) {
-        html_add(p->b, "<p>No picture has been asked for yet.</p>\n");
+        report_html_add(p->b, "<p>No picture has been asked for yet.</p>\n");
         return 0;
     }
     rc = host_table(p, false,
@@ -252,7 +254,7 @@ static const struct measure {
 static int histogram(struct page *p, const struct measure *m, struct err *e)
 {
     static const unsigned permille[] = {100, 500, 900};
-    struct html_bar bars[EDGES];
+    struct report_html_bar bars[EDGES];
     char labels[EDGES][40];
     uint64_t counts[EDGES] = {0}, q[3], total = 0;
     size_t n = 0, first = 0;
@@ -270,8 +272,8 @@ static int histogram(struct page *p, const struct measure *m, struct err *e)
         else
             snprintf(labels[i], sizeof labels[i], "%s\xe2\x80\x93%s",
                      print_n(m->edges[i]), print_n(m->edges[i + 1] - 1));
-        bars[i] = (struct html_bar){str_of(labels[i]), counts[i], STR_NONE,
-                                    m->colour};
+        bars[i] = (struct report_html_bar){str_of(labels[i]), counts[i],
+                                           STR_NONE, m->colour};
         total += counts[i];
     }
     if (rc || !total)
@@ -280,7 +282,8 @@ static int histogram(struct page *p, const struct measure *m, struct err *e)
         first++;
     while (counts[n - 1] == 0)
         n--;
-    html_bars(p->b, m->caption, m->head, "number", bars + first, n - first);
+    report_html_bars(p->b, m->caption, m->head, "number", bars + first,
+                     n - first);
     buf_addf(p->b,
              "<p class=\"soft\">A tenth has at most %s %s, half at most %s, "
              "nine tenths at most %s.</p>\n",
@@ -295,7 +298,7 @@ int page_measures(struct page *p, struct err *e)
 
     page_heading(p, "measures", "Sizes and lengths");
     if (!rc && !loaded)
-        html_add(p->b, "<p>No selected pair is in the catalogue.</p>\n");
+        report_html_add(p->b, "<p>No selected pair is in the catalogue.</p>\n");
     for (size_t i = 0; i < 2 && !rc && loaded; i++)
         rc = histogram(p, &measures[i], e);
     return rc;
