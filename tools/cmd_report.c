@@ -73,4 +73,4 @@ static int run(const void *config, struct err *e)
     return 0;
 }
 
-const struct command cmd_report = {.options = &table, .run = run};
+const struct command cmd_report = {&table, run, true};
