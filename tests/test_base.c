@@ -1,10 +1,11 @@
 /* err, str, buf, arena, utf8, hash, json, tally, part. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/buf.h"

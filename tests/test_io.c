@@ -3,12 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/io.h"
 #include "base/jsonl.h"
@@ -457,7 +458,7 @@ static const struct opt_table table = {.command = "test",
 
 static void test_opt__argv_and_fingerprint(void **state)
 {
-    char *argv[] = {"dir", "--cap", "1_000", "--exact", "--seed=a", "--seed",
+    const char *argv[] = {"dir", "--cap", "1_000", "--exact", "--seed=a", "--seed",
                     "b",   "--memory", "3k", "--mode=two", "--part", "1/4"};
     struct config c;
     struct opt_set s;
@@ -465,7 +466,7 @@ static void test_opt__argv_and_fingerprint(void **state)
 
     (void)state;
     opt_init(&s, &table, &c);
-    assert_int_equal(opt_argv(&s, 12, argv, NULL), 0);
+    assert_int_equal(opt_argv(&s, 12, (char *const *)(uintptr_t)argv, NULL), 0);
     assert_int_equal(opt_finish(&s, NULL), 0);
     assert_string_equal(c.corpus, "dir");
     assert_int_equal(c.cap, 1000);
@@ -482,7 +483,7 @@ static void test_opt__argv_and_fingerprint(void **state)
 
 static void test_opt__refuses(void **state)
 {
-    static char *const bad[][3] = {
+    static const char *const bad[][3] = {
         {"dir", "--cap", "0"},      {"dir", "--cap", "x"},
         {"dir", "--nope", "1"},     {"dir", "--mode", "three"},
         {"dir", "extra", "--exact"}, {"dir", "--part", "4/4"},
@@ -497,7 +498,7 @@ static void test_opt__refuses(void **state)
         int rc;
 
         opt_init(&s, &table, &c);
-        rc = opt_argv(&s, 3, bad[i], &e);
+        rc = opt_argv(&s, 3, (char *const *)(uintptr_t)bad[i], &e);
         if (!rc)
             rc = opt_finish(&s, &e);
         if (rc != -E_USAGE)
