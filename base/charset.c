@@ -174,11 +174,26 @@ static size_t put_known(enum charset c, const char *p, size_t n,
     return 0;
 }
 
-/* glibc's UHC refuses A2 E8 and stands behind it when it says so. */
-static bool passed_already(enum charset c, struct str s, const char *in)
+/* glibc's UHC refuses A2 E8 and stands behind it when it says so; from is where
+ * that call of iconv began. */
+static bool passed_already(enum charset c, const char *from, const char *in)
 {
-    return c == CHARSET_EUC_KR && in - s.p >= 2 &&
+    return c == CHARSET_EUC_KR && in - from >= 2 &&
            memcmp(in - 2, "\xa2\xe8", 2) == 0;
+}
+
+/* What iconv, which began at from, stopped at; bytes it takes. */
+static size_t put_bad(enum charset c, const char *from, const char *in,
+                      size_t left, int why, struct buf *out)
+{
+    size_t n = left ? put_known(c, in, left, out) : 0;
+
+    if (n)
+        return n;
+    buf_add(out, STR(BAD));
+    if (!left || passed_already(c, from, in))
+        return 0;
+    return why == EINVAL ? left : bad_length(c, in, left);
 }
 
 static int decode_iconv(struct charset_decoder *d, enum charset c, struct str s,
@@ -196,37 +211,24 @@ static int decode_iconv(struct charset_decoder *d, enum charset c, struct str s,
     }
     iconv(cd, NULL, NULL, NULL, NULL);
     for (;;) {
-        size_t room = left * 3 + 64, had = room, rc, skip;
+        size_t room = left * 3 + 64, had = room, rc, n;
         char *to = buf_reserve(out, room);
-        int why;
+        const char *from = in;
+        bool flush = !left; /* Big5 holds a letter back for its accent */
 
         if (!to)
             return out->rc;
-        rc = left ? iconv(cd, &in, &left, &to, &room)
-                  : iconv(cd, NULL, NULL, &to, &room);
-        why = errno;
+        rc = flush ? iconv(cd, NULL, NULL, &to, &room)
+                   : iconv(cd, &in, &left, &to, &room);
         out->n += had - room;
-        if (rc != (size_t)-1) {
-            if (to && had != room)
-                out->p[out->n] = 0;
-            if (!left && rc == 0 && had == room)
-                return 0; /* flushed, nothing more held back */
-            if (!left)
-                continue;
-            return 0;
+        out->p[out->n] = 0;
+        if (rc == (size_t)-1 && errno != E2BIG) {
+            n = put_bad(c, from, in, left, errno, out);
+            in += n;
+            left -= n;
         }
-        if (why == E2BIG)
-            continue;
-        skip = put_known(c, in, left, out);
-        if (!skip) {
-            buf_add(out, STR(BAD));
-            if (why == EINVAL)
-                skip = left;
-            else if (!passed_already(c, s, in))
-                skip = bad_length(c, in, left);
-        }
-        in += skip;
-        left -= skip;
+        if (flush)
+            return out->rc;
     }
 }
 

@@ -419,6 +419,8 @@ enum charset charset_of_meta(struct str s)
 
             at += 5;
             found = read_meta(s, &at);
+            if (at >= s.n)
+                break; /* the tag has no end in what is searched */
             if (found != CHARSET_NONE)
                 return found;
         } else if (str_is_alpha(c) ||

@@ -118,6 +118,10 @@ enum html_text_flags {
  * scratch->rc). */
 struct str html_text(struct str raw, unsigned flags, struct buf *scratch);
 
+/* Whether a doctype, its text as the token has it, puts a page into quirks
+ * mode, where a table does not end the paragraph it stands in. */
+bool html_doctype_is_quirky(struct str doctype);
+
 /* How the text of a token reads: flags for html_text(). */
 unsigned html_text_flags(const struct html *h);
 

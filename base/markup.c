@@ -86,8 +86,7 @@ struct str markup_keep(struct markup_page_state *s, struct str v)
 
 struct str markup_attr(struct markup_page_state *s, struct str raw)
 {
-    return html_text(raw, HTML_REFS | HTML_IN_ATTR | HTML_NUL_BAD,
-                     &s->decoded);
+    return html_text(raw, HTML_REFS | HTML_IN_ATTR | HTML_NUL_BAD, &s->decoded);
 }
 
 /* ---- captions: rules 8 to 10 ---- */
@@ -106,8 +105,8 @@ static bool is_caption_class(struct markup_page_state *s)
     for (size_t at = 0, end; at < v.n; at = end + 1) {
         struct str token;
 
-        for (end = at; end < v.n && (!str_is_space(v.p[end]) ||
-                                     v.p[end] == '\v');)
+        for (end = at;
+             end < v.n && (!str_is_space(v.p[end]) || v.p[end] == '\v');)
             end++;
         token = str_slice(v, at, end);
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

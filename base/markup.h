@@ -21,24 +21,24 @@
 #ifndef BASE_MARKUP_H
 #define BASE_MARKUP_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "base/buf.h"
 #include "base/charset.h"
 #include "base/str.h"
 #include "base/url.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define MARKUP_TEXT_MAX     4096       /* bytes of a text */
-#define MARKUP_IMAGES_MAX   50000      /* images read of one page */
-#define MARKUP_CAPTIONS_MAX 50000      /* captions and figures, each */
-#define MARKUP_LINKS_MAX    50000      /* links kept of one page */
-#define MARKUP_METAS_MAX    1000       /* metas with a name, kept */
-#define MARKUP_META_MAX     4096       /* bytes of a meta's name, content */
+#define MARKUP_TEXT_MAX     4096        /* bytes of a text */
+#define MARKUP_IMAGES_MAX   50000       /* images read of one page */
+#define MARKUP_CAPTIONS_MAX 50000       /* captions and figures, each */
+#define MARKUP_LINKS_MAX    50000       /* links kept of one page */
+#define MARKUP_METAS_MAX    1000        /* metas with a name, kept */
+#define MARKUP_META_MAX     4096        /* bytes of a meta's name, content */
 #define MARKUP_URL_RAW_MAX  (64u << 10) /* bytes of a URL as written */
 #define MARKUP_RAW_MAX      (1u << 20) /* bytes of a text or srcset as written */
 #define MARKUP_ARENA_MAX    (256u << 20) /* bytes of strings of one page */
-#define MARKUP_PLACEHOLDER  8          /* different texts of one URL: rule 15 */
+#define MARKUP_PLACEHOLDER  8 /* different texts of one URL: rule 15 */
 
 /* value, name in records */
 #define MARKUP_FROM_MAP(X)                                                     \
@@ -52,7 +52,7 @@ enum markup_from {
 #define X(id, name) id,
     MARKUP_FROM_MAP(X)
 #undef X
-    MARKUP_FROMS
+        MARKUP_FROMS
 };
 
 const char *markup_from_name(enum markup_from from);
@@ -61,22 +61,22 @@ const char *markup_from_name(enum markup_from from);
  * gave and that could not be used), then these.  no-text counts images, all
  * others texts. */
 #define MARKUP_DROP_MAP(X)                                                     \
-    X(MARKUP_NO_TEXT, "no-text")           /* an image nobody speaks of */     \
-    X(MARKUP_NO_URL, "no-url")             /* no attribute that could be one */ \
-    X(MARKUP_URL_TEMPLATE, "url-template") /* rule 2: an unfilled form */      \
-    X(MARKUP_PENDING, "url-pending")       /* rule 1: is-pending-load=1 */     \
-    X(MARKUP_PIXEL, "pixel")               /* rule 14 */                       \
+    X(MARKUP_NO_TEXT, "no-text") /* an image nobody speaks of */               \
+    X(MARKUP_NO_URL, "no-url")   /* no attribute that could be one */          \
+    X(MARKUP_URL_TEMPLATE, "url-template")  /* rule 2: an unfilled form */     \
+    X(MARKUP_PENDING, "url-pending")        /* rule 1: is-pending-load=1 */    \
+    X(MARKUP_PIXEL, "pixel")                /* rule 14 */                      \
     X(MARKUP_IS_PLACEHOLDER, "placeholder") /* rule 15 */                      \
-    X(MARKUP_TEXT_LENGTH, "text-length")   /* over MARKUP_TEXT_MAX */          \
-    X(MARKUP_DUPLICATE, "duplicate")       /* equal URL, text and from */      \
-    X(MARKUP_PARSE_LIMIT, "parse-limit")   /* over a ceiling above */
+    X(MARKUP_TEXT_LENGTH, "text-length")    /* over MARKUP_TEXT_MAX */         \
+    X(MARKUP_DUPLICATE, "duplicate")        /* equal URL, text and from */     \
+    X(MARKUP_PARSE_LIMIT, "parse-limit")    /* over a ceiling above */
 
 enum markup_drop {
     MARKUP_DROP_FIRST = URL_REASONS - 1,
 #define X(id, name) id,
     MARKUP_DROP_MAP(X)
 #undef X
-    MARKUP_DROPS
+        MARKUP_DROPS
 };
 
 /* drop: enum url_reason or enum markup_drop */

@@ -27,11 +27,11 @@ struct markup_src {
 };
 
 struct markup_image {
-    struct markup_src src;      /* rule 1 up to srcset */
-    struct str last_resort;     /* rule 4 */
+    struct markup_src src;       /* rule 1 up to srcset */
+    struct str last_resort;      /* rule 4 */
     struct markup_value text[3]; /* by enum markup_from: alt, title, aria */
-    uint32_t picture, figure;   /* WALK_NONE for none */
-    uint32_t captions;          /* first of a list of rule 9, WALK_NONE */
+    uint32_t picture, figure;    /* WALK_NONE for none */
+    uint32_t captions;           /* first of a list of rule 9, WALK_NONE */
     bool in_figcaption, pixel;
 };
 
@@ -85,8 +85,8 @@ struct markup_page_state {
     size_t open_captions;
     bool clean; /* only white space since the last image */
 
-    struct markup_src og[3];            /* image, image:url, image:secure_url */
-    struct markup_value og_text[2];     /* description, image:alt */
+    struct markup_src og[3];        /* image, image:url, image:secure_url */
+    struct markup_value og_text[2]; /* description, image:alt */
     bool og_seen[2];
     int rc; /* sticky: -E_NOMEM */
 };

@@ -99,8 +99,8 @@ size_t stack_find(const struct walk *w, enum html_tag tag,
     return stack_find_any(w, &tag, 1, scope);
 }
 
-size_t stack_find_any(const struct walk *w, const enum html_tag *tags,
-                      size_t n, enum stack_scope scope)
+size_t stack_find_any(const struct walk *w, const enum html_tag *tags, size_t n,
+                      enum stack_scope scope)
 {
     uint32_t open = 0;
 

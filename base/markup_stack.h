@@ -31,8 +31,8 @@ size_t stack_find(const struct walk *w, enum html_tag tag,
                   enum stack_scope scope);
 
 /* The same for any of several, WALK_DEPTH_MAX at most. */
-size_t stack_find_any(const struct walk *w, const enum html_tag *tags,
-                      size_t n, enum stack_scope scope);
+size_t stack_find_any(const struct walk *w, const enum html_tag *tags, size_t n,
+                      enum stack_scope scope);
 
 /* The innermost element, NULL when none is open. */
 struct walk_element *stack_top(struct walk *w);

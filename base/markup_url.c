@@ -212,8 +212,8 @@ bool markup_srcset_best(struct str s, struct str *url)
                 u.n--;
         else
             at = descriptors(s, at, &c);
-        if (c.bad || (found && !(c.w > best.w ||
-                                 (!c.w && !best.w && c.x > best.x))))
+        if (c.bad ||
+            (found && !(c.w > best.w || (!c.w && !best.w && c.x > best.x))))
             continue;
         best = c;
         *url = u;
@@ -245,10 +245,10 @@ static const struct {
     enum source_kind kind;
     bool lazy;
 } sources[] = {
-    {"data-src", PLAIN_URL, true},   {"data-lazy-src", PLAIN_URL, true},
+    {"data-src", PLAIN_URL, true},      {"data-lazy-src", PLAIN_URL, true},
     {"data-original", PLAIN_URL, true}, {"data-lazy", PLAIN_URL, true},
-    {"data-srcset", SRCSET, true},   {"data-lazy-srcset", SRCSET, true},
-    {"src", PLAIN_URL, false},       {"srcset", SRCSET, false},
+    {"data-srcset", SRCSET, true},      {"data-lazy-srcset", SRCSET, true},
+    {"src", PLAIN_URL, false},          {"srcset", SRCSET, false},
 };
 
 #define SOURCES (sizeof sources / sizeof sources[0])

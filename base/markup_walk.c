@@ -39,8 +39,8 @@ static bool is_heading(enum html_tag tag)
 }
 
 static const enum html_tag table_contexts[] = {
-    HTML_TAG_TABLE, HTML_TAG_TEMPLATE, HTML_TAG_TBODY, HTML_TAG_TFOOT,
-    HTML_TAG_THEAD, HTML_TAG_TR};
+    HTML_TAG_TABLE, HTML_TAG_TEMPLATE, HTML_TAG_TBODY,
+    HTML_TAG_TFOOT, HTML_TAG_THEAD,    HTML_TAG_TR};
 
 /* Make room for a part of a table: what is open above its context closes.
  * False when there is no table to be part of. */
@@ -91,8 +91,8 @@ static void end_open_link(struct walk *w)
 /* What an element's start tag closes first; false when it is to be ignored. */
 static bool make_room(struct walk *w, enum html_tag tag)
 {
-    static const enum html_tag items[] = {HTML_TAG_LI}, terms[] = {HTML_TAG_DD,
-                                                                   HTML_TAG_DT};
+    static const enum html_tag items[] = {HTML_TAG_LI},
+                               terms[] = {HTML_TAG_DD, HTML_TAG_DT};
     struct walk_element *top;
 
     if (tag == HTML_TAG_LI)
@@ -103,7 +103,8 @@ static bool make_room(struct walk *w, enum html_tag tag)
         close_table_in_table(w);
     if (tag == HTML_TAG_FORM && w->form && !w->templates)
         return false;
-    if (w->count[HTML_TAG_P] && (html_tag_flags(tag) & HTML_ENDS_P))
+    if (w->count[HTML_TAG_P] && (html_tag_flags(tag) & HTML_ENDS_P) &&
+        !(tag == HTML_TAG_TABLE && w->quirks))
         close_p(w);
     top = stack_top(w);
     switch (tag) {
@@ -195,8 +196,7 @@ static void adopt(struct walk *w, enum html_tag tag)
 {
     size_t at = stack_find(w, tag, SCOPE_DEFAULT), block;
 
-    if (tag == HTML_TAG_A && w->n_active &&
-        !w->active[w->n_active - 1].marker)
+    if (tag == HTML_TAG_A && w->n_active && !w->active[w->n_active - 1].marker)
         w->n_active--;
     if (at == STACK_NONE)
         return;
@@ -209,8 +209,7 @@ static void adopt(struct walk *w, enum html_tag tag)
         return;
     }
     while (block-- > at)
-        if (block == at ||
-            !(html_tag_flags(w->open[block].tag) & HTML_FORMAT))
+        if (block == at || !(html_tag_flags(w->open[block].tag) & HTML_FORMAT))
             stack_remove(w, block);
 }
 
@@ -371,9 +370,8 @@ static void leave_foreign(struct walk *w)
 
 static void start_foreign(struct walk *w)
 {
-    struct walk_element el = {.tag = w->html.tag,
-                              .name = w->html.name,
-                              .space = stack_top(w)->space};
+    struct walk_element el = {
+        .tag = w->html.tag, .name = w->html.name, .space = stack_top(w)->space};
 
     if (el.space == WALK_SVG) {
         el.html_inside = el.tag == HTML_TAG_FOREIGNOBJECT ||
@@ -456,8 +454,8 @@ static void text(struct walk *w)
 
     if (w->html.text_model == HTML_MODEL_DATA ||
         w->html.text_model == HTML_MODEL_CDATA)
-        flags |= !top || top->space == WALK_HTML ? HTML_NUL_DROP
-                                                 : HTML_NUL_BAD;
+        flags |= !top || top->space == WALK_HTML ? HTML_NUL_DROP : HTML_NUL_BAD;
+    w->begun = w->begun || str_trim(w->html.text).n;
     w->events->text(w->ctx, w, w->html.text, flags);
 }
 
@@ -469,7 +467,8 @@ void walk_page(struct walk *w, struct str page, const struct walk_events *e,
     html_open(&w->html, page);
     w->events = e;
     w->ctx = ctx;
-    w->cut = w->stop = w->form = false;
+    w->cut = w->stop = w->form = w->begun = false;
+    w->quirks = true;
     w->hidden = w->templates = 0;
     w->depth = w->n_active = 0;
     memset(w->count, 0, sizeof w->count);
@@ -481,13 +480,19 @@ void walk_page(struct walk *w, struct str page, const struct walk_events *e,
             text(w);
             break;
         case HTML_START:
+            w->begun = true;
             start_tag(w);
             break;
         case HTML_END:
+            w->begun = true;
             end_tag(w);
             break;
         case HTML_COMMENT:
+            break;
         case HTML_DOCTYPE:
+            if (!w->begun)
+                w->quirks = html_doctype_is_quirky(w->html.text);
+            w->begun = true;
             break;
         case HTML_EOF:
             stack_pop_to(w, 0);

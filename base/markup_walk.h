@@ -19,27 +19,27 @@
 #ifndef BASE_MARKUP_WALK_H
 #define BASE_MARKUP_WALK_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "base/html.h"
 #include "base/str.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-#define WALK_DEPTH_MAX 512  /* browsers stop nesting there, too */
-#define WALK_NONE UINT32_MAX
+#define WALK_DEPTH_MAX 512 /* browsers stop nesting there, too */
+#define WALK_NONE      UINT32_MAX
 
 enum walk_space { WALK_HTML, WALK_SVG, WALK_MATH };
 
 struct walk_element {
     enum html_tag tag;
     enum walk_space space;
-    struct str name;   /* as written; matters for HTML_OTHER */
-    bool leaf;         /* opens and never closes */
-    bool hides;        /* script, style, template, svg */
-    bool marker;       /* has put a marker among the active links */
-    bool html_inside;  /* HTML integration point */
-    bool text_inside;  /* MathML text integration point */
-    uint32_t value;    /* the caller's; WALK_NONE at first */
-    uint32_t caption;  /* the caller's as well */
+    struct str name;  /* as written; matters for HTML_OTHER */
+    bool leaf;        /* opens and never closes */
+    bool hides;       /* script, style, template, svg */
+    bool marker;      /* has put a marker among the active links */
+    bool html_inside; /* HTML integration point */
+    bool text_inside; /* MathML text integration point */
+    uint32_t value;   /* the caller's; WALK_NONE at first */
+    uint32_t caption; /* the caller's as well */
 };
 
 struct walk;
@@ -57,14 +57,16 @@ struct walk {
     struct html html;
     const struct walk_events *events;
     void *ctx;
-    bool cut;          /* something lay deeper than WALK_DEPTH_MAX */
-    bool stop;         /* set by the caller: walk no further */
-    unsigned hidden;   /* open elements that hide */
+    bool cut;        /* something lay deeper than WALK_DEPTH_MAX */
+    bool stop;       /* set by the caller: walk no further */
+    unsigned hidden; /* open elements that hide */
     unsigned templates;
     size_t depth;
     struct walk_element open[WALK_DEPTH_MAX];
     uint32_t count[HTML_TAGS]; /* open HTML elements by tag */
-    bool form;         /* the form pointer is set */
+    bool form;                 /* the form pointer is set */
+    bool quirks;               /* no doctype, or an old one */
+    bool begun;                /* something that no doctype can stand behind */
 
     /* the links of the standard's list of active formatting elements */
     size_t n_active;

@@ -16,6 +16,12 @@ import unicodedata
 import html5lib
 import webencodings
 
+# html5lib 1.1 is older than the standard's present list of special elements.
+XHTML = "http://www.w3.org/1999/xhtml"
+html5lib.html5parser.specialElements = frozenset(
+    set(html5lib.constants.specialElements) |
+    {(XHTML, n) for n in "figcaption hgroup keygen main search source summary "
+     "track".split()})
 HTML = "{http://www.w3.org/1999/xhtml}"
 LAZY_URL = ["data-src", "data-lazy-src", "data-original", "data-lazy"]
 LAZY_SET = ["data-srcset", "data-lazy-srcset"]
@@ -176,6 +182,8 @@ def prescan(data):
             while (a := attribute()) is not None:
                 attrs.setdefault(a[0], a[1])
             label = None
+            if at >= len(data):
+                return None
             if "charset" in attrs:
                 label = attrs["charset"]
             elif attrs.get("http-equiv") == "content-type":
