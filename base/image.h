@@ -240,6 +240,10 @@ struct image_result {
 void image_result_init(struct image_result *r);
 void image_result_release(struct image_result *r);
 
+/* Nothing but a reason, for a picture whose worker gave no answer; memory is
+ * kept. */
+void image_result_clear(struct image_result *r, enum image_reason reason);
+
 /* sniff, limits, decode, orient, resize, sRGB, encode, hashes; r is cleared
  * first and keeps its memory for the next one.  sha256 is set whatever the
  * verdict. */

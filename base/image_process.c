@@ -29,13 +29,13 @@ void image_result_release(struct image_result *r)
     buf_release(&r->jpeg);
 }
 
-static void clear(struct image_result *r)
+void image_result_clear(struct image_result *r, enum image_reason reason)
 {
     struct buf exif = r->exif, jpeg = r->jpeg;
 
     buf_clear(&exif);
     buf_clear(&jpeg);
-    *r = (struct image_result){.exif = exif, .jpeg = jpeg};
+    *r = (struct image_result){.reason = reason, .exif = exif, .jpeg = jpeg};
 }
 
 /* side * size / by, rounded half up, at least 1. */
@@ -199,7 +199,7 @@ enum image_reason image_process(struct str bytes, const struct image_config *c,
                                 struct image_result *r)
 {
     assert(c->size >= 1 && c->quality >= 1 && c->quality <= 100);
-    clear(r);
+    image_result_clear(r, IMAGE_OK);
     hash_sha256(bytes, r->sha256);
     r->reason = process(bytes, c, r);
     if (r->reason) {

@@ -69,15 +69,20 @@ int decode_fd(const struct download_decode *d)
     return jail_fd(d->jail);
 }
 
-/* The workers' verdict, or ours about the worker. */
-static void judge(struct download_decode *d, const struct jail_done *done)
+/* The workers' verdict, or ours about the worker.  Verdicts are final, so a
+ * jail that has failed itself gives none: the stage stops and can be run again.
+ */
+static int judge(struct download_decode *d, const struct jail_done *done,
+                 struct err *e)
 {
     struct image_result *r = &d->result;
 
-    if (done->outcome == JAIL_DONE && done->rc == 0 &&
-        image_unpack(done->out, r) == 0)
-        return;
-    r->reason = done->outcome == JAIL_TIMEOUT ? IMAGE_TIMEOUT : IMAGE_CRASHED;
+    if (done->outcome == JAIL_LOST)
+        return err_set(e, E_IO, "the picture decoders' processes are gone");
+    if (done->outcome != JAIL_DONE || done->rc || image_unpack(done->out, r))
+        image_result_clear(r, done->outcome == JAIL_TIMEOUT ? IMAGE_TIMEOUT
+                                                            : IMAGE_CRASHED);
+    return 0;
 }
 
 int decode_ready(struct download_decode *d, struct err *e)
@@ -85,7 +90,10 @@ int decode_ready(struct download_decode *d, struct err *e)
     struct jail_done done;
 
     while (jail_next(d->jail, &done)) {
-        judge(d, &done);
+        int rc = judge(d, &done, e);
+
+        if (rc)
+            return rc;
         d->pending--;
         d->done(d->ctx, done.user, &d->result);
     }

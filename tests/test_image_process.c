@@ -68,6 +68,13 @@ static void test_image_process__process_stores(void **state)
     assert_int_equal(r.width, 0);
     hash_sha256(STR("<html>"), sha);
     assert_memory_equal(sha, r.sha256, sizeof sha);
+
+    /* nor does one whose worker died */
+    assert_int_equal(image_process(buf_str(&b), &c, &r), IMAGE_OK);
+    image_result_clear(&r, IMAGE_CRASHED);
+    assert_int_equal(r.reason, IMAGE_CRASHED);
+    assert_int_equal(r.jpeg.n + r.exif.n + r.width + r.original_width, 0);
+    assert_int_equal(r.phash, 0);
     image_result_release(&r);
     buf_release(&b);
 }
