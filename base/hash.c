@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -26,23 +27,32 @@ uint64_t hash_xxh3_seeded(struct str s, uint64_t seed)
     return XXH3_64bits_withSeed(s.p, s.n, seed);
 }
 
+/* One context a thread, freed when the thread ends. */
+static pthread_once_t md5_once = PTHREAD_ONCE_INIT;
+static pthread_key_t md5_key;
+static EVP_MD *md5; /* fetched once: EVP_md5() looks it up at every init */
+
+static void md5_free(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void md5_prepare(void)
+{
+    md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+    must(md5 != NULL && pthread_key_create(&md5_key, md5_free) == 0);
+}
+
 void hash_md5_2(struct str a, struct str b, uint8_t out[MD5_SIZE])
 {
-    /* Fetched once: EVP_md5() looks the algorithm up anew at every init. */
     static __thread EVP_MD_CTX *ctx;
-    static EVP_MD *md5;
-    EVP_MD *found = __atomic_load_n(&md5, __ATOMIC_ACQUIRE);
 
-    if (!found) {
-        found = EVP_MD_fetch(NULL, "MD5", NULL);
-        must(found != NULL);
-        __atomic_store_n(&md5, found, __ATOMIC_RELEASE);
-    }
     if (!ctx) {
+        pthread_once(&md5_once, md5_prepare);
         ctx = EVP_MD_CTX_new();
-        must(ctx != NULL);
+        must(ctx != NULL && pthread_setspecific(md5_key, ctx) == 0);
     }
-    must(EVP_DigestInit_ex2(ctx, found, NULL));
+    must(EVP_DigestInit_ex2(ctx, md5, NULL));
     must(EVP_DigestUpdate(ctx, a.p, a.n));
     must(EVP_DigestUpdate(ctx, b.p, b.n));
     must(EVP_DigestFinal_ex(ctx, out, NULL));

@@ -1,0 +1,256 @@
+/* The second sweep of dedup: who stays, who goes, and who pushed it out. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/survivor.h"
+#include "filter/dedup_private.h"
+
+/* ---- duplicates ---- */
+
+static void remember_pusher(struct dedup *d, uint32_t id, struct str url)
+{
+    struct pusher *p;
+
+    d->pushers = xgrow(d->pushers, &d->cap_pushers, d->n_pushers + 1,
+                       sizeof *d->pushers);
+    p = &d->pushers[d->n_pushers++];
+    *p = (struct pusher){id, d->urls.n, url.n};
+    buf_add(&d->urls, url);
+}
+
+static struct str pusher_url(const struct dedup *d, uint32_t id)
+{
+    size_t lo = 0, hi = d->n_pushers;
+
+    while (hi - lo > 1) {
+        size_t mid = (lo + hi) / 2;
+
+        if (d->pushers[mid].id <= id)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return str_slice(buf_str(&d->urls), d->pushers[lo].at,
+                     d->pushers[lo].at + d->pushers[lo].n);
+}
+
+/* Count, and put into survivors/duplicates unless that is there already. */
+static int write_duplicate(struct dedup *d, const struct dedup_url *url,
+                           uint32_t id, struct err *e)
+{
+    struct dedup_verdict v = d->verdicts[id];
+    const char *reason = v.exact ? "duplicate-exact" : "duplicate-near";
+    uint64_t diff = d->images[id].phash ^ d->images[v.by].phash;
+    struct json_out o;
+    char h[17];
+
+    if (d->bucket)
+        tally_add(&d->bucket->drops, reason, 1);
+    if (d->duplicates_done)
+        return 0;
+    tally_add(&d->duplicates.counts, reason, 1);
+    snprintf(h, sizeof h, "%016llx", (unsigned long long)url->h);
+    buf_clear(&d->line);
+    json_out_init(&o, &d->line);
+    json_out_object(&o);
+    json_put_string(&o, "url", url->url);
+    json_put_string(&o, "h", str_of(h));
+    json_put_string(&o, "reason", str_of(reason));
+    json_put_string(&o, "by", pusher_url(d, v.by));
+    json_put_u64(&o, "bits", (uint64_t)__builtin_popcountll(diff));
+    json_out_end_object(&o);
+    return jsonl_write(&d->dup_out, buf_str(&d->line), e);
+}
+
+/* ---- survivors ---- */
+
+static int by_survival(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+
+    if (x->s != y->s)
+        return x->s < y->s ? -1 : 1;
+    return memcmp(x->uid, y->uid, MD5_SIZE);
+}
+
+/* With --exact, rewrite keep and drop the texts that are left without one. */
+static void cut_texts(struct dedup *d, struct dedup_url *url)
+{
+    size_t kept = 0, at = 0, want = 0;
+
+    for (size_t i = 0; i < url->n_pairs; i++)
+        want += url->pairs[i].n_q;
+    d->keep = xgrow(d->keep, &d->cap_keep, want + 1, sizeof *d->keep);
+    for (size_t i = 0; i < url->n_pairs; i++) {
+        struct pair p = url->pairs[i];
+
+        p.keep = d->keep + at;
+        p.n_keep = dedup_exact_keep(&d->exact, &p, d->keep + at);
+        at += p.n_keep;
+        if (p.n_keep)
+            url->pairs[kept++] = p;
+    }
+    tally_add(&d->bucket->counts, "texts-over-cap", url->n_pairs - kept);
+    url->n_pairs = kept;
+}
+
+static int write_survivor(struct dedup *d, struct dedup_url *url, struct err *e)
+{
+    struct survivor s = {.url = url->url,
+                         .h = url->h,
+                         .group = str_of(url->group),
+                         .image = *url->image};
+
+    if (!d->bucket)
+        return 0;
+    if (d->is_exact)
+        cut_texts(d, url);
+    if (!url->n_pairs) {
+        tally_add(&d->bucket->drops, "over-cap", 1);
+        return 0;
+    }
+    qsort(url->pairs, url->n_pairs, sizeof *url->pairs, by_survival);
+    if (d->rows++ % SURVIVOR_FRAME_ROWS == 0) {
+        uint64_t offset;
+        int rc = d->rows == 1 ? 0 : jsonl_frame(&d->out, &offset, e);
+
+        if (rc)
+            return rc;
+        json_out_u64(&d->bucket->more, d->rows == 1 ? 0 : offset);
+    }
+    tally_add(&d->bucket->counts, "rows", 1);
+    tally_add(&d->bucket->counts, "texts", url->n_pairs);
+    return survivor_write(&d->out, &s, url->pairs, url->n_pairs, &d->line, e);
+}
+
+static int open_bucket(struct dedup *d, uint32_t k, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc;
+
+    d->bucket = NULL;
+    if (d->bucket_done[k])
+        return 0;
+    rc = stage_path(&d->buckets[k], ".jsonl.zst", path, e);
+    if (!rc)
+        rc = jsonl_open_write(&d->out, path, e);
+    if (rc)
+        return rc;
+    d->out.manual = true;
+    d->bucket = &d->buckets[k];
+    d->rows = 0;
+    tally_add(&d->bucket->counts, "urls", 0);
+    tally_add(&d->bucket->counts, "images", 0);
+    tally_add(&d->bucket->counts, "rows", 0);
+    tally_add(&d->bucket->counts, "texts", 0);
+    json_put_u64(&d->bucket->more, "frame_rows", SURVIVOR_FRAME_ROWS);
+    json_out_name(&d->bucket->more, "frames");
+    json_out_array(&d->bucket->more);
+    return 0;
+}
+
+static int close_bucket(struct dedup *d, struct err *e)
+{
+    struct stage_output *o = d->bucket;
+    char name[STAGE_NAME_MAX + 16];
+    int rc;
+
+    if (!o)
+        return 0;
+    d->bucket = NULL;
+    json_out_end_array(&o->more);
+    rc = jsonl_publish(&d->out, e);
+    if (rc)
+        return rc;
+    snprintf(name, sizeof name, "%s.jsonl.zst", o->name);
+    stage_file(o, name, d->out.sha256);
+    return stage_commit(o, e);
+}
+
+static int write_bucket(struct dedup *d, struct dedup_join *j, size_t *id,
+                        struct err *e)
+{
+    struct dedup_url url;
+    bool more;
+    int rc;
+
+    while (!(rc = dedup_join_next(j, &url, &more, e)) && more) {
+        uint32_t me = (uint32_t)*id;
+
+        progress_add(&d->progress, 1);
+        if (d->bucket)
+            tally_add(&d->bucket->counts, "urls", 1);
+        if (!url.image)
+            continue;
+        if (d->bucket)
+            tally_add(&d->bucket->counts, "images", 1);
+        if (*id == d->n) /* the files changed between the sweeps */
+            return err_set(e, E_DAMAGED,
+                           "%s: images/ or selected/ changed "
+                           "while dedup ran; run it again",
+                           d->corpus->dir);
+        ++*id;
+        if (d->is_pusher[me / 8] >> me % 8 & 1)
+            remember_pusher(d, me, url.url);
+        rc = d->verdicts[me].by != DEDUP_NONE ? write_duplicate(d, &url, me, e)
+                                              : write_survivor(d, &url, e);
+        if (rc)
+            break;
+    }
+    return rc;
+}
+
+/* ---- the sweep ---- */
+
+static int sweep(struct dedup *d, struct err *e)
+{
+    struct dedup_join j;
+    size_t id = 0;
+    int rc = dedup_join_open(&j, d->corpus, &d->sources, true, e);
+
+    if (rc)
+        return rc;
+    progress_begin(&d->progress, "dedup: write", "urls", d->urls_seen);
+    for (uint32_t k = 0; !rc && k < corpus_buckets(d->corpus); k++) {
+        rc = dedup_join_bucket(&j, k, e);
+        if (!rc)
+            rc = open_bucket(d, k, e);
+        if (!rc)
+            rc = write_bucket(d, &j, &id, e);
+        if (!rc)
+            rc = close_bucket(d, e);
+    }
+    if (d->bucket)
+        jsonl_abandon(&d->out);
+    progress_end(&d->progress);
+    dedup_join_close(&j);
+    return rc;
+}
+
+int dedup_write_all(struct dedup *d, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc = 0;
+
+    if (!d->duplicates_done) {
+        rc = stage_path(&d->duplicates, ".jsonl.zst", path, e);
+        if (!rc)
+            rc = jsonl_open_write(&d->dup_out, path, e);
+    }
+    if (rc)
+        return rc;
+    rc = sweep(d, e);
+    if (d->duplicates_done)
+        return rc;
+    if (rc) {
+        jsonl_abandon(&d->dup_out);
+        return rc;
+    }
+    rc = jsonl_publish(&d->dup_out, e);
+    if (rc)
+        return rc;
+    stage_file(&d->duplicates, DEDUP_DUPLICATES ".jsonl.zst",
+               d->dup_out.sha256);
+    return stage_commit(&d->duplicates, e);
+}
