@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "tests/small_corpus.h"
+#include "tests/small_images.h"
 #include "tools/merge.h"
 #include "tools/report.h"
 #include "tools/report_html.h"
@@ -80,7 +80,7 @@ static void test_report__texts_are_escaped(void **state)
         struct buf b;
 
         buf_init(&b, 1 << 16);
-        html_text(&b, str_of(rows[i].in), rows[i].max);
+        report_html_text(&b, str_of(rows[i].in), rows[i].max);
         assert_string_equal(buf_str(&b).p, rows[i].out);
         buf_release(&b);
     }
@@ -104,7 +104,7 @@ static void test_report__base64(void **state)
         struct buf b;
 
         buf_init(&b, 1 << 16);
-        html_jpeg(&b, str_of(rows[i][0]));
+        report_html_jpeg(&b, str_of(rows[i][0]));
         snprintf(want, sizeof want, "data:image/jpeg;base64,%s", rows[i][1]);
         assert_string_equal(buf_str(&b).p, want);
         buf_release(&b);
@@ -116,7 +116,8 @@ static void test_report__curves(void **state)
     enum { N = 500000 };
     uint64_t *v = calloc(N, sizeof *v);
     const uint64_t tiny[] = {7, 0};
-    struct html_curve c[] = {{"found", "one", v, N}, {"tiny", "two", tiny, 2}};
+    struct report_html_curve c[] = {{"found", "one", v, N},
+                                    {"tiny", "two", tiny, 2}};
     struct buf b;
 
     (void)state;
@@ -124,7 +125,7 @@ static void test_report__curves(void **state)
     for (size_t i = 0; i < 400000; i++)
         v[i] = 120000000 / (i + 1);
     buf_init(&b, 1 << 20);
-    html_curves(&b, c, 2, 20000);
+    report_html_curves(&b, c, 2, 20000);
     assert_int_equal(times(b.p, "<polyline"), 2);
     assert_int_equal(times(b.p, "nan"), 0);
     assert_int_equal(times(b.p, "inf"), 0);
@@ -134,7 +135,7 @@ static void test_report__curves(void **state)
     assert_true(b.n < 12000); /* thinned, whatever the list's length */
     buf_clear(&b);
     v[0] = 0;
-    html_curves(&b, c, 1, 20000); /* nothing found: nothing drawn */
+    report_html_curves(&b, c, 1, 20000); /* nothing found: nothing drawn */
     assert_int_equal(b.n, 0);
     buf_release(&b);
     free(v);
@@ -142,7 +143,7 @@ static void test_report__curves(void **state)
 
 static void test_report__bars(void **state)
 {
-    const struct html_bar bars[] = {
+    const struct report_html_bar bars[] = {
         {STR("a<b"), 200, STR("note"), "one"},
         {STR("none"), 0, STR_NONE, "one"},
         {STR("half"), 100, STR_NONE, "two"},
@@ -151,7 +152,7 @@ static void test_report__bars(void **state)
 
     (void)state;
     buf_init(&b, 1 << 16);
-    html_bars(&b, "Caption.", "what", "number", bars, 3);
+    report_html_bars(&b, "Caption.", "what", "number", bars, 3);
     assert_non_null(strstr(b.p, "a&lt;b"));
     assert_int_equal(times(b.p, "width:100.0%"), 1);
     assert_int_equal(times(b.p, "width:50.0%"), 1);
@@ -336,20 +337,21 @@ static void phone_page(const struct buf *report, const char *path)
     struct buf b;
 
     buf_init(&b, REPORT_MAX);
-    html_add(&b, "<!DOCTYPE html><body style=\"margin:0\"><iframe id=f "
-                 "width=390 height=844 style=\"border:0\" srcdoc=\"");
+    report_html_add(&b, "<!DOCTYPE html><body style=\"margin:0\"><iframe id=f "
+                        "width=390 height=844 style=\"border:0\" srcdoc=\"");
     for (size_t i = 0; i < report->n; i++)
         if (report->p[i] == '"')
-            html_add(&b, "&quot;");
+            report_html_add(&b, "&quot;");
         else if (report->p[i] == '&')
-            html_add(&b, "&amp;");
+            report_html_add(&b, "&amp;");
         else
             buf_add_char(&b, report->p[i]);
-    html_add(&b, "\"></iframe><p id=said></p><script>onload=function(){var d="
-                 "document.getElementById('f').contentDocument."
-                 "documentElement;document.getElementById('said')."
-                 "textContent='wants '+d.scrollWidth+' of '+d.clientWidth;}"
-                 "</script>");
+    report_html_add(
+        &b, "\"></iframe><p id=said></p><script>onload=function(){var d="
+            "document.getElementById('f').contentDocument."
+            "documentElement;document.getElementById('said')."
+            "textContent='wants '+d.scrollWidth+' of '+d.clientWidth;}"
+            "</script>");
     MUST(io_write_file(path, buf_str(&b), e));
     buf_release(&b);
 }
