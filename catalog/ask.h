@@ -70,8 +70,9 @@ typedef int (*ask_entry_fn)(void *ctx, const struct ask_entry *row,
 
 enum ask_list {
     ASK_HEAD, /* a row per group, most found first */
-    ASK_TAIL, /* a row per group, least found first, zero left out */
-    ASK_ZERO  /* a row per group that no pair contains, list order */
+    ASK_TAIL, /* a row per group, least found first, zero left out; equals in
+                 a shuffled order that is the same every time */
+    ASK_ZERO  /* a row per group that no pair contains, so shuffled */
 };
 
 int ask_entries(struct catalog *c, enum ask_list list, uint64_t limit,

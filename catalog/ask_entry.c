@@ -51,6 +51,10 @@ static int entries(struct db_stmt *st, int rc, ask_entry_fn fn, void *ctx,
     return rc;
 }
 
+/* Many entries are found once or never: a fixed shuffle of their ids shows some
+ * of all the list rather than its first letters. */
+#define SHUFFLED "(c.id * 2654435761) & 4294967295"
+
 int ask_entries(struct catalog *c, enum ask_list list, uint64_t limit,
                 ask_entry_fn fn, void *ctx, struct err *e)
 {
@@ -60,10 +64,10 @@ int ask_entries(struct catalog *c, enum ask_list list, uint64_t limit,
                      "ORDER BY c.found DESC, c.id LIMIT ?",
         [ASK_TAIL] = "SELECT " COLUMNS " FROM coverage c "
                      "WHERE c.id = c.group_id AND c.found > 0 "
-                     "ORDER BY c.found, c.id LIMIT ?",
+                     "ORDER BY c.found, " SHUFFLED " LIMIT ?",
         [ASK_ZERO] = "SELECT " COLUMNS " FROM coverage c "
                      "WHERE c.id = c.group_id AND c.found = 0 "
-                     "ORDER BY c.id LIMIT ?",
+                     "ORDER BY " SHUFFLED " LIMIT ?",
     };
     struct db_stmt st = DB_STMT_INIT;
     int rc = db_prepare(&c->db, sql[list], &st, e);

@@ -1,18 +1,12 @@
-/* merge and corpus.db: every number against plain loops over the pairs. */
+/* corpus.db: every number against plain loops over the pairs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
 
-#include <signal.h>
-#include <sys/wait.h>
-
-#include "base/clock.h"
 #include "base/log.h"
-#include "catalog/ask.h"
-#include "tests/small_corpus.h"
-#include "tools/merge.h"
+#include "tests/small_catalog.h"
 
 static int setup(void **state)
 {
@@ -24,47 +18,6 @@ static int teardown(void **state)
 {
     small_free(*state);
     return 0;
-}
-
-static void merge(struct small *s, enum merge_pairs pairs, uint64_t sample)
-{
-    struct merge_config config = {pairs, sample};
-    struct err e = ERR_INIT;
-    int rc = merge_corpus(&s->corpus, &config, &e);
-
-    if (rc)
-        fail_msg("merge: %s", e.message);
-}
-
-static void open_db(struct small *s, struct catalog *c)
-{
-    struct err e = ERR_INIT;
-
-    if (catalog_open(c, s->dir, DB_READ, &e))
-        fail_msg("%s", e.message);
-}
-
-static int64_t ask(struct small *s, const char *sql)
-{
-    struct catalog c = CATALOG_INIT;
-    struct err e = ERR_INIT;
-    int64_t v;
-
-    open_db(s, &c);
-    if (db_value(&c.db, sql, &v, &e))
-        fail_msg("%s", e.message);
-    catalog_close(&c);
-    return v;
-}
-
-static void dump(struct small *s, struct buf *out)
-{
-    struct catalog c = CATALOG_INIT;
-
-    buf_init(out, 1 << 24);
-    open_db(s, &c);
-    assert_int_equal(catalog_dump(&c, out, NULL), 0);
-    catalog_close(&c);
 }
 
 /* ---- the query list ---- */
@@ -266,208 +219,6 @@ static void test_catalog__drops_and_hosts(void **state)
                      SMALL_PAIRS);
 }
 
-/* ---- incremental, idempotent, killed ---- */
-
-static void test_catalog__stepwise_equals_at_once(void **state)
-{
-    struct small *s = *state;
-    struct buf stepwise, once;
-    char path[128];
-
-    merge(s, MERGE_KEEP, 0);
-    small_import(s);
-    small_gather(s);
-    merge(s, MERGE_KEEP, 0);
-    small_balance(s, 0);
-    merge(s, MERGE_KEEP, 0);
-    small_balance(s, 1);
-    small_download(s);
-    merge(s, MERGE_KEEP, 0);
-    small_dedup(s);
-    small_pack(s);
-    merge(s, MERGE_KEEP, 0);
-    dump(s, &stepwise);
-    assert_true(stepwise.n > 1000);
-    snprintf(path, sizeof path, "%s/corpus.db", s->dir);
-    assert_int_equal(unlink(path), 0);
-    merge(s, MERGE_KEEP, 0);
-    dump(s, &once);
-    assert_string_equal(stepwise.p, once.p);
-    buf_release(&stepwise);
-    buf_release(&once);
-}
-
-static void test_catalog__nothing_new_writes_nothing(void **state)
-{
-    struct small *s = *state;
-    struct clock_fake later = {.wall_s = 2000000000};
-    struct buf before, after;
-    char path[128];
-
-    small_all(s);
-    merge(s, MERGE_KEEP, 0);
-    snprintf(path, sizeof path, "%s/corpus.db", s->dir);
-    buf_init(&before, 1 << 24);
-    buf_init(&after, 1 << 24);
-    assert_int_equal(io_read_file(path, &before, NULL), 0);
-    clock_set_fake(&later);
-    merge(s, MERGE_KEEP, 0);
-    clock_set_fake(NULL);
-    assert_int_equal(io_read_file(path, &after, NULL), 0);
-    assert_int_equal(before.n, after.n);
-    assert_memory_equal(before.p, after.p, before.n);
-    buf_release(&before);
-    buf_release(&after);
-}
-
-static void test_catalog__what_is_gone_is_forgotten(void **state)
-{
-    struct small *s = *state;
-    char command[160];
-
-    small_all(s);
-    merge(s, MERGE_KEEP, 0);
-    snprintf(command, sizeof command, "rm -r %s/shards %s/survivors", s->dir,
-             s->dir);
-    assert_int_equal(system(command), 0);
-    merge(s, MERGE_KEEP, 0);
-    assert_int_equal(ask(s, "SELECT count(*) FROM shard"), 0);
-    assert_int_equal(ask(s, "SELECT count(*) FROM query_count WHERE stage IN "
-                            "('dedup', 'pack')"),
-                     0);
-    assert_int_equal(ask(s, "SELECT count(*) FROM pair WHERE sample IS NOT "
-                            "NULL"),
-                     0);
-    assert_int_equal(
-        ask(s, "SELECT count(*) FROM part WHERE output LIKE 'shards/%'"), 0);
-}
-
-/* A child is killed ever later; the merge after it ends the same. */
-static void test_catalog__killed_at_any_instant(void **state)
-{
-    struct small *s = *state;
-    struct buf want, got;
-    char path[128];
-    int killed = 0;
-
-    small_all(s);
-    merge(s, MERGE_KEEP, 0);
-    dump(s, &want);
-    snprintf(path, sizeof path, "rm -f %s/corpus.db*", s->dir);
-    for (unsigned us = 200; us < 60000; us = us * 3 / 2) {
-        int status;
-        pid_t pid;
-
-        assert_int_equal(system(path), 0);
-        pid = fork();
-        if (pid == 0) {
-            struct merge_config config = MERGE_CONFIG_DEFAULT;
-
-            _exit(merge_corpus(&s->corpus, &config, NULL) ? 1 : 0);
-        }
-        usleep(us);
-        kill(pid, SIGKILL);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        killed += WIFSIGNALED(status);
-        merge(s, MERGE_KEEP, 0);
-        dump(s, &got);
-        assert_string_equal(want.p, got.p);
-        buf_release(&got);
-    }
-    buf_release(&want);
-    assert_true(killed > 0);
-}
-
-static void test_catalog__one_merge_at_a_time(void **state)
-{
-    struct small *s = *state;
-    struct merge_config config = MERGE_CONFIG_DEFAULT;
-    struct err e = ERR_INIT;
-    char lock[128];
-    int ready[2], status;
-    pid_t pid;
-    char byte;
-
-    /* Another process holds the lock until its pipe is closed. */
-    assert_int_equal(pipe(ready), 0);
-    snprintf(lock, sizeof lock, "%s/merge.lock", s->dir);
-    pid = fork();
-    if (pid == 0) {
-        int fd;
-
-        close(ready[0]);
-        if (io_lock(lock, "witmill merge", &fd, NULL))
-            _exit(1);
-        if (write(ready[1], "x", 1) != 1)
-            _exit(1);
-        pause();
-        _exit(0);
-    }
-    close(ready[1]);
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_int_equal(merge_corpus(&s->corpus, &config, &e), -E_BUSY);
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-    close(ready[0]);
-    merge(s, MERGE_KEEP, 0);
-}
-
-/* ---- bad input ---- */
-
-static void test_catalog__bad_input(void **state)
-{
-    struct small *s = *state;
-    struct merge_config config = MERGE_CONFIG_DEFAULT;
-    struct err e = ERR_INIT;
-    struct buf before, after;
-    char path[160];
-
-    small_all(s);
-    merge(s, MERGE_KEEP, 0);
-    dump(s, &before);
-    /* A torn bucket stops the merge and leaves the old rows. */
-    snprintf(path, sizeof path, "%s/selected/round-1/bucket-0001.jsonl.zst",
-             s->dir);
-    assert_int_equal(truncate(path, 20), 0);
-    snprintf(path, sizeof path, "%s/selected/round-0/bucket-0003.meta.json",
-             s->dir);
-    assert_int_equal(unlink(path), 0); /* something did change */
-    assert_int_not_equal(merge_corpus(&s->corpus, &config, &e), 0);
-    assert_non_null(strstr(e.message, "bucket-0001.jsonl.zst"));
-    dump(s, &after);
-    assert_non_null(strstr(after.p, "query_count [\"balance\",\"0\""));
-    buf_release(&before);
-    buf_release(&after);
-}
-
-static void test_catalog__catalog_option(void **state)
-{
-    static const struct {
-        const char *text;
-        int rc;
-        enum merge_pairs pairs;
-        uint64_t n;
-    } rows[] = {
-        {"", 0, MERGE_KEEP, 0},        {"full", 0, MERGE_FULL, 0},
-        {"none", 0, MERGE_NONE, 0},    {"sample:17", 0, MERGE_SAMPLED, 17},
-        {"sample:0", -E_USAGE, 0, 0},  {"sample:", -E_USAGE, 0, 0},
-        {"sample:-1", -E_USAGE, 0, 0}, {"sample:99999999999", -E_USAGE, 0, 0},
-        {"Full", -E_USAGE, 0, 0},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct merge_config c;
-
-        assert_int_equal(merge_parse_catalog(rows[i].text, &c, NULL),
-                         rows[i].rc);
-        if (rows[i].rc)
-            continue;
-        assert_int_equal(c.pairs, rows[i].pairs);
-        assert_int_equal(c.sample, rows[i].n);
-    }
-}
-
 /* ---- questions ---- */
 
 static int sum_depths(void *ctx, const struct ask_entry *row, struct err *e)
@@ -593,19 +344,9 @@ int main(void)
 #define T(name)                                                                \
     cmocka_unit_test_setup_teardown(test_catalog__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(the_list_comes_in),
-        T(numbers_of_every_stage),
-        T(pairs_and_their_fates),
-        T(a_sample_is_the_same_for_all),
-        T(drops_and_hosts),
-        T(stepwise_equals_at_once),
-        T(nothing_new_writes_nothing),
-        T(what_is_gone_is_forgotten),
-        T(killed_at_any_instant),
-        T(one_merge_at_a_time),
-        T(bad_input),
-        T(catalog_option),
-        T(questions),
+        T(the_list_comes_in),     T(numbers_of_every_stage),
+        T(pairs_and_their_fates), T(a_sample_is_the_same_for_all),
+        T(drops_and_hosts),       T(questions),
         T(ready_questions),
     };
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "tests/small_corpus.h"
+#include "tests/small_images.h"
 #include "tools/coverage.h"
 #include "tools/explain.h"
 #include "tools/merge.h"
@@ -289,6 +289,43 @@ static void test_coverage__explain_early(void **state)
     free(text);
 }
 
+/* A catalogue of a stranger, or of a failing disk: answers or errors, never a
+ * crash, for a flipped byte in every page. */
+static void test_coverage__a_damaged_catalogue(void **state)
+{
+    struct small *s = *state;
+    struct buf whole;
+    char path[128];
+    int refused = 0;
+
+    small_all(s);
+    merge(s);
+    snprintf(path, sizeof path, "%s/corpus.db", s->dir);
+    buf_init(&whole, 64 << 20);
+    MUST(io_read_file(path, &whole, e));
+    for (size_t at = 0; at < whole.n; at += at < 4096 ? 61 : 1361) {
+        struct catalog catalog = CATALOG_INIT;
+        FILE *out = fopen("/dev/null", "w");
+        struct coverage v = {
+            .corpus = &s->corpus, .catalog = &catalog, .out = out, .top = 5};
+
+        whole.p[at] ^= 0x5a;
+        MUST(io_write_file(path, buf_str(&whole), e));
+        whole.p[at] ^= 0x5a;
+        if (catalog_open(&catalog, s->dir, DB_READ, NULL) == 0) {
+            refused += coverage_summary(&v, NULL) != 0;
+            refused += coverage_query(&v, "dog", NULL) != 0;
+            refused += coverage_under(&v, "animal.n.01", NULL) != 0;
+        } else {
+            refused++;
+        }
+        catalog_close(&catalog);
+        fclose(out);
+    }
+    buf_release(&whole);
+    assert_true(refused > 5);
+}
+
 /* ---- printing ---- */
 
 static void test_coverage__strangers_texts_are_made_plain(void **state)
@@ -335,6 +372,7 @@ int main(void)
         T(explain_down_the_chain),
         T(explain_other_urls),
         T(explain_early),
+        T(a_damaged_catalogue),
         T(strangers_texts_are_made_plain),
     };
 

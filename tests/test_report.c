@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "tests/small_corpus.h"
+#include "tests/small_images.h"
 #include "tools/merge.h"
 #include "tools/report.h"
 #include "tools/report_html.h"
@@ -116,7 +116,8 @@ static void test_report__curves(void **state)
     enum { N = 500000 };
     uint64_t *v = calloc(N, sizeof *v);
     const uint64_t tiny[] = {7, 0};
-    struct report_html_curve c[] = {{"found", "one", v, N}, {"tiny", "two", tiny, 2}};
+    struct report_html_curve c[] = {{"found", "one", v, N},
+                                    {"tiny", "two", tiny, 2}};
     struct buf b;
 
     (void)state;
@@ -337,7 +338,7 @@ static void phone_page(const struct buf *report, const char *path)
 
     buf_init(&b, REPORT_MAX);
     report_html_add(&b, "<!DOCTYPE html><body style=\"margin:0\"><iframe id=f "
-                 "width=390 height=844 style=\"border:0\" srcdoc=\"");
+                        "width=390 height=844 style=\"border:0\" srcdoc=\"");
     for (size_t i = 0; i < report->n; i++)
         if (report->p[i] == '"')
             report_html_add(&b, "&quot;");
@@ -345,11 +346,12 @@ static void phone_page(const struct buf *report, const char *path)
             report_html_add(&b, "&amp;");
         else
             buf_add_char(&b, report->p[i]);
-    report_html_add(&b, "\"></iframe><p id=said></p><script>onload=function(){var d="
-                 "document.getElementById('f').contentDocument."
-                 "documentElement;document.getElementById('said')."
-                 "textContent='wants '+d.scrollWidth+' of '+d.clientWidth;}"
-                 "</script>");
+    report_html_add(
+        &b, "\"></iframe><p id=said></p><script>onload=function(){var d="
+            "document.getElementById('f').contentDocument."
+            "documentElement;document.getElementById('said')."
+            "textContent='wants '+d.scrollWidth+' of '+d.clientWidth;}"
+            "</script>");
     MUST(io_write_file(path, buf_str(&b), e));
     buf_release(&b);
 }

@@ -105,7 +105,7 @@ static int print_entry(void *ctx, const struct ask_entry *row, struct err *e)
 
     (void)e;
     buf_init(&text, BUF_NO_LIMIT);
-    print_plain(&text, row->text, 40);
+    print_plain(&text, row->norm, 40);
     fprintf(out, "  %-28s %13s %11s %13s %11s\n", buf_str(&text).p,
             print_n(row->found), print_n(row->picks), print_n(row->selected),
             print_n(row->packed));

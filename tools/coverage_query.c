@@ -60,7 +60,7 @@ static int query_row(void *ctx, const struct ask_entry *row, struct err *e)
         print_numbers(out, row);
         fprintf(out, "  entries of this group\n");
     }
-    fprintf(out, "    %-8s ", print_n(row->id));
+    fprintf(out, "    %-8llu ", (unsigned long long)row->id);
     print_safe(out, row->text, 0);
     fprintf(out, "  (%.*s)", STR_ARG(row->sources));
     if (row->synset.n) {

@@ -1,13 +1,14 @@
 /*
  * report_html - pieces of HTML, escaped.
  *
- * Model.   Everything goes into one growing buffer.  Words of ours are written
- *          with report_html_add and report_html_addf; a stranger's text only
- * through report_html_text (between tags) or report_html_attribute (inside
- * quotes), which escape & < > " ' and replace what HTML forbids.
- * report_html_said wraps it in <bdi>, so that its direction cannot turn the
- * page around. Owns.    The caller's buffer, whose ceiling and sticky error
- * hold. Threads. One buffer, one thread.
+ * Model.   Everything goes into one growing buffer.  Words of ours are
+ *          written with report_html_add; a stranger's text only through
+ *          report_html_text (between tags) or report_html_attribute (inside
+ *          quotes), which escape & < > " ' and replace what HTML forbids.
+ *          report_html_said wraps it in <bdi>, so that its direction cannot
+ *          turn the page around.
+ * Owns.    The caller's buffer, whose ceiling and sticky error hold.
+ * Threads. One buffer, one thread.
  */
 #ifndef TOOLS_REPORT_HTML_H
 #define TOOLS_REPORT_HTML_H

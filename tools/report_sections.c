@@ -95,7 +95,7 @@ static int query_row(void *ctx, const struct ask_entry *row, struct err *e)
 
     (void)e;
     report_html_add(b, "<tr><th scope=\"row\">");
-    report_html_said(b, row->text, 80);
+    report_html_said(b, row->norm, 80);
     report_html_add(b, "</th>");
     cell(b, row->found);
     cell(b, row->picks);
@@ -111,7 +111,7 @@ static int zero_chip(void *ctx, const struct ask_entry *row, struct err *e)
 
     (void)e;
     report_html_add(b, "<span>");
-    report_html_said(b, row->text, 60);
+    report_html_said(b, row->norm, 60);
     report_html_add(b, "</span>");
     return 0;
 }
