@@ -5,6 +5,7 @@
 
 #define COMMANDS(X)                                                            \
     X(queries)                                                                 \
+    X(crawl)                                                                   \
     X(import)                                                                  \
     X(match)                                                                   \
     X(gather)                                                                  \
