@@ -124,7 +124,7 @@ class Site:
                     "base": f"http://{host}.test/"}
         else:
             sections["crawl"] = dict(self.net(), **{
-                "seed": "http://a.test/ http://b.test/", "min-delay-ms": 0})
+                "seed": "http://a.test/ http://b.test/", "min-delay": 0})
         for section, options in (extra or {}).items():
             sections.setdefault(section, {}).update(options)
         path = self.folder / name

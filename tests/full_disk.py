@@ -22,7 +22,7 @@ def stages(site):
         ["queries", "--queries", folder / "queries.txt", "--sources", "file",
          "--bucket-bits", 1],
         ["crawl", *net, "--seed", "http://a.test/", "--seed",
-         "http://b.test/", "--min-delay-ms", 0],
+         "http://b.test/", "--min-delay", 0],
         ["import", "--html", folder / "site/a.test", "--base",
          "http://a.test/"],
         ["match"], ["gather"], ["balance", "--cap", 2],

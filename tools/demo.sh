@@ -105,7 +105,7 @@ no-dns = yes
 min-delay = 0
 
 [balance]
-cap = 20
+cap = 10
 
 [download]
 contact = demo@example.org

@@ -5,6 +5,7 @@
 #ifndef TOOLS_EXPLAIN_PRIVATE_H
 #define TOOLS_EXPLAIN_PRIVATE_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/jsonl.h"
 #include "tools/explain.h"
