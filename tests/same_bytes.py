@@ -82,21 +82,25 @@ def killed(corpus, ini, kills, seed):
 
 
 def main(pictures, thread_counts, part_counts, kills):
+    """Threads and kills on a chain that begins with a crawl; parts on one that
+    begins with an import, since a crawl's parts share their work by host."""
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "same"
     folder.mkdir(parents=True, exist_ok=True)
     good = True
     with chain.Site(folder, pictures) as site:
-        ini = site.ini("chain.ini")
+        ini = site.ini("crawl.ini", how="crawl")
         chain.stage("run", folder / "first", ini, "--threads", 1)
         reference = chain.content_hashes(folder / "first")
-        rounds = len(chain.parts(folder / "first", "selected/round-*"))
         for n in thread_counts:
             chain.stage("run", folder / f"threads{n}", ini, "--threads", n)
             good &= report(f"{n} threads", reference, folder / f"threads{n}")
-        for n in part_counts:
-            in_parts(site, folder / f"parts{n}", n, rounds)
-            good &= report(f"{n} parts", reference, folder / f"parts{n}")
         if kills:
             killed(folder / "killed", ini, kills, 1)
             good &= report(f"{kills} kills", reference, folder / "killed")
+        chain.stage("run", folder / "whole", site.ini("import.ini"))
+        reference = chain.content_hashes(folder / "whole")
+        rounds = len(chain.parts(folder / "whole", "selected/round-*"))
+        for n in part_counts:
+            in_parts(site, folder / f"parts{n}", n, rounds)
+            good &= report(f"{n} parts", reference, folder / f"parts{n}")
     sys.exit(0 if good else 1)
