@@ -77,7 +77,7 @@ static void test_image_whole__survives_flipped_bytes(void **state)
         struct buf b;
 
         fixture(fixtures[i].name, &b);
-        for (size_t n = 0; n < b.n; n++) {
+        for (size_t n = 0; n < b.n; n += 1 + b.n / 300) {
             enum image_reason r;
 
             b.p[n] = (char)~b.p[n];
