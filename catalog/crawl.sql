@@ -6,6 +6,7 @@
 -- Facts of the crawl as a whole.
 --   seen_key     16 random bytes, the key of the hashes of URLs in memory
 --   fingerprint  of the stage (base/stage): other seeds or scope are refused
+--   out-J        durable bytes of pairs/crawl/out-I-to-J.jsonl.zst (--part I/N)
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -26,7 +27,8 @@ CREATE TABLE url (
     depth INTEGER NOT NULL,    -- fewest links from a seed known so far
     state INTEGER NOT NULL,    -- 0 waits; 1 page, its pairs are taken; 2 leads
                                -- to another URL; 3 page read for its links, a
-                               -- signal refuses its pairs; 16 + reason.id ended
+                               -- signal refuses its pairs; 4 handed to another
+                               -- part (crawl --part); 16 + reason.id ended
                                -- without a page
     text  TEXT NOT NULL        -- canonical (base/url)
 );

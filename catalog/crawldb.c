@@ -39,7 +39,7 @@ static const char *const sql[STATEMENTS] = {
 static const struct db_schema schema = {
     .what = "crawl frontier",
     .maker = "witmill crawl",
-    .application_id = 0x574d4631, /* "WMF1" */
+    .application_id = 0x574d4652, /* "WMFR" */
     .version = 1,
     .sql = crawl_sql,
 };

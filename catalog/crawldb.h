@@ -30,6 +30,7 @@ enum crawldb_state {
     CRAWLDB_PAGE = 1,
     CRAWLDB_REDIRECT = 2,
     CRAWLDB_WITHHELD = 3, /* links followed, pairs refused */
+    CRAWLDB_FOREIGN = 4,  /* another part's; handed to it at this depth */
     CRAWLDB_REASON = 16
 };
 

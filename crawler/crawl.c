@@ -106,10 +106,6 @@ static int loop(struct crawl *c, struct err *e)
 
 static int check(const struct crawl_config *config, struct err *e)
 {
-    if (config->stage.part.n)
-        return err_set(e, E_UNSUPPORTED,
-                       "crawl --part is not there yet: run one crawl per "
-                       "corpus");
     if (!config->fetch.contact || !*config->fetch.contact)
         return err_set(e, E_USAGE,
                        "--contact is missing: the URL or e-mail address under "
@@ -172,8 +168,15 @@ static int open_all(struct crawl *c, const struct corpus *corpus,
     stage_init(&c->stage, corpus, "crawl", CRAWL_VERSION, table, config,
                config->stage.redo);
     stage_inputs_add(&c->inputs, "seeds", c->seeds.sha256);
-    rc = crawl_store_open(&c->store, &c->stage, &c->inputs, config->part_bytes,
-                          config->save_ms, e);
+    rc = crawl_store_open(&c->store,
+                          &(struct crawl_store_config){
+                              .stage = &c->stage,
+                              .inputs = &c->inputs,
+                              .part = config->stage.part,
+                              .part_bytes = config->part_bytes,
+                              .save_ms = config->save_ms,
+                          },
+                          e);
     if (!rc)
         rc = crawl_load(c, e);
     if (!rc)
@@ -192,6 +195,8 @@ static void close_all(struct crawl *c)
     crawl_seeds_release(&c->seeds);
     stage_release(&c->stage);
     stage_inputs_release(&c->inputs);
+    buf_release(&c->refused_from);
+    buf_release(&c->refused_to);
     crawldb_ids_release(&c->links);
     crawldb_ids_release(&c->lowered);
     crawldb_ids_release(&c->targets);
@@ -216,6 +221,7 @@ static int report(struct crawl *c, struct crawl_result *r, struct err *e)
     fetch_stats(c->fetch, &sent);
     r->requests = sent.requests;
     r->asked = c->asked;
+    r->handed = c->handed;
     r->published = c->stage.merge_needed;
     r->end = c->stopping           ? CRAWL_STOPPED
              : r->frontier.waiting ? CRAWL_BUDGET
@@ -247,6 +253,8 @@ int crawl_run(const struct corpus *corpus, const struct crawl_config *config,
 
     c.store.lock = -1;
     stage_inputs_init(&c.inputs);
+    buf_init(&c.refused_from, BUF_NO_LIMIT);
+    buf_init(&c.refused_to, BUF_NO_LIMIT);
     rc = open_all(&c, corpus, table, e);
     if (!rc) {
         progress_begin(&c.progress, "crawl", "pages", config->max_pages);

@@ -25,6 +25,12 @@
  *          Running it again continues: after a kill from the last save (at
  *          most a second or so earlier), after an end only if budgets have
  *          grown.  Seeds and scope cannot change (-E_STALE).
+ *
+ *          With --part I/N it asks only the hosts whose registrable domain
+ *          hashes to I, keeps crawl-I-of-N.db, and hands links to other hosts
+ *          to their parts (crawl_out).  All parts are run, at once or one by
+ *          one, until a pass of all has asked for nothing and handed nothing
+ *          over.  Budgets are then each part's own.
  * Owns.    CORPUS/crawl.db, crawl.lock, pairs/crawl/.
  * Fails.   -E_USAGE (a seed that is no URL, no contact); -E_STALE, -E_BUSY,
  *          -E_DAMAGED (crawl_store); -E_IO; -E_CANCEL after *stop.
@@ -71,6 +77,7 @@ enum crawl_end {
 struct crawl_result {
     enum crawl_end end;
     uint64_t asked;       /* URLs taken in this run; 0: nothing was to do */
+    uint64_t handed;      /* links handed to other parts in this run */
     struct tally counts;  /* of all runs: pages, records, redirects... */
     struct tally refused; /* pages, by signal or policy */
     struct tally failed;  /* pages, by reason */

@@ -46,7 +46,7 @@ static void warn_seed(struct crawl *c, uint32_t url,
         log_event("warning",
                   "seed %.*s leads to %.*s, out of scope: give that as seed, "
                   "or a wider --scope",
-                  STR_ARG(r->url), STR_ARG(r->final_url));
+                  STR_ARG(r->url), STR_ARG(buf_str(&c->refused_to)));
     else
         log_event("warning", "seed %.*s gave no page: %s (status %d)",
                   STR_ARG(r->url), r->reason_name, r->status);
@@ -120,6 +120,13 @@ static int page_came(struct crawl *c, uint32_t url, uint32_t host,
     return rc;
 }
 
+/* Was url's redirect refused only because its target is another part's? */
+static bool to_other_part(const struct crawl *c, struct str url)
+{
+    return str_eq(buf_str(&c->refused_from), url) &&
+           crawl_scope_has(&c->scope, buf_str(&c->refused_to));
+}
+
 static void on_done(void *ctx, const struct fetch_result *r)
 {
     struct crawl *c = ctx;
@@ -138,6 +145,14 @@ static void on_done(void *ctx, const struct fetch_result *r)
         c->rc = page_came(c, url, host, r, c->err);
         return;
     }
+    if (r->reason == FETCH_R_SCOPE && to_other_part(c, r->url)) {
+        uint32_t page, page_host;
+
+        c->rc = follow_redirect(c, url, host, buf_str(&c->refused_to), &page,
+                                &page_host, c->err);
+        frontier_release(c->frontier, host);
+        return;
+    }
     warn_seed(c, url, r);
     c->rc = end_without(c, url, host,
                         r->outcome == FETCH_REFUSED ? CRAWLDB_REFUSED
@@ -150,9 +165,15 @@ static bool on_redirect(void *ctx, struct str from, struct str url,
 {
     struct crawl *c = ctx;
 
-    (void)from;
-    (void)kind; /* robots.txt's redirects stay in scope like all others */
-    return crawl_scope_has(&c->scope, url);
+    /* robots.txt's redirects stay in scope like all others */
+    if (crawl_scope_has(&c->scope, url) &&
+        (kind == FETCH_ROBOTS || crawl_is_mine(c, url)))
+        return true;
+    buf_clear(&c->refused_from);
+    buf_clear(&c->refused_to);
+    buf_add(&c->refused_from, from);
+    buf_add(&c->refused_to, url);
+    return false;
 }
 
 static bool on_robots_load(void *ctx, struct str origin,

@@ -18,6 +18,31 @@ static int host_number(struct crawl *c, struct str host, uint32_t *number,
     return crawldb_put_host(c->store.db, *number, host, e);
 }
 
+bool crawl_is_mine(const struct crawl *c, struct str url)
+{
+    const struct crawl_out *o = &c->store.out;
+    struct url_parts parts;
+
+    return o->part.n == 0 ||
+           (url_split(url, &parts) &&
+            crawl_out_owner(o, crawl_scope_domain(&c->scope, parts.host)) ==
+                o->part.i);
+}
+
+/* url is another part's: tell it. */
+static void hand_over(struct crawl *c, struct str url, unsigned depth)
+{
+    struct url_parts parts;
+
+    if (!url_split(url, &parts))
+        return;
+    crawl_out_add(&c->store.out,
+                  crawl_out_owner(&c->store.out,
+                                  crawl_scope_domain(&c->scope, parts.host)),
+                  url, depth);
+    c->handed++;
+}
+
 /* One step of lower(): the new depth of id, and the links it gave, which are
  * one deeper, unless it is a redirect, whose target is no deeper. */
 static int lower_one(struct crawl *c, uint32_t id, unsigned depth,
@@ -37,6 +62,8 @@ static int lower_one(struct crawl *c, uint32_t id, unsigned depth,
     rc = frontier_lower(f, id, row.host, depth);
     if (rc)
         return err_set(e, -rc, "the frontier is full");
+    if (row.state == CRAWLDB_FOREIGN)
+        hand_over(c, row.text, depth);
     if (state != FRONTIER_ENDED && state != FRONTIER_REDIRECT)
         return 0;
     rc = crawldb_get_links(c->store.db, id, &c->targets, e);
@@ -76,7 +103,7 @@ int crawl_offer(struct crawl *c, struct str url, unsigned depth, uint32_t *id,
 {
     struct url_parts parts;
     uint32_t host;
-    bool added;
+    bool added, mine;
     int rc;
 
     if (depth > FRONTIER_DEPTH_MAX)
@@ -91,16 +118,20 @@ int crawl_offer(struct crawl *c, struct str url, unsigned depth, uint32_t *id,
     rc = host_number(c, parts.host, &host, e);
     if (rc)
         return rc;
-    rc = frontier_add(c->frontier, url, host, depth, FRONTIER_WAITING, id,
-                      &added);
+    mine = crawl_is_mine(c, url);
+    rc = frontier_add(c->frontier, url, host, depth,
+                      mine ? FRONTIER_WAITING : FRONTIER_ENDED, id, &added);
     if (rc)
         return err_set(e, -rc, "the frontier is full");
+    if (!mine)
+        hand_over(c, url, depth);
     c->store.changes++;
-    return crawldb_put_url(c->store.db,
-                           &(struct crawldb_url){.id = *id,
-                                                 .host = host,
-                                                 .depth = depth,
-                                                 .state = CRAWLDB_WAITING,
-                                                 .text = url},
-                           e);
+    return crawldb_put_url(
+        c->store.db,
+        &(struct crawldb_url){.id = *id,
+                              .host = host,
+                              .depth = depth,
+                              .state = mine ? CRAWLDB_WAITING : CRAWLDB_FOREIGN,
+                              .text = url},
+        e);
 }

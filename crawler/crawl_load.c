@@ -74,6 +74,17 @@ static int load_url(void *ctx, const struct crawldb_url *u, struct err *e)
     return 0;
 }
 
+/* A link from another part; what is not for us is not taken. */
+static int load_link(void *ctx, struct str url, unsigned depth, struct err *e)
+{
+    struct crawl *c = ctx;
+    uint32_t id;
+
+    if (!crawl_scope_has(&c->scope, url) || !crawl_is_mine(c, url))
+        return 0;
+    return crawl_offer(c, url, depth, &id, e);
+}
+
 int crawl_load(struct crawl *c, struct err *e)
 {
     const struct frontier_limits limits = {
@@ -95,7 +106,8 @@ int crawl_load(struct crawl *c, struct err *e)
     for (size_t i = 0; !rc && i < c->seeds.n; i++) {
         uint32_t id;
 
-        rc = crawl_offer(c, str_of(c->seeds.v[i]), 0, &id, e);
+        if (crawl_is_mine(c, str_of(c->seeds.v[i])))
+            rc = crawl_offer(c, str_of(c->seeds.v[i]), 0, &id, e);
     }
-    return rc;
+    return rc ? rc : crawl_out_read(&c->store.out, load_link, c, e);
 }

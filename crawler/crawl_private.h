@@ -38,7 +38,9 @@ struct crawl {
     struct crawldb_ids lowered; /* whose links are to be offered anew */
     struct crawldb_ids targets; /* of one of those */
     struct progress progress;
+    struct buf refused_from, refused_to; /* the redirect last refused */
     uint64_t asked;
+    uint64_t handed; /* links handed to other parts */
     unsigned warned; /* about seeds */
     bool stopping;
     int rc;          /* of a callback; ends the loop */
@@ -52,6 +54,9 @@ int crawl_load(struct crawl *c, struct err *e);
  * or its smaller one. */
 int crawl_offer(struct crawl *c, struct str url, unsigned depth, uint32_t *id,
                 struct err *e);
+
+/* Is url's host this part's to ask? */
+bool crawl_is_mine(const struct crawl *c, struct str url);
 
 /* Callbacks of the fetcher. */
 struct fetch_callbacks crawl_callbacks(struct crawl *c);

@@ -13,6 +13,9 @@
  *          the last one at the crawl's end, is closed: marked so in crawl.db,
  *          then given its sidecar.  A kill between the two leaves the sidecar
  *          to the next start.
+ *
+ *          With --part I/N all that is part I's alone: crawl-I-of-N.db, its
+ *          lock, the files part-K with K mod N = I, and what crawl_out writes.
  * Owns.    The lock crawl.lock, crawl.db, the part.
  * Fails.   -E_BUSY if another crawl of this corpus runs; -E_STALE if it was
  *          begun with other seeds or scope, unless the stage's redo removes
@@ -27,16 +30,23 @@
 #include "base/jsonl.h"
 #include "base/stage.h"
 #include "catalog/crawldb.h"
+#include "crawler/crawl_out.h"
 
 #define CRAWL_FOLDER "pairs/crawl" /* of the parts, in the corpus */
 
-struct crawl_store {
-    struct crawldb *db;
-    struct stage *stage;               /* borrowed */
+struct crawl_store_config {
+    struct stage *stage; /* initialised, with its redo; borrowed */
     const struct stage_inputs *inputs; /* borrowed */
-    int lock;
-    uint64_t part_bytes; /* a part of so many bytes is closed */
+    struct part part;                  /* whose hosts; n 0: all */
+    uint64_t part_bytes; /* a file of pairs of so many bytes is closed */
     uint64_t save_ms;    /* a save is due after so long */
+};
+
+struct crawl_store {
+    struct crawl_store_config config;
+    struct crawldb *db;
+    struct crawl_out out; /* links for other parts */
+    int lock;
     struct jsonl_append part;
     struct crawldb_part row; /* of the part; number is valid before it opens */
     bool part_open;
@@ -46,10 +56,8 @@ struct crawl_store {
     uint64_t saved_ms; /* when that was (clock_mono_ms) */
 };
 
-/* stage: initialised, with its redo. */
-int crawl_store_open(struct crawl_store *s, struct stage *stage,
-                     const struct stage_inputs *inputs, uint64_t part_bytes,
-                     uint64_t save_ms, struct err *e);
+int crawl_store_open(struct crawl_store *s, const struct crawl_store_config *c,
+                     struct err *e);
 
 /* What was not saved is dropped. */
 void crawl_store_close(struct crawl_store *s);

@@ -53,7 +53,7 @@ struct web {
 };
 
 /* the last is out of scope */
-static const char *const hosts[] = {"h0.site.test", "h1.site.test", "site.test",
+static const char *const hosts[] = {"h0.one.test", "h1.two.test", "two.test",
                                     "h3.other.test"};
 
 static uint64_t rng;
@@ -262,12 +262,37 @@ size_t fetch_pending(const struct fetch *f)
     return f->n;
 }
 
+/* Follow redirects as far as the crawl allows; why not further, if not. */
+static enum fetch_reason walk(struct fetch *f, struct str url, unsigned *at,
+                              struct fetch_robots *robots)
+{
+    char hop[64];
+    enum page_kind kind;
+
+    for (int hops = 0; web->page[*at].kind == KIND_REDIRECT; hops++) {
+        unsigned next = web->page[*at].links[0];
+
+        if (hops == FETCH_REDIRECTS_MAX)
+            return FETCH_R_REDIRECTS;
+        if (!f->cb.follow(f->cb.ctx, url, url_of(web, next, hop), FETCH_PAGE))
+            return FETCH_R_SCOPE;
+        *at = next;
+    }
+    assert(web->page[*at].host != 3);
+    if (!f->cb.robots_load(f->cb.ctx, url_origin(url), robots))
+        f->cb.robots_save(f->cb.ctx, url_origin(url), robots);
+    kind = web->page[*at].kind;
+    return kind == KIND_MISSING ? FETCH_R_STATUS
+           : kind == KIND_TAG   ? FETCH_R_SIGNAL
+                                : FETCH_R_NONE;
+}
+
 static void answer(struct fetch *f, struct fetch_request q)
 {
+    struct fetch_robots robots = {.status = 404};
+    unsigned at = page_of(q.url);
     char final_url[64];
-    unsigned first = page_of(q.url), end = final_of(web, first);
     struct fetch_result r = {.url = q.url,
-                             .final_url = q.url,
                              .kind = q.kind,
                              .user = q.user,
                              .status = 200,
@@ -275,33 +300,18 @@ static void answer(struct fetch *f, struct fetch_request q)
                              .signal = ""};
 
     f->stats.requests++;
-    if (f->stopped) {
-        r.reason = FETCH_R_CANCELLED;
-    } else if (end == UINT32_MAX) {
-        r.reason = FETCH_R_SCOPE;
-    } else if (web->page[end].kind == KIND_MISSING) {
-        r.reason = FETCH_R_STATUS;
-        r.status = 404;
-    } else {
-        struct fetch_robots robots = {.status = 404};
-
-        assert(f->cb.follow(f->cb.ctx, q.url, url_of(web, end, final_url),
-                            FETCH_PAGE));
-        if (!f->cb.robots_load(f->cb.ctx, url_origin(q.url), &robots))
-            f->cb.robots_save(f->cb.ctx, url_origin(q.url), &robots);
-        html_of(web, end, &f->body);
-        r.final_url = url_of(web, end, final_url);
-        r.body = buf_str(&f->body);
-        if (web->page[end].kind == KIND_TAG) {
-            r.reason = FETCH_R_SIGNAL;
-            r.signal = r.reason_name = "noai";
-        }
-        if (web->page[end].kind == KIND_PDF)
-            r.content_type = STR("application/pdf");
-    }
+    r.reason = f->stopped ? FETCH_R_CANCELLED : walk(f, q.url, &at, &robots);
+    r.final_url = url_of(web, at, final_url);
     r.outcome = outcomes[r.reason];
-    if (!r.reason_name)
-        r.reason_name = reasons[r.reason];
+    r.reason_name = reasons[r.reason];
+    if (r.reason == FETCH_R_NONE || r.reason == FETCH_R_SIGNAL) {
+        html_of(web, at, &f->body);
+        r.body = buf_str(&f->body);
+    }
+    if (r.reason == FETCH_R_SIGNAL)
+        r.signal = r.reason_name = "noai";
+    if (web->page[at].kind == KIND_PDF)
+        r.content_type = STR("application/pdf");
     f->cb.done(f->cb.ctx, &r);
     free((char *)q.url.p);
 }

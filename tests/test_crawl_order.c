@@ -8,8 +8,7 @@
 
 #include "tests/crawl_web.h"
 
-static const char *seeds[] = {"http://h0.site.test/p0",
-                              "http://h1.site.test/p1"};
+static const char *seeds[] = {"http://h0.one.test/p0", "http://h1.two.test/p1"};
 
 static struct crawl_config config_for(const struct web *w)
 {
@@ -276,6 +275,48 @@ static void test_crawl_order__killed_often(void **state)
     assert_as_expected(&one);
 }
 
+/* One pass of all parts; whether any asked or handed over. */
+static bool pass_of_parts(struct crawl_config *c, uint32_t n, bool kills)
+{
+    bool any = false;
+
+    for (c->stage.part = (struct part){.n = n}; c->stage.part.i < n;
+         c->stage.part.i++) {
+        struct crawl_result r;
+
+        while (kills && draw(4) &&
+               crawl_apart(c, 1 + (long)draw(150), true) != 0)
+            any = true;
+        run_ok(c, &r);
+        any = any || r.asked || r.handed;
+        crawl_result_release(&r);
+    }
+    return any;
+}
+
+/* Parts, run in turn until a pass adds nothing, find what one crawl finds;
+ * also when they are killed. */
+static void test_crawl_order__in_parts(void **state)
+{
+    int most = 0;
+
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        struct crawl_config c;
+        int passes = 1;
+
+        corpus_remove(state);
+        corpus_make(state);
+        make_web(&one, 100 + seed);
+        c = config_for(&one);
+        while (pass_of_parts(&c, 2 + seed % 3, seed % 2))
+            assert_true(++passes < 100);
+        assert_as_expected(&one);
+        most = passes > most ? passes : most;
+    }
+    printf("crawl: parts were done by at most %d passes\n", most);
+    assert_true(most > 3); /* links went to and fro */
+}
+
 static void refused(const struct crawl_config *c, int code, const char *says)
 {
     struct crawl_result r;
@@ -285,6 +326,20 @@ static void refused(const struct crawl_config *c, int code, const char *says)
     if (!strstr(e.message, says))
         fail_msg("\"%s\" does not say \"%s\"", e.message, says);
     crawl_result_release(&r);
+}
+
+/* Another split does not know what the first one found. */
+static void test_crawl_order__other_parts(void **state)
+{
+    struct crawl_config c = config_for(&one);
+    struct crawl_result r;
+
+    (void)state;
+    c.stage.part = (struct part){.i = 0, .n = 2};
+    run_ok(&c, &r);
+    crawl_result_release(&r);
+    c.stage.part.n = 0;
+    refused(&c, E_DAMAGED, "--part");
 }
 
 static void test_crawl_order__stale(void **state)
@@ -303,9 +358,8 @@ static void test_crawl_order__stale(void **state)
     refused(&other, E_STALE, "--redo");
     assert_as_expected(&one); /* and nothing was touched */
     other.stage.redo = true;
-    narrow.page[1].kind = KIND_MISSING; /* of the search: no longer a seed */
-    narrow.page[1].host = 3;
-    web = &narrow;
+    for (unsigned i = 0; i < PAGES; i++) /* what one.test's seed may see */
+        narrow.page[i].host = one.page[i].host ? 3 : 0;
     run_ok(&other, &r);
     assert_as_expected(&narrow);
     crawl_result_release(&r);
@@ -327,8 +381,8 @@ static void test_crawl_order__seeds_file(void **state)
     crawl_result_release(&r);
     snprintf(path, sizeof path, "%s/seeds.txt", corpus_dir);
     assert_int_equal(io_write_file(path,
-                                   STR("# two\n\n HTTP://H1.site.test:80/p1\n"
-                                       "http://h0.site.test/p0#top\r\n"),
+                                   STR("# two\n\n HTTP://H1.two.test:80/p1\n"
+                                       "http://h0.one.test/p0#top\r\n"),
                                    NULL),
                      0);
     c.seed.n = 0;
@@ -361,9 +415,6 @@ static void test_crawl_order__usage(void **state)
     c = config_for(&one);
     c.fetch.contact = "";
     refused(&c, E_USAGE, "--contact");
-    c = config_for(&one);
-    c.stage.part.n = 2;
-    refused(&c, E_UNSUPPORTED, "--part");
 }
 
 static void test_crawl_order__db_lost(void **state)
@@ -411,6 +462,8 @@ int main(void)
         TEST(test_crawl_order__killed),
         TEST(test_crawl_order__killed_often),
         TEST(test_crawl_order__disk_full),
+        TEST(test_crawl_order__in_parts),
+        TEST(test_crawl_order__other_parts),
         TEST(test_crawl_order__stale),
         TEST(test_crawl_order__seeds_file),
         TEST(test_crawl_order__usage),

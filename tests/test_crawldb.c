@@ -162,7 +162,7 @@ static void test_crawldb__links_damaged(void **state)
         struct db raw = DB_INIT;
         static const struct db_schema any = {.what = "crawl frontier",
                                              .maker = "test",
-                                             .application_id = 0x574d4631,
+                                             .application_id = 0x574d4652,
                                              .version = 1,
                                              .sql = ""};
         char sql[128];

@@ -185,7 +185,12 @@ static const struct opt rows[] = {
      .help = "Make what was read durable so often.",
      .flags = OPT_HIDDEN,
      .max = 3600000},
-    STAGE_OPTION_PART(struct crawl_config, stage),
+    {.name = "part",
+     .type = OPT_PART,
+     .at = AT(stage.part),
+     .arg = "I/N",
+     .help = "Ask only the hosts of part I (from 0) of N; `auto` asks Slurm's "
+             "or Kubernetes' variables."},
     STAGE_OPTION_THREADS(struct crawl_config, stage),
     {.name = "redo",
      .type = OPT_BOOL,
@@ -197,7 +202,7 @@ static const struct opt rows[] = {
 static const struct opt_table table = {
     .command = "crawl",
     .synopsis = "CORPUS --seed URL... --contact URL|MAIL [options]",
-    .summary = "find candidate pairs on the live web",
+    .summary = "Find candidate pairs on the live web, politely.",
     .details =
         "Reads pages from the seeds on, nearest first, and writes the images "
         "and the texts that speak of them to pairs/crawl. robots.txt is "
@@ -209,7 +214,12 @@ static const struct opt_table table = {
         "exit code 3. When it is done, a run with the same budgets does "
         "nothing, one with larger budgets goes on.\n\n"
         "Seeds and --scope hold for the whole crawl: with others than before "
-        "it stops, and --redo begins anew.",
+        "it stops, and --redo begins anew.\n\n"
+        "With --part I/N a machine asks only the hosts whose registrable "
+        "domain hashes to I, and hands links to other hosts to their parts. "
+        "Run all parts with the same seeds and scope, at once or in turn, "
+        "until each says that it has nothing to do; page budgets are then "
+        "each part's own.",
     .examples =
         "witmill crawl dogs --seed https://example.org/ --contact "
         "https://example.org/crawl.html\n"
@@ -260,9 +270,11 @@ static const char *end_text(const struct crawl_result *r)
     return "stopped on request; run it again to continue";
 }
 
-static void print_result(const struct crawl_result *r)
+static void print_result(const struct crawl_result *r, bool part)
 {
     printf("crawl: %s\n", end_text(r));
+    if (part && r->handed)
+        printf("  links went to other parts: run all parts again\n");
     summary_line("pages read", tally_get(&r->counts, "pages"));
     summary_line("pairs found", tally_get(&r->counts, "records"));
     summary_line("pages read for links alone",
@@ -271,9 +283,11 @@ static void print_result(const struct crawl_result *r)
     summary_line("URLs known", r->frontier.urls);
     summary_line("hosts", r->frontier.hosts);
     if (r->frontier.waiting)
-        summary_line("URLs that wait for a larger budget", r->frontier.waiting);
+        summary_line("URLs that wait", r->frontier.waiting);
     if (r->frontier.deeper)
         summary_line("URLs behind --max-depth", r->frontier.deeper);
+    if (part)
+        summary_line("links handed to other parts", r->handed);
     summary_line("requests in this run", r->requests);
     summary_tally("pages refused", &r->refused);
     summary_tally("pages failed", &r->failed);
@@ -294,8 +308,8 @@ static int run(const void *given, struct err *e)
     crawl_result_init(&result);
     rc = crawl_run(&c, &config, &table, &result, e);
     if (!rc || rc == -E_CANCEL)
-        print_result(&result);
-    if (!rc && result.published)
+        print_result(&result, config.stage.part.n > 0);
+    if (!rc && result.published && config.stage.part.n == 0)
         rc = merge_stage(&c, e);
     crawl_result_release(&result);
     return rc;
