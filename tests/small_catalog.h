@@ -5,6 +5,13 @@
 #ifndef TESTS_SMALL_CATALOG_H
 #define TESTS_SMALL_CATALOG_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "catalog/ask.h"
 #include "tests/small_images.h"
 #include "tools/merge.h"
