@@ -271,7 +271,7 @@ int io_file_open(struct io_file *f, const char *path, struct err *e)
     buf_init(&f->pending, 2 * IO_CHUNK);
     if (strlen(path) + 8 >= sizeof f->path)
         return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
-    strcpy(f->path, path);
+    memcpy(f->path, path, strlen(path) + 1);
     tmp_path(f, tmp);
     f->fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (f->fd < 0)

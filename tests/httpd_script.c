@@ -15,6 +15,14 @@
 #define FLAKY_MAX 64
 
 /* Value of a query parameter, decoded (+ stays), or ""; until the next call. */
+/* The number in a script's path; 0 when there is none. */
+static int number(const char *text)
+{
+    uint64_t n = 0;
+
+    return !str_u64(str_of(text), &n) && n < 1000000000 ? (int)n : 0;
+}
+
 static const char *param(const struct httpd_conn *c, const char *name)
 {
     static char out[1024];
@@ -71,7 +79,7 @@ static void small(struct httpd_conn *c, int status, const char *type,
 
 static void do_status(struct httpd_conn *c, const char *arg)
 {
-    small(c, atoi(arg), "text/plain", STR("status\n"));
+    small(c, number(arg), "text/plain", STR("status\n"));
 }
 
 static void redirect_to(struct httpd_conn *c, int status, const char *where)
@@ -84,7 +92,7 @@ static void redirect_to(struct httpd_conn *c, int status, const char *where)
 
 static void do_redirect(struct httpd_conn *c, const char *arg)
 {
-    redirect_to(c, atoi(arg), param(c, "then"));
+    redirect_to(c, number(arg), param(c, "then"));
 }
 
 static void do_loop(struct httpd_conn *c, const char *arg)
@@ -96,7 +104,7 @@ static void do_loop(struct httpd_conn *c, const char *arg)
 static void do_chain(struct httpd_conn *c, const char *arg)
 {
     char where[64];
-    int left = atoi(arg);
+    int left = number(arg);
 
     if (left <= 0) {
         small(c, 200, "text/plain", STR("the end\n"));
@@ -183,7 +191,7 @@ static bool add_late(struct httpd_conn *c)
 
 static void do_late(struct httpd_conn *c, const char *arg)
 {
-    c->period_ms = (uint64_t)atoi(arg);
+    c->period_ms = (uint64_t)number(arg);
     c->more = add_late;
 }
 
@@ -341,7 +349,7 @@ static void do_flaky(struct httpd_conn *c, const char *arg)
            strcmp(seen[i].path, c->path) != 0)
         i++;
     snprintf(seen[i].path, sizeof seen[i].path, "%.127s", c->path);
-    if (seen[i].count++ < atoi(arg))
+    if (seen[i].count++ < number(arg))
         small(c, 503, "text/plain", STR("not now\n"));
     else
         small(c, 200, "text/html", STR("<p>at last</p>"));
@@ -433,7 +441,7 @@ static void do_encoded(struct httpd_conn *c, const char *arg)
 /* N MiB of zeros, gzipped: 1,000 to 1. */
 static void do_bomb(struct httpd_conn *c, const char *arg)
 {
-    size_t n = (size_t)atoi(arg) << 20;
+    size_t n = (size_t)number(arg) << 20;
     char *zeros = xcalloc(1, n);
     struct buf body;
 

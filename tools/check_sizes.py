@@ -6,9 +6,10 @@ import re
 import sys
 
 FILE_HARD, FUNCTION_HARD = 600, 80
+TEST_FILE_HARD = 800  # tables of cases are long and have one idea
 FOLDERS = ["base", "catalog", "querylist", "filter", "shards", "crawler",
            "train", "tools", "tests"]
-BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|"
+BANNED = re.compile(r"(?<![.\w>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|"
                     r"atof)\s*\(")
 WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
@@ -30,7 +31,8 @@ def main():
         for path in sorted(pathlib.Path(folder).rglob("*.[ch]")):
             lines = path.read_text(encoding="utf-8").splitlines()
             files.append((len(lines), str(path)))
-            if len(lines) > FILE_HARD:
+            hard = TEST_FILE_HARD if folder == "tests" else FILE_HARD
+            if len(lines) > hard:
                 wrong.append(f"{path}: {len(lines)} lines")
             for start, length in functions(lines):
                 longest.append((length, f"{path}:{start}"))
