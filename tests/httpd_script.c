@@ -15,12 +15,13 @@
 #define FLAKY_MAX 64
 
 /* Value of a query parameter, decoded (+ stays), or ""; until the next call. */
-/* The number in a script's path; 0 when there is none. */
+/* The number that a script's argument begins with; 0 when there is none. */
 static int number(const char *text)
 {
+    size_t digits = strspn(text, "0123456789");
     uint64_t n = 0;
 
-    return !str_u64(str_of(text), &n) && n < 1000000000 ? (int)n : 0;
+    return !str_u64(str_make(text, digits), &n) && n < 1000000000 ? (int)n : 0;
 }
 
 static const char *param(const struct httpd_conn *c, const char *name)

@@ -390,6 +390,17 @@ static void test_list__ngram_thresholds(void **state)
     query_candidates_release(&b);
 }
 
+/* "w12" or "w12 w3"; texts of candidates end without a terminator. */
+static int read_pair(struct str text, unsigned *k, unsigned *m)
+{
+    char copy[64];
+
+    assert_true(text.n < sizeof copy);
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = 0;
+    return sscanf(copy, "w%u w%u", k, m);
+}
+
 /* Counted a second time by brute force: sorted arrays of words and pairs. */
 static void test_list__ngrams_are_exact(void **state)
 {
@@ -424,7 +435,9 @@ static void test_list__ngrams_are_exact(void **state)
     assert_int_equal(ngrams_words(n, &w, NULL), 0);
     assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
     for (size_t i = 0; i < w.n; i++) {
-        unsigned k = (unsigned)strtoul(w.v[i].text.p + 1, NULL, 10);
+        unsigned k, unused;
+
+        assert_true(read_pair(w.v[i].text, &k, &unused) == 1);
 
         assert_int_equal(w.v[i].count, counts[k]);
         counts[k] = 0;
@@ -432,9 +445,9 @@ static void test_list__ngrams_are_exact(void **state)
             assert_true(w.v[i - 1].count >= w.v[i].count);
     }
     for (size_t i = 0; i < b.n; i++) {
-        char *end;
-        unsigned k = (unsigned)strtoul(b.v[i].text.p + 1, &end, 10);
-        unsigned m = (unsigned)strtoul(end + 2, NULL, 10);
+        unsigned k, m;
+
+        assert_true(read_pair(b.v[i].text, &k, &m) == 2);
 
         assert_int_equal(b.v[i].count, pairs[k][m]);
         pairs[k][m] = 0;
