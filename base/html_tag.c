@@ -7,12 +7,13 @@
 
 struct tag_row {
     const char *name;
+    size_t n; /* its bytes */
     unsigned flags;
 };
 
 static const struct tag_row tag_rows[HTML_TAGS] = {
-    {"", 0},
-#define HTML_TAG_ROW(id, name, flags) {name, flags},
+    {"", 0, 0},
+#define HTML_TAG_ROW(id, name, flags) {name, sizeof name - 1, flags},
 #include "base/html_tags.inc"
 #undef HTML_TAG_ROW
 };
@@ -34,9 +35,9 @@ enum html_tag html_tag_of(struct str name)
     for (size_t i = 0; i < 8 && name.n > 8; i++)
         b |= (uint64_t)low[8 + i] << (8 * i);
     tag = tag_slots[(a ^ b << 5) * TAG_FACTOR >> 54];
-    if (strncmp(tag_rows[tag].name, (char *)low, sizeof low) != 0 ||
-        tag_rows[tag].name[name.n - 1] == 0)
-        return HTML_OTHER; /* the second: a U+0000 in the name */
+    if (tag_rows[tag].n != name.n ||
+        memcmp(tag_rows[tag].name, low, name.n) != 0)
+        return HTML_OTHER;
     return tag;
 }
 

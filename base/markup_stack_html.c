@@ -73,18 +73,35 @@ static void close_table_in_table(struct walk *w)
 
 static void adopt(struct walk *w, enum html_tag tag);
 
-/* A link ends an open one, even one that a table keeps out of scope. */
+/* Place of the link that the last active one is, STACK_NONE when a block has
+ * closed it. */
+static size_t find_active_link(const struct walk *w)
+{
+    for (size_t i = w->depth; i-- > 0 && !w->open[i].marker;)
+        if (w->open[i].space == WALK_HTML && w->open[i].tag == HTML_TAG_A)
+            return i;
+    return STACK_NONE;
+}
+
+static bool has_active_link(const struct walk *w)
+{
+    return w->n_active && !w->active[w->n_active - 1].marker;
+}
+
+/* A link ends an open one.  One that a table keeps out of scope leaves the
+ * stack, but the table stays inside it. */
 static void end_open_link(struct walk *w)
 {
-    if (!w->n_active || w->active[w->n_active - 1].marker)
+    size_t before = w->n_active, at;
+
+    if (!has_active_link(w))
         return;
     adopt(w, HTML_TAG_A);
-    for (size_t i = w->depth; i-- > 0 && !w->open[i].marker;) {
-        if (w->open[i].space == WALK_HTML && w->open[i].tag == HTML_TAG_A) {
-            stack_remove(w, i);
-            return;
-        }
-    }
+    if (w->n_active == before)
+        w->n_active--;
+    at = find_active_link(w);
+    if (at != STACK_NONE)
+        w->open[at].gone = true;
 }
 
 /* What an element's start tag closes first; false when it is to be ignored. */
@@ -195,8 +212,11 @@ static void adopt(struct walk *w, enum html_tag tag)
 {
     size_t at = stack_find(w, tag, SCOPE_DEFAULT), block;
 
-    if (tag == HTML_TAG_A && w->n_active && !w->active[w->n_active - 1].marker)
+    if (tag == HTML_TAG_A && has_active_link(w)) {
+        if (at == STACK_NONE && find_active_link(w) != STACK_NONE)
+            return; /* out of scope: it stays */
         w->n_active--;
+    }
     if (at == STACK_NONE)
         return;
     for (block = at + 1; block < w->depth; block++)

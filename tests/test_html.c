@@ -436,6 +436,7 @@ static void test_html__names(void **state)
     }
     assert_int_equal(html_tag_of(STR("FigCaption")), HTML_TAG_FIGCAPTION);
     assert_int_equal(html_tag_of(STR("a\0")), HTML_OTHER);
+    assert_int_equal(html_tag_of(STR("s\0\0\0\0\0\0\0\0\0\0")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("amp-img")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("averyveryverylongname")), HTML_OTHER);
