@@ -89,94 +89,6 @@ struct str markup_attr(struct markup_page_state *s, struct str raw)
     return html_text(raw, HTML_REFS | HTML_IN_ATTR | HTML_NUL_BAD, &s->decoded);
 }
 
-/* ---- captions: rules 8 to 10 ---- */
-
-/* Whether class says that the element is a caption (rule 9). */
-static bool is_caption_class(struct markup_page_state *s)
-{
-    static const char *const names[] = {
-        "caption",     "wp-caption-text", "thumbcaption", "tr-caption",
-        "gallerytext", "image-caption",   "img-caption",  "gallery-caption"};
-    struct str v;
-
-    if (!html_attr(&s->walk.html, "class", &v) || v.n > MARKUP_RAW_MAX)
-        return false;
-    v = markup_attr(s, v);
-    for (size_t at = 0, end; at < v.n; at = end + 1) {
-        struct str token;
-
-        for (end = at;
-             end < v.n && (!str_is_space(v.p[end]) || v.p[end] == '\v');)
-            end++;
-        token = str_slice(v, at, end);
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-            if (str_eq(token, str_of(names[i])))
-                return true;
-    }
-    return false;
-}
-
-static void open_caption(struct markup_page_state *s, struct walk_element *el)
-{
-    uint32_t figure = walk_enclosing(&s->walk, HTML_TAG_FIGURE);
-    bool is_figcaption = el->tag == HTML_TAG_FIGCAPTION;
-    struct markup_caption *c;
-
-    if (el->leaf || (figure == WALK_NONE ? !s->clean : !is_figcaption))
-        return;
-    if (!is_figcaption && !is_caption_class(s))
-        return;
-    c = markup_grow(s, &s->captions, sizeof *c, MARKUP_CAPTIONS_MAX);
-    if (!c)
-        return;
-    if (!s->open_captions++)
-        markup_collapse_clear(&s->run);
-    c->start = s->run.out.n;
-    c->figure = figure;
-    c->image = c->next = WALK_NONE;
-    c->n_images = s->images.n;
-    if (figure == WALK_NONE)
-        c->image = (uint32_t)s->images.n - 1;
-    el->caption = (uint32_t)s->captions.n - 1;
-}
-
-/* At the end of its image's list, which is short: texts between them end it. */
-static void link_caption(struct markup_page_state *s, uint32_t at)
-{
-    struct markup_caption *captions = s->captions.p;
-    struct markup_image *images = s->images.p;
-    uint32_t *to = &images[captions[at].image].captions;
-
-    while (*to != WALK_NONE && *to < at)
-        to = &captions[*to].next;
-    captions[at].next = *to;
-    *to = at;
-}
-
-static void close_caption(struct markup_page_state *s, uint32_t at)
-{
-    struct markup_caption *c = (struct markup_caption *)s->captions.p + at;
-
-    s->open_captions--;
-    if (c->figure == WALK_NONE && c->n_images != s->images.n)
-        return; /* it holds an image */
-    c->text = markup_collapsed(s, &s->run, c->start);
-    if (!c->text.present)
-        return;
-    if (c->figure == WALK_NONE) {
-        link_caption(s, at);
-    } else {
-        struct markup_figure *f =
-            (struct markup_figure *)s->figures.p + c->figure;
-
-        /* An outer figcaption began earlier but closes later. */
-        if (at < f->order) {
-            f->order = at;
-            f->caption = c->text;
-        }
-    }
-}
-
 /* ---- images ---- */
 
 static bool ends_like_image(struct str name)
@@ -220,139 +132,6 @@ static void read_image(struct markup_page_state *s)
     s->clean = true;
 }
 
-/* ---- the rest of what is read ---- */
-
-static void read_anchor(struct markup_page_state *s, struct walk_element *el)
-{
-    const struct html *h = &s->walk.html;
-    struct markup_anchor *a;
-    struct markup_src src = {0};
-    struct markup_link *link;
-    struct str raw;
-
-    a = markup_grow(s, &s->anchors, sizeof *a, MARKUP_LINKS_MAX);
-    if (a) {
-        el->value = (uint32_t)s->anchors.n - 1;
-        html_attr(h, "title", &a->title);
-        html_attr(h, "aria-label", &a->aria);
-    }
-    if (!s->m->want_links || !html_attr(h, "href", &raw))
-        return;
-    markup_try_link(s, raw, &src);
-    if (!src.url.p)
-        return;
-    link = markup_grow(s, &s->links, sizeof *link, MARKUP_LINKS_MAX);
-    if (!link)
-        return;
-    link->url = src.url;
-    if (html_attr(h, "rel", &raw) && raw.n <= MARKUP_META_MAX) {
-        raw = markup_attr(s, raw);
-        for (struct str token; str_split(&raw, ' ', &token);)
-            link->nofollow =
-                link->nofollow || str_ieq(str_trim(token), STR("nofollow"));
-    }
-}
-
-/* Rule 16.  Met behind something that was resolved already, the page is read
- * again from the start with it, once. */
-static void read_base(struct markup_page_state *s)
-{
-    struct markup_src src = {0};
-    struct str raw;
-    bool late = s->resolved;
-
-    if (s->base_fixed || !html_attr(&s->walk.html, "href", &raw))
-        return;
-    s->base_fixed = true;
-    markup_try_link(s, raw, &src);
-    if (!src.url.p || str_eq(src.url, s->base))
-        return;
-    s->base = src.url;
-    s->base_restart = s->walk.stop = late;
-}
-
-static void read_canonical(struct markup_page_state *s)
-{
-    struct markup_src src = {0};
-    struct str rel, href;
-
-    if (s->m->canonical.p || !html_attr(&s->walk.html, "rel", &rel) ||
-        !html_attr(&s->walk.html, "href", &href) ||
-        !str_ieq(str_trim(rel), STR("canonical")))
-        return;
-    markup_try_link(s, href, &src);
-    s->m->canonical = src.url;
-}
-
-static struct str meta_value(struct markup_page_state *s, struct str raw)
-{
-    if (raw.n > MARKUP_RAW_MAX)
-        return STR_NONE;
-    markup_collapse_clear(&s->attr);
-    markup_collapse_add(&s->attr, markup_attr(s, raw));
-    return str_slice(str_trim(buf_str(&s->attr.out)), 0, MARKUP_META_MAX);
-}
-
-/* An attribute that is compared, while others are decoded: og&#x3A;image is
- * written by real sites. */
-static struct str meta_key(struct markup_page_state *s, struct str raw)
-{
-    struct str v = STR_NONE;
-
-    if (raw.n <= MARKUP_META_MAX)
-        v = markup_attr(s, raw);
-    if (v.p != raw.p)
-        v = markup_keep(s, v);
-    return str_trim(v);
-}
-
-/* Rule 11, one meta whose property or name is key. */
-static void read_og(struct markup_page_state *s, struct str key,
-                    struct str content)
-{
-    static const char *const urls[3] = {"og:image", "og:image:url",
-                                        "og:image:secure_url"};
-    static const char *const texts[2] = {"og:description", "og:image:alt"};
-
-    for (size_t i = 0; i < 3; i++)
-        if (str_ieq(key, str_of(urls[i])))
-            markup_try_url(s, content, &s->og[i]);
-    for (size_t i = 0; i < 2; i++) {
-        if (!str_ieq(key, str_of(texts[i])) || s->og_seen[i])
-            continue;
-        s->og_seen[i] = true;
-        s->og_text[i] = markup_attr_text(s, content);
-    }
-}
-
-static void read_meta(struct markup_page_state *s)
-{
-    const struct html *h = &s->walk.html;
-    struct str property, name, content;
-    bool has_property = html_attr(h, "property", &property);
-    bool has_name = html_attr(h, "name", &name);
-    struct markup_meta *meta;
-
-    if ((!has_property && !has_name) || !html_attr(h, "content", &content))
-        return;
-    if (has_property) {
-        property = meta_key(s, property);
-        read_og(s, property, content);
-    }
-    if (!has_name)
-        return;
-    name = meta_key(s, name);
-    if (!has_property || !str_ieq(property, name))
-        read_og(s, name, content);
-    meta = markup_grow(s, &s->metas, sizeof *meta, MARKUP_METAS_MAX);
-    if (!meta)
-        return;
-    meta->name = markup_keep(s, meta_value(s, name));
-    for (size_t i = 0; i < meta->name.n; i++)
-        ((char *)(uintptr_t)meta->name.p)[i] = str_lower_char(meta->name.p[i]);
-    meta->content = markup_keep(s, meta_value(s, content));
-}
-
 /* ---- the walk ---- */
 
 /* Rule 10: tags part words, but for the inline ones. */
@@ -376,7 +155,7 @@ static void on_opened(void *ctx, struct walk *w, struct walk_element *el)
         read_image(s);
         return;
     case HTML_TAG_A:
-        read_anchor(s, el);
+        markup_read_anchor(s, el);
         break;
     case HTML_TAG_FIGURE: {
         struct markup_figure *f =
@@ -401,13 +180,13 @@ static void on_opened(void *ctx, struct walk *w, struct walk_element *el)
         return;
     }
     case HTML_TAG_META:
-        read_meta(s);
+        markup_read_meta(s);
         return;
     case HTML_TAG_BASE:
-        read_base(s);
+        markup_read_base(s);
         return;
     case HTML_TAG_LINK:
-        read_canonical(s);
+        markup_read_canonical(s);
         return;
     case HTML_OTHER:
         if (ends_like_image(el->name)) {
@@ -419,7 +198,7 @@ static void on_opened(void *ctx, struct walk *w, struct walk_element *el)
         break;
     }
     if (el->tag == HTML_TAG_FIGCAPTION || s->clean)
-        open_caption(s, el);
+        markup_open_caption(s, el);
 }
 
 static void on_closed(void *ctx, struct walk *w, struct walk_element *el)
@@ -428,7 +207,7 @@ static void on_closed(void *ctx, struct walk *w, struct walk_element *el)
 
     (void)w;
     if (el->caption != WALK_NONE)
-        close_caption(s, el->caption);
+        markup_close_caption(s, el->caption);
     part_words(s, el);
 }
 

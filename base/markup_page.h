@@ -146,6 +146,21 @@ struct markup_value markup_collapsed(struct markup_page_state *s,
 struct markup_value markup_attr_text(struct markup_page_state *s,
                                      struct str raw);
 
+/* ---- markup_caption.c ---- */
+
+/* el may begin a caption; then it gets one. */
+void markup_open_caption(struct markup_page_state *s, struct walk_element *el);
+
+/* The caption of that number has ended. */
+void markup_close_caption(struct markup_page_state *s, uint32_t at);
+
+/* ---- markup_head.c: the current tag is an a, base, link, meta ---- */
+
+void markup_read_anchor(struct markup_page_state *s, struct walk_element *el);
+void markup_read_base(struct markup_page_state *s);
+void markup_read_canonical(struct markup_page_state *s);
+void markup_read_meta(struct markup_page_state *s);
+
 /* ---- markup_emit.c ---- */
 
 /* Pairs of all images; rules 7 to 15 and 20. */

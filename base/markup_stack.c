@@ -60,7 +60,7 @@ static void forget(struct walk *w, struct walk_element *el)
 
 void stack_pop_to(struct walk *w, size_t depth)
 {
-    while (w->depth > depth)
+    while (w->depth > depth || (w->depth && w->open[w->depth - 1].gone))
         forget(w, &w->open[--w->depth]);
 }
 

@@ -37,4 +37,13 @@ size_t stack_find_any(const struct walk *w, const enum html_tag *tags, size_t n,
 /* The innermost element, NULL when none is open. */
 struct walk_element *stack_top(struct walk *w);
 
+/* ---- markup_stack_html.c: the current tag, in HTML content ---- */
+
+void stack_start_html(struct walk *w);
+void stack_end_html(struct walk *w);
+
+/* Whether el is what an end tag of this name ends. */
+bool stack_same_name(const struct walk_element *el, enum html_tag tag,
+                     struct str name);
+
 #endif

@@ -3,15 +3,19 @@
 html5lib oracle: the sets of (url, from, text) of each page must be equal.
 
 usage: tests/extract_compare.py EXTRACT_DUMP [--sample N] [--work FOLDER]
-                                [--jobs N] [--show]
+                                [--jobs N] [--show] [--mutate N]
 --sample N takes N pages, evenly spread (make check); without it all of them
-(make check-long).  Exit 1 on a difference that is not explained below, 77 when
+(make check-long).  --mutate N reads instead N pages cut from those and broken
+by a fixed random choice of tags taken out, put in and exchanged.  Exit 1 on a difference that is not explained below, 77 when
 data or html5lib are missing.
 """
 import argparse
 import json
 import multiprocessing
 import os
+import random
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,6 +58,56 @@ def unpack(shared, work):
     return found
 
 
+# What a mutation puts in.  Not select, which html5lib and older browsers empty
+# of images, nor template, which html5lib does not know.
+TAGS = """<div> </div> <p> </p> <a%href=x%title=LT> </a> <figure> </figure>
+<figcaption>cap%<b>t</b>x</figcaption> <table> </table> <tr> <td> </td> </tr>
+<svg> </svg> <span> </span> <b> </b> <li> </li> <ul> </ul> <noscript>
+</noscript> <img%src=q.jpg%alt=ZZ> <img%src=r.jpg> <p%class=caption>CC <picture>
+<source%srcset=s.png> </picture> <math> <mi> </math> <foreignObject> <title>
+</title> <h2> </h2> <form> </form> <object> </object> <button> <caption> <dl>
+<dt> <dd> <i> </i> <font%color=red> <nobr> <amp-img%src=amp.gif%alt=amp>
+</amp-img> <br> </br> <center> <article> </article> <section> </section> <label>
+</label> <iframe> </iframe> <desc> </desc> <!-- --> <style> </style> <textarea>
+</textarea> <base%href=/b/> <em> </em>""".split()
+MUTANT_MAX = 150000  # bytes of a page that is cut from
+
+
+def mutate(folders, n, work):
+    """A folder of n broken pages, the same ones each time."""
+    rng = random.Random(18)
+    sources = []
+    for _, folder in folders:
+        for path in extract_oracle.page_paths(folder):
+            path = os.path.join(folder, path.decode())
+            if os.path.getsize(path) < MUTANT_MAX:
+                sources.append(path)
+    to = os.path.join(work, "mutants")
+    shutil.rmtree(to, ignore_errors=True)
+    os.makedirs(to)
+    for i in range(n):
+        with open(rng.choice(sources), "rb") as f:
+            page = f.read().decode("utf-8", "replace")
+        tokens = re.findall(r"<[^>]*>|[^<]+|<", page) or [""]
+        at = rng.randrange(max(1, len(tokens) - 400))
+        tokens = tokens[at:at + 400]
+        for _ in range(rng.choice((1, 3, 10, 40))):
+            a, b = rng.randrange(len(tokens)), rng.randrange(len(tokens))
+            kind = rng.random()
+            if kind < .3:
+                tokens[a] = ""
+            elif kind < .8:
+                tokens.insert(a, rng.choice(TAGS).replace("%", " "))
+            else:
+                tokens[a], tokens[b] = tokens[b], tokens[a]
+        page = re.sub("</?(select|option|optgroup|template)", "<b", "".join(
+            tokens), flags=re.I)
+        with open(os.path.join(to, "%05d.html" % i), "w",
+                  encoding="utf-8", newline="") as f:
+            f.write(page)
+    return [("mutants", to)]
+
+
 def check(job):
     archive, folder, page = job
     with open(os.path.join(folder, page["path"]), "rb") as f:
@@ -72,12 +126,16 @@ def main():
     args.add_argument("--sample", type=int, default=0)
     args.add_argument("--jobs", type=int, default=os.cpu_count())
     args.add_argument("--work", default="build/extract")
+    args.add_argument("--mutate", type=int, default=0)
     args.add_argument("--show", action="store_true")
     args = args.parse_args()
     shared = os.environ.get("WITMILL_SHARED", "../shared")
     os.makedirs(args.work, exist_ok=True)
     jobs = []
-    for archive, folder in unpack(shared, args.work):
+    folders = unpack(shared, args.work)
+    if args.mutate and folders:
+        folders = mutate(folders, args.mutate, args.work)
+    for archive, folder in folders:
         base = "http://%s.test/pages" % archive
         out = subprocess.run([args.dump, folder, base], check=True,
                              stdout=subprocess.PIPE).stdout

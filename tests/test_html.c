@@ -436,12 +436,22 @@ static void test_html__names(void **state)
     }
     assert_int_equal(html_tag_of(STR("FigCaption")), HTML_TAG_FIGCAPTION);
     assert_int_equal(html_tag_of(STR("a\0")), HTML_OTHER);
+    assert_int_equal(html_tag_of(STR("s\0\0\0\0\0\0\0\0\0\0")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("amp-img")), HTML_OTHER);
     assert_int_equal(html_tag_of(STR("averyveryverylongname")), HTML_OTHER);
 }
 
 /* ---- size ---- */
+
+/* Sanitizers look for bad accesses, not for time: a twentieth will do. */
+#ifdef WITMILL_SANITIZED
+#define SHARE            20
+#define IN_TIME(took_ms) true
+#else
+#define SHARE            1
+#define IN_TIME(took_ms) ((took_ms) <= 2000)
+#endif
 
 static uint64_t time_of(struct str page, size_t *n_tokens)
 {
@@ -479,10 +489,10 @@ static void test_html__hostile_sizes(void **state)
         size_t n;
 
         buf_add(&page, str_of(bombs[i].head));
-        for (size_t k = 0; k < bombs[i].units; k++)
+        for (size_t k = 0; k < bombs[i].units / SHARE; k++)
             buf_add(&page, str_of(bombs[i].unit));
         took = time_of(buf_str(&page), &n);
-        if (took > 2000)
+        if (!IN_TIME(took))
             fail_msg("%s: %zu bytes took %u ms", bombs[i].name, page.n,
                      (unsigned)took);
         buf_release(&page);
