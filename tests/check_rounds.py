@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The whole chain on a small site whose pictures are partly missing or broken:
 the rounds' caps and pairs agree with oracle_chain.py, by draws and by ranks;
+what survives agrees with oracle_dedup.py;
 the shards read back with tarfile alone."""
 import io
 import json
@@ -11,6 +12,7 @@ import tarfile
 
 import chain
 import oracle_chain as oracle
+import oracle_dedup
 
 
 def fail(text):
@@ -53,6 +55,25 @@ def check_rounds(corpus, cap, exact):
     if len(added) < 2 or not added[1]:
         fail("no round found replacements: the site is too good")
     print(f"{'ranks' if exact else 'draws'}: rounds added {added}, all equal")
+    return d, t
+
+
+def check_survivors(corpus, exact):
+    """exact: None, or (ranks, cap, the caps after the last round)."""
+    rows, gone = oracle_dedup.survivors(
+        chain.records(*chain.parts(corpus, "selected/*/*.jsonl.zst")),
+        chain.records(*chain.parts(corpus, "images/*.ledger.jsonl.zst")),
+        0, exact=exact)
+    ours = [(r["url"], [(t["uid"], t["s"], t["keep"]) for t in r["texts"]])
+            for r in chain.records(*chain.parts(corpus,
+                                                "survivors/bucket-*.zst"))]
+    if ours != rows:
+        fail(f"{len(ours)} survivors against {len(rows)}")
+    ours = {r["url"]: (r["reason"], r["by"]) for r in chain.records(
+        *chain.parts(corpus, "survivors/duplicates.jsonl.zst"))}
+    if ours != gone:
+        fail(f"{len(ours)} duplicates against {len(gone)}")
+    print(f"{len(rows)} survivors, {len(gone)} duplicates, all equal")
 
 
 def check_shards(corpus, samples):
@@ -116,7 +137,8 @@ def main():
             ini = site.ini(corpus.name + ".ini", {
                 "balance": {"exact": "yes"} if exact else {}})
             chain.stage("run", corpus, ini)
-            check_rounds(corpus, 6, exact)
+            d, t = check_rounds(corpus, 6, exact)
+            check_survivors(corpus, (d, 6, t) if exact else None)
             check_shards(corpus, 50)
             made = sidecars(corpus)
             chain.stage("run", corpus, ini)

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/survivor.h"
@@ -314,6 +316,49 @@ static void test_dedup__missing_stages_are_named(void **state)
     fixture_remove(&f);
 }
 
+/* The same of dedup: survivors/ and duplicates after the last failure are
+ * those of an undisturbed run. */
+static void test_dedup__full_disk(void **state)
+{
+    struct fixture f;
+    struct corpus c;
+    struct dedup_summary sum;
+    struct rlimit old, tight;
+    struct err e = ERR_INIT;
+    char first[SHA256_HEX], again[SHA256_HEX], dir[64];
+    unsigned failures = 0;
+    int rc;
+
+    (void)state;
+    fixture_make(&f, 300, 1, 1, 1);
+    fixture_copy(&f, &c, dir);
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), 0);
+    sum_release(&sum);
+    hash_all(&f.corpus, first);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = old;
+    tight.rlim_cur = 100;
+    do {
+        e = (struct err)ERR_INIT;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+        rc = run(&c, 4, 2, false, NULL, &sum, &e);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        sum_release(&sum);
+        if (rc) {
+            assert_int_equal(rc, -E_IO);
+            assert_non_null(strstr(e.message, "survivors/"));
+            failures++;
+        }
+        tight.rlim_cur += tight.rlim_cur / 2;
+    } while (rc);
+    assert_true(failures > 4);
+    hash_all(&c, again);
+    assert_string_equal(first, again);
+    fixture_remove_dir(dir);
+    fixture_remove(&f);
+}
+
 /* ---- --exact ---- */
 
 #define EXACT_T 12 /* t in round 0; 20 in the last */
@@ -452,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_dedup__follows_the_rule),
         cmocka_unit_test(test_dedup__continues_and_refuses),
         cmocka_unit_test(test_dedup__missing_stages_are_named),
+        cmocka_unit_test(test_dedup__full_disk),
         cmocka_unit_test(test_dedup__exact_picks),
     };
 

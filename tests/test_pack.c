@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "filter/dedup.h"
@@ -463,6 +465,50 @@ static void test_pack__damaged_image(void **state)
     fixture_remove(&f);
 }
 
+/* A file-size limit that grows by a step: until all fits, each run says what
+ * failed, leaves no .tmp and no file without its sidecar's promise, and the
+ * last ends with the bytes of an undisturbed run. */
+static void test_pack__full_disk(void **state)
+{
+    struct fixture f;
+    struct corpus c;
+    struct rlimit old, tight;
+    struct err e = ERR_INIT;
+    char first[SHA256_HEX], again[SHA256_HEX], dir[64];
+    unsigned failures = 0;
+    int rc;
+
+    (void)state;
+    fixture_make(&f, 120, 1, 1, 1);
+    dedup(&f.corpus, 4, false);
+    fixture_copy(&f, &c, dir);
+    pack_well(&c, 20, 1);
+    hash_shards(dir, first);
+    fixture_remove_dir(dir);
+    fixture_copy(&f, &c, dir);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight = old;
+    tight.rlim_cur = 100;
+    do {
+        e = (struct err)ERR_INIT;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+        rc = pack(&c, 20, 2, (struct part){0, 0}, false, NULL, &e);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        hash_shards(dir, again); /* no .tmp is there */
+        if (rc) {
+            assert_int_equal(rc, -E_IO);
+            assert_non_null(strstr(e.message, "shards/"));
+            failures++;
+        }
+        tight.rlim_cur += tight.rlim_cur / 2;
+    } while (rc);
+    assert_true(failures > 8);
+    assert_string_equal(first, again);
+    fixture_remove_dir(dir);
+    fixture_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_pack__stale_and_pruned),
         cmocka_unit_test(test_pack__empty_corpus),
         cmocka_unit_test(test_pack__damaged_image),
+        cmocka_unit_test(test_pack__full_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/image.h"
 #include "filter/dedup.h"
 #include "shards/index.h"
 #include "shards/pack.h"
@@ -224,9 +225,10 @@ struct member {
     "{\"caption\":\"" caption "\",\"url\":\"http://a.test/x\",\"key\":\"" key  \
     "\",\"uid\":\"" uid "\"}"
 
-/* Publish members as shard 0 with a matching index, sidecar and hashes. */
+/* Publish members as shard 0 with a matching index, sidecar and hashes.
+ * first_bytes: of the first one's data, 0: they are C strings. */
 static void write_shard(const struct fixture *f, const struct member *m,
-                        size_t n, uint64_t samples)
+                        size_t n, uint64_t samples, size_t first_bytes)
 {
     struct pack_config config = {.samples = 10};
     struct stage stage;
@@ -248,9 +250,12 @@ static void write_shard(const struct fixture *f, const struct member *m,
     assert_int_equal(stage_path(&o, ".tar", path, &e), 0);
     assert_int_equal(tar_writer_open(&w, path, &e), 0);
     for (size_t i = 0; i < n; i++)
-        assert_int_equal(
-            tar_writer_add(&w, str_of(m[i].name), str_of(m[i].data), NULL, &e),
-            0);
+        assert_int_equal(tar_writer_add(&w, str_of(m[i].name),
+                                        i == 0 && first_bytes
+                                            ? str_make(m[i].data, first_bytes)
+                                            : str_of(m[i].data),
+                                        NULL, &e),
+                         0);
     assert_int_equal(tar_writer_publish(&w, &e), 0);
     stage_file(&o, "shards/00000.tar", w.file.sha256);
     assert_int_equal(index_of_tar(path, &index, &skipped, &e), 0);
@@ -354,7 +359,7 @@ static void test_verify__wrong_samples(void **state)
     buf_init(&lines, 1 << 20);
     fixture_make(&f, 5, 1, 1, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_shard(&f, cases[i].m, cases[i].n, cases[i].samples);
+        write_shard(&f, cases[i].m, cases[i].n, cases[i].samples, 0);
         assert_int_equal(verify(&f.corpus, false, &lines) > 0,
                          cases[i].said != NULL);
         if (cases[i].said && !strstr(lines.p, cases[i].said))
@@ -448,10 +453,11 @@ static void test_verify__wrong_records(void **state)
     fixture_remove(&f);
 }
 
-/* A JPEG with sound ends and a hole: only --deep sees it. */
+/* A real JPEG passes; one with sound ends and a hole only --deep sees. */
 static void test_verify__deep_decodes(void **state)
 {
-    struct buf lines;
+    struct image image = IMAGE_INIT;
+    struct buf jpeg, lines;
     struct member m[3] = {
         {"000000.jpg", ""}, {"000000.json", ""}, {"000000.txt", "cap"}};
     uint8_t uid[MD5_SIZE];
@@ -459,17 +465,27 @@ static void test_verify__deep_decodes(void **state)
     struct fixture f;
 
     (void)state;
+    buf_init(&jpeg, 1 << 20);
     buf_init(&lines, 1 << 20);
     pair_uid(STR("cap"), STR("http://a.test/x"), uid);
     hash_hex(uid, MD5_SIZE, hex);
     snprintf(text, sizeof text, META("000000", "cap", "%s"), hex);
     m[1].data = text;
     fixture_make(&f, 5, 1, 1, 1);
+    assert_int_equal(image_alloc(&image, 32, 24), IMAGE_OK);
+    memset(image.rgb, 99, 24 * image.stride);
+    assert_int_equal(image_encode_jpeg(&image, 90, &jpeg), IMAGE_OK);
+    image_release(&image);
+    m[0].data = jpeg.p;
+    write_shard(&f, m, 3, 1, jpeg.n);
+    verify(&f.corpus, true, &lines);
+    assert_null(strstr(lines.p ? lines.p : "", "shards/"));
     m[0].data = "\xff\xd8\xff\xe0 hole \xff\xd9";
-    write_shard(&f, m, 3, 1);
+    write_shard(&f, m, 3, 1, 0);
     assert_int_equal(verify(&f.corpus, false, &lines), 0);
     assert_true(verify(&f.corpus, true, &lines) > 0);
     assert_non_null(strstr(lines.p, "000000.jpg at byte 512: does not decode"));
+    buf_release(&jpeg);
     buf_release(&lines);
     fixture_remove(&f);
 }

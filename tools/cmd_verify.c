@@ -61,6 +61,9 @@ static int check_catalog(const struct corpus *c, struct verify_summary *sum)
     catalog_close(&catalog);
     if (rc) {
         sum->damages++;
+        for (char *p = e.message; *p; p++)
+            if (*p == '\n')
+                *p = ' ';
         printf("%s; remove %s/" CATALOG_FILE " and run `witmill merge %s`\n",
                e.message, c->dir, c->dir);
     }

@@ -13,6 +13,7 @@ static void read_samples(struct str in)
     const struct tar_sample *sample;
     struct tar_samples s;
     struct tar_reader r;
+    volatile unsigned sum = 0;
     bool more;
 
     if (tar_reader_open_memory(&r, in, "fuzz", 1 << 20, NULL))
@@ -25,7 +26,7 @@ static void read_samples(struct str in)
 
             assert(!sample->v[i].loaded || d.n == sample->v[i].size);
             for (size_t k = 0; k < d.n; k++)
-                assert(d.p[k] != 0 || d.p[k] == 0); /* readable */
+                sum += (unsigned char)d.p[k]; /* all of it is readable */
         }
     }
     tar_samples_release(&s);
