@@ -155,12 +155,12 @@ static const struct opt rows[] = {
      .at = AT(net.allow_net),
      .arg = "CIDR",
      .help = "Private or loopback addresses that may be asked, for tests "
-             "and intranets; may be given again."},
+             "and intranets (repeatable)."},
     {.name = "resolve",
      .type = OPT_LIST,
      .at = AT(net.resolve),
      .arg = "HOST:PORT:ADDR:PORT2",
-     .help = "Connect HOST:PORT to ADDR:PORT2; may be given again."},
+     .help = "Connect HOST:PORT to ADDR:PORT2 (repeatable)."},
     {.name = "no-dns",
      .type = OPT_BOOL,
      .at = AT(net.no_dns),
@@ -191,7 +191,7 @@ static const struct opt rows[] = {
 static const struct opt_table table = {
     .command = "download",
     .synopsis = "CORPUS --contact URL|MAIL [options]",
-    .summary = "fetch the images of a round, each URL once",
+    .summary = "Fetch the images of a round, each URL once.",
     .details =
         "Asks for every URL that the round has selected and no earlier "
         "download has closed, politely: robots.txt and its Content-Signal, "
@@ -206,9 +206,9 @@ static const struct opt_table table = {
         "images made with the old ones, and every round has to be downloaded "
         "again.",
     .examples =
-        "witmill download dogs --contact https://example.org/crawl.html\n"
+        "witmill download my-corpus --contact https://example.org/crawl.html\n"
         "# one of four machines\n"
-        "witmill download dogs --contact me@example.org --part 0/4",
+        "witmill download my-corpus --contact me@example.org --part 0/4",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct config),
