@@ -783,6 +783,38 @@ static void test_download__other_options_drop_every_pass(void **state)
     work_end(&w);
 }
 
+/* A machine without a network must not close a corpus' URLs for ever. */
+static void test_download__silence_is_not_believed(void **state)
+{
+    static const struct {
+        unsigned urls;
+        bool believe;
+        int rc;
+    } rows[] = {{30, false, -E_NET}, {30, true, 0}, {5, false, 0}};
+    char urls[30][64];
+    const char *list[30];
+
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        snprintf(urls[i], sizeof urls[i], "http://away.test/%u.jpg", i);
+        list[i] = urls[i];
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct download_summary sum;
+        struct err e = ERR_INIT;
+        struct work w;
+
+        work_begin(&w, 0, 1);
+        test_select(&w.corpus, 0, list, rows[i].urls, 0);
+        w.config.believe_silence = rows[i].believe;
+        assert_int_equal(run(&w.corpus, &w.config, &sum, &e), rows[i].rc);
+        assert_int_equal(sum.asked, rows[i].rc ? 0 : rows[i].urls);
+        assert_int_equal(finished(&w.corpus), sum.asked);
+        download_summary_release(&sum);
+        work_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -795,6 +827,7 @@ int main(void)
         cmocka_unit_test(test_download__stopped_on_request),
         cmocka_unit_test(test_download__later_rounds_ask_for_the_rest),
         cmocka_unit_test(test_download__other_options_drop_every_pass),
+        cmocka_unit_test(test_download__silence_is_not_believed),
     };
     return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
 }

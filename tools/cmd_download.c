@@ -18,6 +18,7 @@ struct config {
     uint64_t min_side, max_pixels, image_size, quality;
     double max_aspect;
     int resize; /* enum image_resize_mode */
+    bool believe_silence;
     struct fetch_config net;
 };
 
@@ -175,6 +176,12 @@ static const struct opt rows[] = {
      .at = AT(net.ca_file),
      .arg = "PEM",
      .help = "Certificates to trust instead of the system's."},
+    {.name = "believe-silence",
+     .type = OPT_BOOL,
+     .at = AT(believe_silence),
+     .help = "Record hosts as dead even when no server at all has answered. "
+             "Without it such a run stops and records nothing, since the "
+             "trouble is likely here."},
     {.name = "memory",
      .type = OPT_SIZE,
      .at = AT(memory),
@@ -305,6 +312,7 @@ static int make_config(const struct config *c, struct download_config *d,
     if (d->workers > JAIL_WORKERS_MAX)
         d->workers = JAIL_WORKERS_MAX;
     d->memory_bytes = c->memory;
+    d->believe_silence = c->believe_silence;
     d->stop = &stop;
     d->image = image_config_default();
     d->image.limits.min_side = (uint32_t)c->min_side;
