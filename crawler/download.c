@@ -125,6 +125,24 @@ static bool working(const struct download *d)
     return d->next_group < LEDGER_GROUPS || d->asking || d->finisher.held;
 }
 
+static int judge_silence(struct download *d)
+{
+    bool idle =
+        !d->hungry && fetch_pending(d->fetch) == 0 && d->decode.pending == 0;
+
+    if (d->stopping || (d->n_held < DOWNLOAD_SILENCE_MAX && !idle))
+        return 0;
+    if (d->n_held > DOWNLOAD_SILENCE_FEW)
+        return err_set(d->e, E_NET,
+                       "no server has answered, %u URLs were tried: is this "
+                       "machine online, do its name servers answer? None of "
+                       "them is recorded, run again; --believe-silence "
+                       "records such failures for good",
+                       d->n_held);
+    ask_release_held(d);
+    return d->rc;
+}
+
 static int turn(struct download *d)
 {
     bool full;
@@ -136,6 +154,8 @@ static int turn(struct download *d)
     }
     if (!d->stopping)
         rc = begin_groups(d);
+    if (!rc)
+        rc = judge_silence(d);
     if (!rc)
         rc = end_groups(d);
     if (rc || !working(d))
@@ -215,6 +235,7 @@ int download_run(struct stage *stage, const struct download_config *config,
     *d =
         (struct download){.stage = stage, .config = config, .sum = sum, .e = e};
     d->hungry_last = &d->hungry;
+    d->heard = config->believe_silence;
     d->groups = xcalloc(LEDGER_GROUPS, sizeof *d->groups);
     for (unsigned i = 0; i < LEDGER_GROUPS; i++)
         group_init(&d->groups[i]);

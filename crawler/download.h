@@ -20,6 +20,12 @@
  *          not selected/: no --redo of an earlier stage makes an image stale.
  *          The originals are not kept, so other image options do: -E_STALE,
  *          and --redo drops what was made with the old ones and asks again.
+ *
+ *          Failures are final, so a machine without a network must not close
+ *          a corpus' URLs: until some server has answered, failures without
+ *          an answer are held back, and the run ends with -E_NET when there
+ *          are DOWNLOAD_SILENCE_MAX of them, or more than DOWNLOAD_SILENCE_FEW
+ *          and nothing else left to ask.
  * Owns.    Nothing beyond a run.
  * Fails.   -E_USAGE, -E_NOTFOUND (no round to fetch), -E_STALE, -E_BUSY
  *          (another download has one of the groups), -E_IO, -E_CANCEL when
@@ -43,9 +49,11 @@
 
 #define DOWNLOAD_VERSION 1 /* of images/GGG-RR */
 #define DOWNLOAD_WAITING_MAX                                                   \
-    ((size_t)64 << 20)        /* bytes; then fetching rests                    \
-                               */
-#define DOWNLOAD_SYNC_MS 5000 /* journals reach the disk so often */
+    ((size_t)64 << 20) /* bytes; then fetching rests                           \
+                        */
+#define DOWNLOAD_SILENCE_MAX 1000
+#define DOWNLOAD_SILENCE_FEW 20
+#define DOWNLOAD_SYNC_MS     5000 /* journals reach the disk so often */
 
 struct download_config {
     struct part part;
@@ -54,6 +62,7 @@ struct download_config {
     uint64_t memory_bytes; /* of lists and indexes of groups in work */
     struct image_config image;
     struct fetch_config fetch; /* mode FETCH_DOWNLOAD */
+    bool believe_silence;      /* record failures though nobody answered */
     const atomic_bool *stop;   /* set by a signal handler; may be NULL */
 };
 

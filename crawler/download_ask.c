@@ -118,6 +118,36 @@ void ask_feed(struct download *d)
         submit(d, hungry_pop(d));
 }
 
+/* ---- failures before the first answer ---- */
+
+static void hold(struct download *d, struct ask *a, const char *reason)
+{
+    a->reason = reason;
+    a->after = d->held;
+    d->held = a;
+    d->n_held++;
+}
+
+void ask_release_held(struct download *d)
+{
+    while (d->held) {
+        struct ask *a = d->held;
+        struct ledger l = {.outcome = LEDGER_FAILED,
+                           .reason = str_of(a->reason)};
+
+        d->held = a->after;
+        d->n_held--;
+        record(d, a, &l, STR_NONE);
+    }
+}
+
+/* A server has answered: for the URL itself, or by its robots.txt. */
+static bool is_answer(const struct fetch_result *r)
+{
+    return r->status > 0 || r->reason == FETCH_R_ROBOTS ||
+           r->reason == FETCH_R_ROBOTS_AUTH || r->reason == FETCH_R_SIGNAL;
+}
+
 /* ---- callbacks ---- */
 
 static struct group_host *host_of(struct download *d, struct str name)
@@ -176,6 +206,10 @@ void ask_fetched(void *ctx, const struct fetch_result *r)
      * address) never runs low. */
     if (url_split(a->url, &parts) && fetch_queued(d->fetch, parts.host) == 0)
         ask_low(d, parts.host);
+    if (is_answer(r)) {
+        d->heard = true;
+        ask_release_held(d);
+    }
     a->status = r->status > 0 ? (uint32_t)r->status : 0;
     a->tries = r->tries;
     if (a->status)
@@ -187,6 +221,10 @@ void ask_fetched(void *ctx, const struct fetch_result *r)
         rc = decode_put(&d->decode, r->body, a, d->e);
         if (rc && !d->rc)
             d->rc = rc;
+        return;
+    }
+    if (r->outcome != FETCH_REFUSED && !d->heard) {
+        hold(d, a, r->reason_name);
         return;
     }
     if (r->outcome == FETCH_REFUSED)

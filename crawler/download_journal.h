@@ -24,13 +24,14 @@
 #include "base/buf.h"
 #include "base/corpus.h"
 #include "base/err.h"
+#include "base/image.h"
 #include "base/ledger.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define DOWNLOAD_LINE_MAX ((size_t)1 << 20)  /* bytes of a ledger line */
-#define DOWNLOAD_JPEG_MAX ((size_t)16 << 20) /* bytes of a stored JPEG */
+#define DOWNLOAD_LINE_MAX ((size_t)1 << 20)         /* bytes of a ledger line */
+#define DOWNLOAD_JPEG_MAX ((size_t)IMAGE_BYTES_MAX) /* of a stored JPEG */
 
 struct journal_entry {
     uint64_t h;  /* H(url) */

@@ -22,7 +22,9 @@ struct ask {
     struct str url;  /* points behind the struct */
     char *final_url; /* or NULL */
     uint32_t status, tries;
-    char fetched[24]; /* date, or "" */
+    char fetched[24];   /* date, or "" */
+    const char *reason; /* of a failure that is held back */
+    struct ask *after;  /* the next one held back */
 };
 
 enum group_state {
@@ -44,6 +46,9 @@ struct download {
     unsigned asking;     /* groups in that state */
     struct group_host *hungry, **hungry_last; /* hosts that want to ask */
     struct ask *asks;
+    struct ask *held; /* failures, until somebody answers */
+    unsigned n_held;
+    bool heard; /* a server has answered in this run */
     struct buf url;
     struct fetch *fetch;
     struct download_decode decode;
@@ -61,6 +66,9 @@ void ask_hungry(struct download *d, struct group_host *h);
 
 /* Hand URLs of hungry hosts to the fetcher while it has room. */
 void ask_feed(struct download *d);
+
+/* Record the failures that were held back. */
+void ask_release_held(struct download *d);
 
 /* Forget all that is under way. */
 void ask_release(struct download *d);

@@ -252,21 +252,27 @@ static void configure(struct download_config *d, unsigned workers)
     d->fetch.image_max = IMAGE_BYTES_MAX;
 }
 
-static int run(const struct corpus *c, const struct download_config *d,
-               struct download_summary *sum, struct err *e)
+static int run_with(const struct corpus *c, const struct download_config *d,
+                    bool redo, struct download_summary *sum, struct err *e)
 {
-    struct image_config_row options = {.quality = 95};
+    struct image_config_row options = {.quality = (uint64_t)d->image.quality};
     struct tar_writer writer;
     struct download_tar tar = test_tar(&writer);
     struct stage stage;
     int rc;
 
     stage_init(&stage, c, "download", DOWNLOAD_VERSION, &download_options,
-               &options, false);
+               &options, redo);
     download_summary_init(sum);
     rc = download_run(&stage, d, &tar, sum, e);
     stage_release(&stage);
     return rc;
+}
+
+static int run(const struct corpus *c, const struct download_config *d,
+               struct download_summary *sum, struct err *e)
+{
+    return run_with(c, d, false, sum, e);
 }
 
 /* A corpus of its own whose round 0 is these URLs. */
@@ -741,6 +747,74 @@ static void test_download__later_rounds_ask_for_the_rest(void **state)
     work_end(&w);
 }
 
+/* Images of two sizes in one corpus are nobody's wish: all passes stop. */
+static void test_download__other_options_drop_every_pass(void **state)
+{
+    const char *const *urls = (const char *const *)world.urls;
+    struct download_summary sum;
+    struct err e = ERR_INIT;
+    struct work w;
+
+    (void)state;
+    work_begin(&w, 40, 2);
+    run_to_end(&w, &sum);
+    download_summary_release(&sum);
+    test_select(&w.corpus, 1, urls + 40, 20, 0);
+    run_to_end(&w, &sum);
+    download_summary_release(&sum);
+
+    w.config.image.quality = 50;
+    w.config.round = 0;
+    assert_int_equal(run(&w.corpus, &w.config, &sum, &e), -E_STALE);
+    assert_non_null(strstr(e.message, "--redo"));
+    assert_int_equal(sum.asked, 0);
+    download_summary_release(&sum);
+
+    /* Both passes go; round 0 is asked for anew, and then round 1. */
+    e = (struct err)ERR_INIT;
+    CHECK(run_with(&w.corpus, &w.config, true, &sum, &e));
+    assert_int_equal(sum.asked, 40);
+    assert_int_equal(test_count_files(&w.corpus, "-01.tar"), 0);
+    download_summary_release(&sum);
+    w.config.round = 1;
+    run_to_end(&w, &sum);
+    assert_int_equal(sum.asked, 20);
+    download_summary_release(&sum);
+    work_end(&w);
+}
+
+/* A machine without a network must not close a corpus' URLs for ever. */
+static void test_download__silence_is_not_believed(void **state)
+{
+    static const struct {
+        unsigned urls;
+        bool believe;
+        int rc;
+    } rows[] = {{30, false, -E_NET}, {30, true, 0}, {5, false, 0}};
+    char urls[30][64];
+    const char *list[30];
+
+    (void)state;
+    for (unsigned i = 0; i < 30; i++) {
+        snprintf(urls[i], sizeof urls[i], "http://away.test/%u.jpg", i);
+        list[i] = urls[i];
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct download_summary sum;
+        struct err e = ERR_INIT;
+        struct work w;
+
+        work_begin(&w, 0, 1);
+        test_select(&w.corpus, 0, list, rows[i].urls, 0);
+        w.config.believe_silence = rows[i].believe;
+        assert_int_equal(run(&w.corpus, &w.config, &sum, &e), rows[i].rc);
+        assert_int_equal(sum.asked, rows[i].rc ? 0 : rows[i].urls);
+        assert_int_equal(finished(&w.corpus), sum.asked);
+        download_summary_release(&sum);
+        work_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -752,6 +826,8 @@ int main(void)
         cmocka_unit_test(test_download__full_disk_loses_nothing),
         cmocka_unit_test(test_download__stopped_on_request),
         cmocka_unit_test(test_download__later_rounds_ask_for_the_rest),
+        cmocka_unit_test(test_download__other_options_drop_every_pass),
+        cmocka_unit_test(test_download__silence_is_not_believed),
     };
     return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
 }

@@ -18,6 +18,7 @@ struct config {
     uint64_t min_side, max_pixels, image_size, quality;
     double max_aspect;
     int resize; /* enum image_resize_mode */
+    bool believe_silence;
     struct fetch_config net;
 };
 
@@ -155,12 +156,12 @@ static const struct opt rows[] = {
      .at = AT(net.allow_net),
      .arg = "CIDR",
      .help = "Private or loopback addresses that may be asked, for tests "
-             "and intranets; may be given again."},
+             "and intranets (repeatable)."},
     {.name = "resolve",
      .type = OPT_LIST,
      .at = AT(net.resolve),
      .arg = "HOST:PORT:ADDR:PORT2",
-     .help = "Connect HOST:PORT to ADDR:PORT2; may be given again."},
+     .help = "Connect HOST:PORT to ADDR:PORT2 (repeatable)."},
     {.name = "no-dns",
      .type = OPT_BOOL,
      .at = AT(net.no_dns),
@@ -175,6 +176,12 @@ static const struct opt rows[] = {
      .at = AT(net.ca_file),
      .arg = "PEM",
      .help = "Certificates to trust instead of the system's."},
+    {.name = "believe-silence",
+     .type = OPT_BOOL,
+     .at = AT(believe_silence),
+     .help = "Record hosts as dead even when no server at all has answered. "
+             "Without it such a run stops and records nothing, since the "
+             "trouble is likely here."},
     {.name = "memory",
      .type = OPT_SIZE,
      .at = AT(memory),
@@ -191,7 +198,7 @@ static const struct opt rows[] = {
 static const struct opt_table table = {
     .command = "download",
     .synopsis = "CORPUS --contact URL|MAIL [options]",
-    .summary = "fetch the images of a round, each URL once",
+    .summary = "Fetch the images of a round, each URL once.",
     .details =
         "Asks for every URL that the round has selected and no earlier "
         "download has closed, politely: robots.txt and its Content-Signal, "
@@ -206,9 +213,9 @@ static const struct opt_table table = {
         "images made with the old ones, and every round has to be downloaded "
         "again.",
     .examples =
-        "witmill download dogs --contact https://example.org/crawl.html\n"
+        "witmill download my-corpus --contact https://example.org/crawl.html\n"
         "# one of four machines\n"
-        "witmill download dogs --contact me@example.org --part 0/4",
+        "witmill download my-corpus --contact me@example.org --part 0/4",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct config),
@@ -305,6 +312,7 @@ static int make_config(const struct config *c, struct download_config *d,
     if (d->workers > JAIL_WORKERS_MAX)
         d->workers = JAIL_WORKERS_MAX;
     d->memory_bytes = c->memory;
+    d->believe_silence = c->believe_silence;
     d->stop = &stop;
     d->image = image_config_default();
     d->image.limits.min_side = (uint32_t)c->min_side;
