@@ -180,8 +180,8 @@ demo: deps
 	$Qtools/demo.sh $B
 
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill
-	$Qtools/bench.sh $B
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat
+	$Qtools/bench.py $B
 
 # ---- packages, installation, upkeep ----
 
