@@ -211,4 +211,6 @@ clean:
 	rm -rf build
 
 .PHONY: all tests check check-long check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
-.SECONDARY:
+# Objects of tests are kept; a bare .SECONDARY would also keep make from ever
+# building a missing one.
+.PRECIOUS: $B/%.o
