@@ -36,7 +36,7 @@ struct walk_element {
     bool leaf;        /* opens and never closes */
     bool hides;       /* script, style, template, svg */
     bool marker;      /* has put a marker among the active links */
-    bool gone;         /* closes when it is the innermost again */
+    bool gone;        /* closes when it is the innermost again */
     bool html_inside; /* HTML integration point */
     bool text_inside; /* MathML text integration point */
     uint32_t value;   /* the caller's; WALK_NONE at first */

@@ -3,5 +3,6 @@
 # pages of the shared data, and some broken ones.  All of them: long_extract.sh.
 set -e
 cd "$(dirname "$0")/.."
-tests/extract_compare.py "$BUILD/extract_dump" --sample 300
-tests/extract_compare.py "$BUILD/extract_dump" --mutate 60
+: "${BUILD:=build/gcc}" "${TMPDIR:=build}"
+tests/extract_compare.py "$BUILD/extract_dump" --work "$TMPDIR/extract" --sample 300
+tests/extract_compare.py "$BUILD/extract_dump" --work "$TMPDIR/extract" --mutate 60

@@ -3,5 +3,6 @@
 # shared data, and two thousand broken ones.
 set -e
 cd "$(dirname "$0")/.."
-tests/extract_compare.py "$BUILD/extract_dump"
-tests/extract_compare.py "$BUILD/extract_dump" --mutate 2000
+: "${BUILD:=build/gcc}" "${TMPDIR:=build}"
+tests/extract_compare.py "$BUILD/extract_dump" --work "$TMPDIR/extract"
+tests/extract_compare.py "$BUILD/extract_dump" --work "$TMPDIR/extract" --mutate 2000
