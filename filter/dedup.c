@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "filter/dedup_private.h"
 
@@ -82,6 +83,7 @@ static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
     while (!(rc = dedup_join_next(j, &url, &more, e)) && more) {
         progress_add(&d->progress, 1);
         d->urls_seen++;
+        d->unasked += !url.asked;
         if (!url.image)
             continue;
         for (size_t i = 0; d->is_exact && i < url.n_pairs; i++)
@@ -214,6 +216,12 @@ int dedup_run(const struct corpus *c, const struct dedup_config *config,
     rc = begin_outputs(&d, &work, e);
     if (!rc && work)
         rc = do_work(&d, ranks, e);
+    if (!rc && d.unasked)
+        log_event("warning",
+                  "%llu of %llu selected URLs have not been asked yet: after "
+                  "`witmill download %s`, dedup --redo takes their images in",
+                  (unsigned long long)d.unasked,
+                  (unsigned long long)d.urls_seen, c->dir);
     if (!rc)
         rc = summarise(&d, summary, e);
     release(&d);

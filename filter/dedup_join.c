@@ -175,31 +175,26 @@ struct dedup_ledger {
     uint64_t h;
 };
 
-/* Open again, one record past the last: the next image of l, or the end,
- * which closes it. */
+/* The next record of l, or the end, which closes it. */
 static int advance_ledger(struct dedup_join *j, struct dedup_ledger *l,
                           struct err *e)
 {
     struct err inner = ERR_INIT;
+    uint64_t before = l->h;
     bool more;
-    int rc;
+    int rc = jsonl_next(&l->in, &l->line, &more, e);
 
-    do {
-        uint64_t before = l->h;
-
-        rc = jsonl_next(&l->in, &l->line, &more, e);
-        if (rc || !more) {
-            jsonl_close(&l->in);
-            l->open = false;
-            return rc;
-        }
-        arena_reset(&l->arena);
-        if (ledger_read(l->line, &l->arena, &l->record, &inner))
-            return bad_record(&l->in, inner.message, "download", e);
-        l->h = corpus_url_hash(j->corpus, l->record.url);
-        if (l->h < before)
-            return bad_record(&l->in, "records out of order", "download", e);
-    } while (l->record.outcome != LEDGER_IMAGE);
+    if (rc || !more) {
+        jsonl_close(&l->in);
+        l->open = false;
+        return rc;
+    }
+    arena_reset(&l->arena);
+    if (ledger_read(l->line, &l->arena, &l->record, &inner))
+        return bad_record(&l->in, inner.message, "download", e);
+    l->h = corpus_url_hash(j->corpus, l->record.url);
+    if (l->h < before)
+        return bad_record(&l->in, "records out of order", "download", e);
     return 0;
 }
 
@@ -246,9 +241,9 @@ static int pop_ledger(struct dedup_join *j, struct err *e)
     return rc;
 }
 
-/* The image of url, if one is recorded; earlier records are passed over. */
-static int find_image(struct dedup_join *j, struct dedup_url *url,
-                      struct err *e)
+/* What the ledgers say of url; records before it are passed over. */
+static int find_record(struct dedup_join *j, struct dedup_url *url,
+                       struct err *e)
 {
     while (j->n_heap) {
         struct dedup_ledger *top = &j->ledgers[j->heap[0]];
@@ -258,7 +253,8 @@ static int find_image(struct dedup_join *j, struct dedup_url *url,
 
         if (c > 0)
             return 0;
-        if (c == 0) {
+        url->asked |= c == 0;
+        if (c == 0 && top->record.outcome == LEDGER_IMAGE) {
             url->image = &top->record;
             url->group = top->name;
             j->shown = j->heap[0];
@@ -373,7 +369,7 @@ int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
         r = least_round(j);
     } while (r && r->key.h == url->h && str_eq(r->key.url, url->url));
     url->pairs = j->want_pairs ? j->pairs : NULL;
-    return find_image(j, url, e);
+    return find_record(j, url, e);
 }
 
 void dedup_join_close(struct dedup_join *j)

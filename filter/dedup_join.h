@@ -47,6 +47,7 @@ void dedup_sources_release(struct dedup_sources *s);
 struct dedup_url {
     struct str url;
     uint64_t h;
+    bool asked;                 /* a ledger has it */
     const struct ledger *image; /* NULL: it gave none */
     const char *group;          /* "GGG-RR" of the image */
     struct pair *pairs;         /* all rounds, by uid; NULL unless wanted */

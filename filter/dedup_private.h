@@ -38,6 +38,7 @@ struct dedup {
     struct dedup_exact exact;
     bool is_exact;
     uint64_t urls_seen; /* in selected/ */
+    uint64_t unasked;   /* of them, in no ledger */
     /* Of the second. */
     uint8_t *is_pusher;     /* a bit per id */
     struct pusher *pushers; /* ascending ids */

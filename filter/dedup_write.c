@@ -181,6 +181,8 @@ static int write_bucket(struct dedup *d, struct dedup_join *j, size_t *id,
         progress_add(&d->progress, 1);
         if (d->bucket)
             tally_add(&d->bucket->counts, "urls", 1);
+        if (d->bucket && !url.asked)
+            tally_add(&d->bucket->counts, "unasked", 1);
         if (!url.image)
             continue;
         if (d->bucket)

@@ -292,6 +292,29 @@ static void test_dedup__continues_and_refuses(void **state)
     fixture_remove(&f);
 }
 
+/* A pass whose download was not run: its URLs are counted, nothing else of
+ * them is known. */
+static void test_dedup__unasked_are_counted(void **state)
+{
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    char command[256];
+    uint64_t unasked = 0;
+
+    (void)state;
+    fixture_make(&f, 100, 1, 1, 2);
+    snprintf(command, sizeof command, "rm %s/images/*-01*", f.dir);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < f.n; i++)
+        unasked += f.urls[i].selected && f.urls[i].pass == 1;
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), 0);
+    assert_int_equal(tally_get(&sum.counts, "unasked"), unasked);
+    assert_true(unasked > 10);
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
 static void test_dedup__missing_stages_are_named(void **state)
 {
     struct fixture f;
@@ -496,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dedup__follows_the_rule),
         cmocka_unit_test(test_dedup__continues_and_refuses),
+        cmocka_unit_test(test_dedup__unasked_are_counted),
         cmocka_unit_test(test_dedup__missing_stages_are_named),
         cmocka_unit_test(test_dedup__full_disk),
         cmocka_unit_test(test_dedup__exact_picks),

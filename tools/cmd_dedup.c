@@ -47,6 +47,9 @@ static void print(const struct dedup_summary *sum)
 
     printf("dedup\n");
     summary_line("pictures asked for", tally_get(&sum->counts, "urls"));
+    if (tally_get(&sum->counts, "unasked"))
+        summary_line("of them not asked yet",
+                     tally_get(&sum->counts, "unasked"));
     summary_line("images compared", images);
     summary_share("images kept", tally_get(&sum->counts, "rows"), images);
     summary_line("texts kept", tally_get(&sum->counts, "texts"));
