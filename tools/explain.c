@@ -104,8 +104,8 @@ static void print_draws(struct texts *t, const struct pair *p)
             d = caps_draw(last, q,
                           draw_hash(t->x.corpus->head.seed, p->uid, norm),
                           p->uid);
-            fprintf(out, ": draw %s, cap %s, %s", print_n(d),
-                    print_n(last->t[q]),
+            fprintf(out, ": %s %s, cap %s, %s", last->exact ? "rank" : "draw",
+                    print_n(d), print_n(last->t[q]),
                     d < last->t[q] ? "picked" : "not picked");
         }
         fprintf(out, "\n");
