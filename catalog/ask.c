@@ -194,9 +194,11 @@ int ask_hosts(struct catalog *c, bool by_failures, uint64_t limit,
 static const char *const measures[] = {
     [ASK_TEXT_BYTES] = "SELECT length(CAST(text AS BLOB)), count(*) FROM pair "
                        "GROUP BY 1 ORDER BY 1",
+    /* Texts of one picture have neighbouring ids. */
     [ASK_SHORTER_SIDE] =
-        "SELECT side, count(*) FROM (SELECT min(width, height) AS side FROM "
-        "pair WHERE width IS NOT NULL GROUP BY url) GROUP BY side ORDER BY 1",
+        "SELECT min(width, height), count(*) FROM pair p "
+        "WHERE width IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pair q "
+        "WHERE q.id = p.id - 1 AND q.url = p.url) GROUP BY 1 ORDER BY 1",
 };
 
 int ask_histogram(struct catalog *c, enum ask_measure what,

@@ -38,6 +38,8 @@
 #include <stdint.h>
 
 #define DB_BUSY_MS 10000 /* how long to wait for another connection's lock */
+/* Pages a connection keeps, and what a sort takes before it goes to a file. */
+#define DB_CACHE_KIB "65536"
 
 struct sqlite3; /* private to catalog/ */
 struct sqlite3_stmt;

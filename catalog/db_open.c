@@ -22,7 +22,7 @@ static int settle(struct db *db, unsigned flags, struct err *e)
     rc = db_exec(db,
                  "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
                  "PRAGMA mmap_size=0; PRAGMA foreign_keys=OFF;"
-                 "PRAGMA temp_store=FILE",
+                 "PRAGMA temp_store=FILE; PRAGMA cache_size=-" DB_CACHE_KIB,
                  e);
     if (!rc && flags & DB_WRITE)
         rc = db_exec(db,
@@ -161,12 +161,14 @@ static int open_handle(struct db *db, unsigned flags, bool left_log)
 
     if (flags & DB_WRITE)
         return sqlite3_open_v2(db->path, &db->handle,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                                   SQLITE_OPEN_NOMUTEX,
                                NULL);
     snprintf(folder, sizeof folder, "%.*s",
              slash ? (int)(slash - db->path) + 1 : 1, slash ? db->path : ".");
     if (left_log || faccessat(AT_FDCWD, folder, W_OK, AT_EACCESS) == 0)
-        return sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READONLY,
+        return sqlite3_open_v2(db->path, &db->handle,
+                               SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
                                NULL);
     at = (size_t)snprintf(uri, sizeof uri, "file:");
     for (const char *p = db->path; *p; p++)
@@ -175,8 +177,9 @@ static int open_handle(struct db *db, unsigned flags, bool left_log)
                                                                    : "%c",
                                (unsigned char)*p);
     snprintf(uri + at, sizeof uri - at, "?immutable=1");
-    return sqlite3_open_v2(uri, &db->handle,
-                           SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    return sqlite3_open_v2(
+        uri, &db->handle,
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
 int db_open(struct db *db, const char *path, unsigned flags,

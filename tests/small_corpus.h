@@ -36,6 +36,10 @@ static const char *const small_norms[SMALL_QUERIES] = {
 static const uint32_t small_groups[SMALL_QUERIES] = {0, 1, 2,          0,
                                                      4, 5, QUERY_NONE, 7};
 
+/* Without a place to break it. */
+static const char small_long_word[] = " loooooooooooooooooooooooooooooooooooooo"
+                                      "oooooooooooooooooooooooooooooooong";
+
 struct small {
     char dir[64];
     struct corpus corpus;
@@ -135,9 +139,10 @@ static void small_pairs(struct small *s)
         struct pair *p = &s->pairs[i];
 
         s->texts[i] = xasprintf(
-            "A dog%s%s%s, number %d%s", i % 3 == 0 ? " and a cat" : "",
+            "A dog%s%s%s, number %d%s%s", i % 3 == 0 ? " and a cat" : "",
             i % 8 == 0 ? " in olive oil" : "", i % 5 == 0 ? ", red" : "", i,
-            i % 7 == 0 ? " <script>alert(1)</script>" : "");
+            i % 7 == 0 ? " <script>alert(1)</script>" : "",
+            i % 4 == 0 ? small_long_word : "");
         /* Two texts of one picture now and then. */
         s->urls[i] = xasprintf("http://host%d.test/pictures/%d.jpg", i % 3,
                                i % 16 == 15 ? i - 3 : i);

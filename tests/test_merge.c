@@ -165,6 +165,7 @@ static void test_merge__one_merge_at_a_time(void **state)
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_int_equal(merge_corpus(&s->corpus, &config, &e), -E_BUSY);
+    assert_int_equal(merge_stage(&s->corpus, NULL), 0); /* it is done */
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     close(ready[0]);

@@ -30,8 +30,9 @@ static const struct opt_table table = {
     .synopsis = "CORPUS URL [--everywhere]",
     .summary = "Tell what became of one picture, stage by stage.",
     .details =
-        "Where it was found, which queries its texts contain, each draw d "
-        "against its cap t (a query picks the pair when d is below t), the "
+        "Where it was found, which queries its texts contain, in how many "
+        "pairs c each of those is, its draw against its cap (a query picks "
+        "the pair when the draw, from 0 to c - 1, is below the cap), the "
         "round that selected it, the outcome of the download, what it "
         "duplicates, and its shard and key.\n\n"
         "Exit code 1 when the corpus has never met the URL.",

@@ -99,13 +99,13 @@ static void print_draws(struct texts *t, const struct pair *p)
         c = last ? last->c[q] : t->counted ? t->counts.c[q] : UINT64_MAX;
         fprintf(out, "    matches \"");
         print_safe(out, norm, 60);
-        fprintf(out, "\", which %s pairs contain", print_n(c));
+        fprintf(out, "\", c %s", print_n(c));
         if (last) {
             d = caps_draw(last, q,
                           draw_hash(t->x.corpus->head.seed, p->uid, norm),
                           p->uid);
-            fprintf(out, ": draw %s, cap %s, %s", print_n(d),
-                    print_n(last->t[q]),
+            fprintf(out, ": %s %s, cap %s, %s", last->exact ? "rank" : "draw",
+                    print_n(d), print_n(last->t[q]),
                     d < last->t[q] ? "picked" : "not picked");
         }
         fprintf(out, "\n");

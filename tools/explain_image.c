@@ -89,6 +89,7 @@ int explain_download(struct explain *x, struct err *e)
         fprintf(x->out, "  not asked%s\n",
                 x->selected ? " yet" : ": only selected pairs are");
     x->met |= m.in_ledger;
+    x->lost = m.in_ledger && !m.is_image;
     return rc;
 }
 
@@ -223,7 +224,7 @@ int explain_place(struct explain *x, struct err *e)
     bool there, ran;
     int rc;
 
-    if (!x->selected)
+    if (!x->selected || x->lost)
         return 0;
     fprintf(x->out, "\nduplicates and shards\n");
     rc = explain_lines(&m.x, "survivors/duplicates.jsonl.zst", duplicate_line,

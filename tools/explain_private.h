@@ -20,6 +20,7 @@ struct explain {
     uint32_t bucket;
     bool met;      /* some stage knows it */
     bool selected; /* a text of it is in selected/ */
+    bool lost;     /* the ledger closed it without an image */
 };
 
 /* A line of a file in the order of (H(url), url); how it compares with the

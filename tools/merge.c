@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "tools/merge_private.h"
 
 int merge_parse_catalog(const char *text, struct merge_config *config,
@@ -149,7 +150,14 @@ int merge_corpus(const struct corpus *c, const struct merge_config *config,
 
 int merge_stage(const struct corpus *c, struct err *e)
 {
-    struct merge_config config = MERGE_CONFIG_DEFAULT;
+    const struct merge_config config = MERGE_CONFIG_DEFAULT;
+    struct err inner = ERR_INIT;
+    int rc = merge_corpus(c, &config, &inner);
 
-    return merge_corpus(c, &config, e);
+    if (rc == -E_BUSY) {
+        log_event("warning", "%s; run `witmill merge %s` when it is done",
+                  inner.message, c->dir);
+        return 0;
+    }
+    return rc ? err_set(e, -rc, "%s", inner.message) : 0;
 }

@@ -48,7 +48,9 @@ int merge_parse_catalog(const char *text, struct merge_config *config,
 int merge_corpus(const struct corpus *c, const struct merge_config *config,
                  struct err *e);
 
-/* The merge that ends a stage which is no part: as the last one was told. */
+/* The merge that ends a stage which is no part: as the last one was told.
+ * While another merge runs there is a warning and success: the stage itself is
+ * done, and its sidecars wait. */
 int merge_stage(const struct corpus *c, struct err *e);
 
 #endif

@@ -98,12 +98,14 @@ void report_html_bars(struct buf *b, const char *caption,
 
     for (size_t i = 0; i < n; i++)
         most = bars[i].n > most ? bars[i].n : most;
-    buf_addf(b,
-             "<table><caption>%s</caption><thead><tr><th scope=\"col\">%s</th>"
-             "<th scope=\"col\" class=\"n\">%s</th><th class=\"bar\" "
-             "aria-hidden=\"true\">"
-             "</th></tr></thead><tbody>\n",
-             caption, label_head, number_head);
+    buf_addf(b, "<div class=\"wide\"><table><caption>%s</caption>", caption);
+    if (label_head)
+        buf_addf(b,
+                 "<thead><tr><th scope=\"col\">%s</th><th scope=\"col\" "
+                 "class=\"n\">%s</th><th class=\"bar\" "
+                 "aria-hidden=\"true\"></th></tr></thead>",
+                 label_head, number_head);
+    report_html_add(b, "<tbody>\n");
     for (size_t i = 0; i < n; i++) {
         report_html_add(b, "<tr><th scope=\"row\">");
         report_html_said(b, bars[i].label, 0);
@@ -120,5 +122,5 @@ void report_html_bars(struct buf *b, const char *caption,
                      bars[i].colour, 100.0 * (double)bars[i].n / (double)most);
         report_html_add(b, "</td></tr>\n");
     }
-    report_html_add(b, "</tbody></table>\n");
+    report_html_add(b, "</tbody></table></div>\n");
 }

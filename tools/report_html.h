@@ -44,7 +44,8 @@ struct report_html_bar {
     const char *colour; /* "one", "two", "three" */
 };
 
-/* Bars relative to the largest; a row without one when n is 0. */
+/* Bars relative to the largest; a row without one when n is 0. label_head
+ * NULL: no heads over the columns. */
 void report_html_bars(struct buf *b, const char *caption,
                       const char *label_head, const char *number_head,
                       const struct report_html_bar *bars, size_t n);

@@ -25,7 +25,8 @@ static void spread_row(struct page *p, const char *label,
 static void spreads(struct page *p)
 {
     buf_addf(p->b,
-             "<table><caption>Queries (groups of entries with the same "
+             "<div class=\"wide\"><table><caption>Queries (groups of entries "
+             "with the same "
              "words) by the number of pairs that contain them, and the share "
              "of those pairs that the head holds.</caption><thead><tr><th "
              "scope=\"col\"></th><th scope=\"col\" class=\"n\">zero</th><th "
@@ -36,7 +37,7 @@ static void spreads(struct page *p)
     spread_row(p, "found", &p->found);
     spread_row(p, "selected", &p->selected);
     spread_row(p, "packed", &p->packed);
-    report_html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table></div>\n");
     if (p->selected.known)
         buf_addf(p->b,
                  "<p class=\"soft\">Picks in all: %s, most of one query: %s. "
@@ -122,7 +123,7 @@ static int query_table(struct page *p, enum ask_list list, const char *caption,
     int rc;
 
     buf_addf(p->b,
-             "<table><caption>%s</caption><thead><tr><th "
+             "<div class=\"wide\"><table><caption>%s</caption><thead><tr><th "
              "scope=\"col\">query</th><th scope=\"col\" "
              "class=\"n\">found</th><th scope=\"col\" "
              "class=\"n\">picks</th><th scope=\"col\" "
@@ -130,7 +131,7 @@ static int query_table(struct page *p, enum ask_list list, const char *caption,
              "class=\"n\">packed</th></tr></thead><tbody>\n",
              caption);
     rc = ask_entries(p->catalog, list, p->config->top, query_row, p->b, e);
-    report_html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table></div>\n");
     return rc;
 }
 
@@ -183,14 +184,14 @@ static int host_table(struct page *p, bool by_failures, const char *caption,
     int rc;
 
     buf_addf(p->b,
-             "<table><caption>%s</caption><thead><tr><th "
+             "<div class=\"wide\"><table><caption>%s</caption><thead><tr><th "
              "scope=\"col\">host</th><th scope=\"col\" "
              "class=\"n\">asked</th><th scope=\"col\" "
              "class=\"n\">pictures</th><th scope=\"col\" class=\"why\">most "
              "frequent failure</th></tr></thead><tbody>\n",
              caption);
     rc = ask_hosts(p->catalog, by_failures, p->config->top, host_row, p->b, e);
-    report_html_add(p->b, "</tbody></table>\n");
+    report_html_add(p->b, "</tbody></table></div>\n");
     return rc;
 }
 
