@@ -144,6 +144,11 @@ static const struct opt rows[] = {
      .help = "For one whole request.",
      .min = 1,
      .max = 86400000},
+    {.name = "retry-failed",
+     .type = OPT_BOOL,
+     .at = AT(retry_failed),
+     .help = "Ask again for what earlier runs gave up on after time-outs, "
+             "broken connections, 429 and 5xx."},
     {.name = "allow-net",
      .type = OPT_LIST,
      .at = AT(fetch.allow_net),
@@ -289,6 +294,7 @@ static void print_result(const struct crawl_result *r, bool part)
     if (part)
         summary_line("links handed to other parts", r->handed);
     summary_line("requests in this run", r->requests);
+    summary_tally("left for a later run, the host being down", &r->held);
     summary_tally("pages refused", &r->refused);
     summary_tally("pages failed", &r->failed);
     summary_tally("pairs left out", &r->drops);
