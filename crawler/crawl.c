@@ -242,6 +242,7 @@ static int report(struct crawl *c, struct crawl_result *r, struct err *e)
     r->handed = c->handed;
     r->published = c->stage.merge_needed;
     r->end = c->stopping           ? CRAWL_STOPPED
+             : tally_sum(&c->held) ? CRAWL_DOWN
              : r->frontier.waiting ? CRAWL_BUDGET
              : r->frontier.deeper  ? CRAWL_DEPTH
                                    : CRAWL_ALL;

@@ -74,6 +74,7 @@ enum crawl_end {
     CRAWL_ALL,    /* nothing is left to follow */
     CRAWL_DEPTH,  /* nothing but links behind the depth limit */
     CRAWL_BUDGET, /* a page budget is used up, URLs wait */
+    CRAWL_DOWN,   /* nothing but hosts that are down */
     CRAWL_STOPPED /* asked to */
 };
 

@@ -122,7 +122,7 @@ static int page_came(struct crawl *c, uint32_t url, uint32_t host,
 
 /* Failures of a host, not of a URL, that time may mend: were they final, an
  * hour without a network would burn the whole frontier.  The URL goes on
- * waiting, for a later run. */
+ * waiting, with all others of the host, for a later run. */
 static bool is_held(enum fetch_reason reason)
 {
     return reason == FETCH_R_HOST_DOWN || reason == FETCH_R_AWAY ||
@@ -147,8 +147,10 @@ static void on_done(void *ctx, const struct fetch_result *r)
         return;
     if (r->outcome == FETCH_CANCELLED || is_held(r->reason)) {
         /* crawl.db still has it waiting */
-        if (r->outcome != FETCH_CANCELLED)
+        if (r->outcome != FETCH_CANCELLED) {
             tally_add(&c->held, r->reason_name, 1);
+            frontier_hold(c->frontier, host);
+        }
         frontier_release(c->frontier, host);
         return;
     }

@@ -105,6 +105,9 @@ void frontier_settle(struct frontier *f, uint32_t url,
 /* What was reserved by take() for a URL of host is free again. */
 void frontier_release(struct frontier *f, uint32_t host);
 
+/* No URL of host is taken any more: it is down. */
+void frontier_hold(struct frontier *f, uint32_t host);
+
 /* Count a page of host. */
 void frontier_page(struct frontier *f, uint32_t host);
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
+#include "crawler/crawl_private.h"
 #include "tests/crawl_web.h"
 
 static const char *seeds[] = {"http://h0.one.test/p0", "http://h1.two.test/p1"};
@@ -214,6 +215,8 @@ static void test_crawl_order__down(void **state)
         run_ok(&c, &r);
         assert_true(tally_get(&r.held, "host-down") > 0);
         assert_int_equal(r.asked > 0, turn == 0);
+        assert_int_equal(r.end, CRAWL_DOWN);
+        assert_true(tally_sum(&r.held) <= 2 * CRAWL_AHEAD);
         crawl_result_release(&r);
     }
     down[1] = FETCH_R_NONE;

@@ -269,6 +269,8 @@ static const char *end_text(const struct crawl_result *r)
         return r->asked ? "a page budget is used up; a larger one goes on"
                         : "nothing to do: a page budget is used up; a larger "
                           "one goes on";
+    case CRAWL_DOWN:
+        return "hosts that are down wait; run it again to try them";
     case CRAWL_STOPPED:
         break;
     }
@@ -294,7 +296,7 @@ static void print_result(const struct crawl_result *r, bool part)
     if (part)
         summary_line("links handed to other parts", r->handed);
     summary_line("requests in this run", r->requests);
-    summary_tally("left for a later run, the host being down", &r->held);
+    summary_tally("left for a later run", &r->held);
     summary_tally("pages refused", &r->refused);
     summary_tally("pages failed", &r->failed);
     summary_tally("pairs left out", &r->drops);
