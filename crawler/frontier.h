@@ -11,10 +11,10 @@
  *               +-------------settle---------------+   (a redirect led here)
  *
  *          and never comes back within a run (one that was released without
- * being settled stays TAKEN).  Each host has a chain of its waiting URLs per
- * depth.  take() goes by depth first, then round the hosts, so that a large
- * host neither starves others nor is starved; at most `ahead` URLs of a host
- * are out at a time.
+ *          being settled stays TAKEN).  Each host has a chain of its waiting
+ *          URLs per depth.  take() goes by depth first, then round the hosts,
+ *          so that a large host neither starves others nor is starved; at most
+ *          `ahead` URLs of a host are out at a time.
  *
  *          Depth is the fewest links from a seed.  lower() moves a waiting URL
  *          to a smaller depth: it gets a second entry there, and the old one
