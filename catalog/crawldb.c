@@ -18,6 +18,8 @@ static const char *const sql[STATEMENTS] = {
     [SET_DEPTH] = "UPDATE url SET depth=? WHERE id=?",
     [GET_REASON] = "SELECT id FROM reason WHERE name=?",
     [PUT_REASON] = "INSERT OR IGNORE INTO reason(name) VALUES(?)",
+    [WAIT_AGAIN] = "UPDATE url SET state=0 "
+                   "WHERE state=16+(SELECT id FROM reason WHERE name=?)",
     [PUT_REFUSAL] = "INSERT OR REPLACE INTO refusal VALUES(?,?,NULL)",
     [PUT_LINKS] = "INSERT OR REPLACE INTO link VALUES(?,?)",
     [GET_LINKS] = "SELECT targets FROM link WHERE page=?",
@@ -224,6 +226,12 @@ int crawldb_reason_state(struct crawldb *db, const char *reason,
         return err_set(e, E_DAMAGED, "%s: reason %s has no usable id",
                        db->db.path, reason);
     return 0;
+}
+
+int crawldb_wait_again(struct crawldb *db, const char *reason, struct err *e)
+{
+    db_put_text(&db->st[WAIT_AGAIN], str_of(reason));
+    return crawldb_run(db, WAIT_AGAIN, e);
 }
 
 int crawldb_put_refusal(struct crawldb *db, uint32_t url, const char *signal,

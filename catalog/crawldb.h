@@ -72,6 +72,9 @@ int crawldb_set_depth(struct crawldb *db, uint32_t url, unsigned depth,
 int crawldb_reason_state(struct crawldb *db, const char *reason,
                          unsigned *state, struct err *e);
 
+/* URLs that ended for reason wait again.  Reads the whole table. */
+int crawldb_wait_again(struct crawldb *db, const char *reason, struct err *e);
+
 int crawldb_put_refusal(struct crawldb *db, uint32_t url, const char *signal,
                         struct err *e);
 

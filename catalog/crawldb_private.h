@@ -19,6 +19,7 @@ enum crawldb_statement {
     SET_DEPTH,
     GET_REASON,
     PUT_REASON,
+    WAIT_AGAIN,
     PUT_REFUSAL,
     PUT_LINKS,
     GET_LINKS,

@@ -13,6 +13,7 @@ void crawl_result_init(struct crawl_result *r)
     tally_init(&r->refused);
     tally_init(&r->failed);
     tally_init(&r->drops);
+    tally_init(&r->held);
 }
 
 void crawl_result_release(struct crawl_result *r)
@@ -21,6 +22,7 @@ void crawl_result_release(struct crawl_result *r)
     tally_release(&r->refused);
     tally_release(&r->failed);
     tally_release(&r->drops);
+    tally_release(&r->held);
 }
 
 static void wake_fetcher(void *ctx)
@@ -149,6 +151,18 @@ static int open_fetch(struct crawl *c, struct err *e)
     return fetch_open(&c->fetch, &config, &callbacks, e);
 }
 
+/* --retry-failed: what failed in a way that time may mend waits again. */
+static int wait_again(struct crawl *c, struct err *e)
+{
+    int rc = 0;
+
+    for (int i = 0; !rc && i < FETCH_REASONS; i++)
+        if (fetch_reason_outcome((enum fetch_reason)i) == FETCH_EXHAUSTED)
+            rc = crawldb_wait_again(c->store.db,
+                                    fetch_reason_name((enum fetch_reason)i), e);
+    return rc;
+}
+
 static int open_all(struct crawl *c, const struct corpus *corpus,
                     const struct opt_table *table, struct err *e)
 {
@@ -177,6 +191,8 @@ static int open_all(struct crawl *c, const struct corpus *corpus,
                               .save_ms = config->save_ms,
                           },
                           e);
+    if (!rc && config->retry_failed)
+        rc = wait_again(c, e);
     if (!rc)
         rc = crawl_load(c, e);
     if (!rc)
@@ -195,6 +211,7 @@ static void close_all(struct crawl *c)
     crawl_seeds_release(&c->seeds);
     stage_release(&c->stage);
     stage_inputs_release(&c->inputs);
+    tally_release(&c->held);
     buf_release(&c->refused_from);
     buf_release(&c->refused_to);
     crawldb_ids_release(&c->links);
@@ -220,10 +237,12 @@ static int report(struct crawl *c, struct crawl_result *r, struct err *e)
     frontier_stats(c->frontier, &r->frontier);
     fetch_stats(c->fetch, &sent);
     r->requests = sent.requests;
-    r->asked = c->asked;
+    tally_add_all(&r->held, &c->held);
+    r->asked = c->asked - tally_sum(&c->held);
     r->handed = c->handed;
     r->published = c->stage.merge_needed;
     r->end = c->stopping           ? CRAWL_STOPPED
+             : tally_sum(&c->held) ? CRAWL_DOWN
              : r->frontier.waiting ? CRAWL_BUDGET
              : r->frontier.deeper  ? CRAWL_DEPTH
                                    : CRAWL_ALL;
@@ -253,6 +272,7 @@ int crawl_run(const struct corpus *corpus, const struct crawl_config *config,
 
     c.store.lock = -1;
     stage_inputs_init(&c.inputs);
+    tally_init(&c.held);
     buf_init(&c.refused_from, BUF_NO_LIMIT);
     buf_init(&c.refused_to, BUF_NO_LIMIT);
     rc = open_all(&c, corpus, table, e);

@@ -24,7 +24,9 @@
  *
  *          Running it again continues: after a kill from the last save (at
  *          most a second or so earlier), after an end only if budgets have
- *          grown.  Seeds and scope cannot change (-E_STALE).
+ *          grown.  Seeds and scope cannot change (-E_STALE).  A host that is
+ *          down, or whose robots.txt cannot be had, is left for a later run;
+ *          a single URL's time-out or 5xx is final unless retry_failed is set.
  *
  *          With --part I/N it asks only the hosts whose registrable domain
  *          hashes to I, keeps crawl-I-of-N.db, and hands links to other hosts
@@ -61,22 +63,25 @@ struct crawl_config {
     uint64_t max_pages;            /* 0: no limit */
     uint64_t max_pages_per_host;   /* 0: no limit */
     uint64_t max_pages_per_domain; /* 0: no limit */
-    struct fetch_config fetch;     /* contact, nets, delays... */
-    uint64_t part_bytes;           /* a part so large is closed */
-    uint64_t save_ms;              /* how often what was read is made durable */
-    const atomic_bool *stop;       /* true: save and return; NULL: never */
+    bool retry_failed; /* time-outs, 5xx... of earlier runs: ask again */
+    struct fetch_config fetch; /* contact, nets, delays... */
+    uint64_t part_bytes;       /* a part so large is closed */
+    uint64_t save_ms;          /* how often what was read is made durable */
+    const atomic_bool *stop;   /* true: save and return; NULL: never */
 };
 
 enum crawl_end {
     CRAWL_ALL,    /* nothing is left to follow */
     CRAWL_DEPTH,  /* nothing but links behind the depth limit */
     CRAWL_BUDGET, /* a page budget is used up, URLs wait */
+    CRAWL_DOWN,   /* nothing but hosts that are down */
     CRAWL_STOPPED /* asked to */
 };
 
 struct crawl_result {
     enum crawl_end end;
-    uint64_t asked;       /* URLs taken in this run; 0: nothing was to do */
+    struct tally held;    /* URLs left for a later run: their host failed */
+    uint64_t asked;       /* URLs settled in this run; 0: nothing was to do */
     uint64_t handed;      /* links handed to other parts in this run */
     struct tally counts;  /* of all runs: pages, records, redirects... */
     struct tally refused; /* pages, by signal or policy */

@@ -120,6 +120,15 @@ static int page_came(struct crawl *c, uint32_t url, uint32_t host,
     return rc;
 }
 
+/* Failures of a host, not of a URL, that time may mend: were they final, an
+ * hour without a network would burn the whole frontier.  The URL goes on
+ * waiting, with all others of the host, for a later run. */
+static bool is_held(enum fetch_reason reason)
+{
+    return reason == FETCH_R_HOST_DOWN || reason == FETCH_R_AWAY ||
+           reason == FETCH_R_ROBOTS_DOWN;
+}
+
 /* Was url's redirect refused only because its target is another part's? */
 static bool to_other_part(const struct crawl *c, struct str url)
 {
@@ -136,7 +145,12 @@ static void on_done(void *ctx, const struct fetch_result *r)
     crawl_ticket_put(c, t);
     if (c->rc)
         return;
-    if (r->outcome == FETCH_CANCELLED) { /* crawl.db still has it waiting */
+    if (r->outcome == FETCH_CANCELLED || is_held(r->reason)) {
+        /* crawl.db still has it waiting */
+        if (r->outcome != FETCH_CANCELLED) {
+            tally_add(&c->held, r->reason_name, 1);
+            frontier_hold(c->frontier, host);
+        }
         frontier_release(c->frontier, host);
         return;
     }

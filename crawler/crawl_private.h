@@ -39,6 +39,7 @@ struct crawl {
     struct crawldb_ids targets; /* of one of those */
     struct progress progress;
     struct buf refused_from, refused_to; /* the redirect last refused */
+    struct tally held; /* URLs left waiting because their host failed */
     uint64_t asked;
     uint64_t handed; /* links handed to other parts */
     unsigned warned; /* about seeds */

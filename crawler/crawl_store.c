@@ -115,7 +115,9 @@ static int fingerprint(struct crawl_store *s, char out[SHA256_HEX],
     rc = stage_begin(s->config.stage, &o, name, s->config.inputs, &done, e);
     memcpy(out, o.fingerprint, SHA256_HEX);
     stage_output_release(&o);
-    return rc;
+    return rc == -E_STALE
+               ? err_wrap(e, rc, "this crawl began with other seeds or scope")
+               : rc;
 }
 
 static int open_db(struct crawl_store *s, struct err *e)

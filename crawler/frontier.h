@@ -10,10 +10,11 @@
  *               |                                  ^
  *               +-------------settle---------------+   (a redirect led here)
  *
- *          and never comes back within a run.  Each host has a chain of its
- *          waiting URLs per depth.  take() goes by depth first, then round the
- *          hosts, so that a large host neither starves others nor is starved;
- *          at most `ahead` URLs of a host are out at a time.
+ *          and never comes back within a run (one that was released without
+ *          being settled stays TAKEN).  Each host has a chain of its waiting
+ *          URLs per depth.  take() goes by depth first, then round the hosts,
+ *          so that a large host neither starves others nor is starved; at most
+ *          `ahead` URLs of a host are out at a time.
  *
  *          Depth is the fewest links from a seed.  lower() moves a waiting URL
  *          to a smaller depth: it gets a second entry there, and the old one
@@ -104,6 +105,9 @@ void frontier_settle(struct frontier *f, uint32_t url,
 
 /* What was reserved by take() for a URL of host is free again. */
 void frontier_release(struct frontier *f, uint32_t host);
+
+/* No URL of host is taken any more: it is down. */
+void frontier_hold(struct frontier *f, uint32_t host);
 
 /* Count a page of host. */
 void frontier_page(struct frontier *f, uint32_t host);

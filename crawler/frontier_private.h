@@ -38,7 +38,7 @@ struct frontier_host {
     uint32_t before, after; /* neighbours in its ready list; 0: none */
     uint32_t parked_after;  /* in its domain's list */
     uint16_t ready_depth;
-    bool ready, parked;
+    bool ready, parked, held;
 };
 
 struct frontier_domain {

@@ -193,7 +193,8 @@ static void expect(const struct web *w, struct corpus_lines *out)
 static const struct web *web;
 static struct clock_fake now;
 static atomic_bool stop;
-static unsigned stop_after; /* turns of the fetcher; 0: never */
+static unsigned stop_after;       /* turns of the fetcher; 0: never */
+static enum fetch_reason down[4]; /* what ails each host; 0: nothing */
 
 struct fetch {
     struct fetch_callbacks cb;
@@ -215,6 +216,16 @@ static const enum fetch_outcome outcomes[FETCH_REASONS] = {
     FETCH_REASON_MAP(X)
 #undef X
 };
+
+const char *fetch_reason_name(enum fetch_reason r)
+{
+    return reasons[r];
+}
+
+enum fetch_outcome fetch_reason_outcome(enum fetch_reason r)
+{
+    return outcomes[r];
+}
 
 void fetch_config_init(struct fetch_config *c, enum fetch_mode mode)
 {
@@ -300,7 +311,9 @@ static void answer(struct fetch *f, struct fetch_request q)
                              .signal = ""};
 
     f->stats.requests++;
-    r.reason = f->stopped ? FETCH_R_CANCELLED : walk(f, q.url, &at, &robots);
+    r.reason = f->stopped ? FETCH_R_CANCELLED : down[web->page[at].host];
+    if (!r.reason)
+        r.reason = walk(f, q.url, &at, &robots);
     r.final_url = url_of(web, at, final_url);
     r.outcome = outcomes[r.reason];
     r.reason_name = reasons[r.reason];

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
+#include "crawler/crawl_private.h"
 #include "tests/crawl_web.h"
 
 static const char *seeds[] = {"http://h0.one.test/p0", "http://h1.two.test/p1"};
@@ -98,6 +99,7 @@ static int setup(void **state)
     web = &one;
     rng = 5;
     fail_at = stop_after = 0;
+    memset(down, 0, sizeof down);
     atomic_store(&stop, false);
     return corpus_make(state);
 }
@@ -197,6 +199,41 @@ static void test_crawl_order__stopped(void **state)
     printf("crawl: stopped %d times\n", stops);
     assert_true(stops > 3);
     assert_as_expected(&one);
+}
+
+/* A host that is down is left for a later run, whole; what failed by itself
+ * is asked again only when told to. */
+static void test_crawl_order__down(void **state)
+{
+    struct crawl_config c = config_for(&one);
+    struct crawl_result r;
+
+    (void)state;
+    down[1] = FETCH_R_HOST_DOWN;
+    down[2] = FETCH_R_ROBOTS_DOWN;
+    for (int turn = 0; turn < 2; turn++) {
+        run_ok(&c, &r);
+        assert_true(tally_get(&r.held, "host-down") > 0);
+        assert_int_equal(r.asked > 0, turn == 0);
+        assert_int_equal(r.end, CRAWL_DOWN);
+        assert_true(tally_sum(&r.held) <= 2 * CRAWL_AHEAD);
+        crawl_result_release(&r);
+    }
+    down[1] = FETCH_R_NONE;
+    down[2] = FETCH_R_TIMEOUT;
+    run_ok(&c, &r);
+    assert_true(tally_get(&r.failed, "timeout") > 0);
+    assert_int_equal(tally_sum(&r.held), 0);
+    crawl_result_release(&r);
+    down[2] = FETCH_R_NONE;
+    run_ok(&c, &r);
+    assert_int_equal(r.asked, 0);
+    crawl_result_release(&r);
+    c.retry_failed = true;
+    run_ok(&c, &r);
+    assert_true(r.asked > 0);
+    assert_as_expected(&one);
+    crawl_result_release(&r);
 }
 
 /* How a crawl in a process of its own ends that fails at call n: 0 when there
@@ -459,6 +496,7 @@ int main(void)
         TEST(test_crawl_order__more_budget),
         TEST(test_crawl_order__more_depth),
         TEST(test_crawl_order__stopped),
+        TEST(test_crawl_order__down),
         TEST(test_crawl_order__killed),
         TEST(test_crawl_order__killed_often),
         TEST(test_crawl_order__disk_full),

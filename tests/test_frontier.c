@@ -203,6 +203,27 @@ static void test_frontier__lower(void **state)
     frontier_free(f);
 }
 
+static void test_frontier__hold(void **state)
+{
+    const struct frontier_limits limits = {.depth = 3, .ahead = 1};
+    struct frontier *f = frontier_new(key, &limits);
+    uint32_t a = add_host(f, "a.test", "a.test");
+    uint32_t u = add_url(f, "u", a, 1);
+    struct frontier_stats s;
+
+    (void)state;
+    add_url(f, "v", a, 1);
+    take(f, u);
+    frontier_hold(f, a);
+    frontier_release(f, a);
+    add_url(f, "w", a, 0);
+    take_none(f);
+    frontier_check(f);
+    frontier_stats(f, &s);
+    assert_int_equal(s.waiting, 2);
+    frontier_free(f);
+}
+
 /* A redirect settles a URL that waits; its chain passes it over. */
 static void test_frontier__settle_waiting(void **state)
 {
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_frontier__memory),
         cmocka_unit_test(test_frontier__order),
         cmocka_unit_test(test_frontier__lower),
+        cmocka_unit_test(test_frontier__hold),
         cmocka_unit_test(test_frontier__settle_waiting),
         cmocka_unit_test(test_frontier__budgets),
         cmocka_unit_test(test_frontier__model),

@@ -144,6 +144,11 @@ static const struct opt rows[] = {
      .help = "For one whole request.",
      .min = 1,
      .max = 86400000},
+    {.name = "retry-failed",
+     .type = OPT_BOOL,
+     .at = AT(retry_failed),
+     .help = "Ask again for what earlier runs gave up on after time-outs, "
+             "broken connections, 429 and 5xx."},
     {.name = "allow-net",
      .type = OPT_LIST,
      .at = AT(fetch.allow_net),
@@ -264,6 +269,8 @@ static const char *end_text(const struct crawl_result *r)
         return r->asked ? "a page budget is used up; a larger one goes on"
                         : "nothing to do: a page budget is used up; a larger "
                           "one goes on";
+    case CRAWL_DOWN:
+        return "hosts that are down wait; run it again to try them";
     case CRAWL_STOPPED:
         break;
     }
@@ -289,6 +296,7 @@ static void print_result(const struct crawl_result *r, bool part)
     if (part)
         summary_line("links handed to other parts", r->handed);
     summary_line("requests in this run", r->requests);
+    summary_tally("left for a later run", &r->held);
     summary_tally("pages refused", &r->refused);
     summary_tally("pages failed", &r->failed);
     summary_tally("pairs left out", &r->drops);
