@@ -263,6 +263,44 @@ static void tmp_path(const struct io_file *f, char out[IO_PATH_MAX + 8])
     snprintf(out, IO_PATH_MAX + 8, "%s.tmp", f->path);
 }
 
+/*
+ * Open tmp for this process alone: two that make one output at a time would
+ * write into one file, and the slower could go on writing where the faster has
+ * already published.  The lock is of the file, so it has to be seen that the
+ * name still stands for it: whoever held it before may have renamed it.
+ * File systems without locks are taken as they are.
+ */
+static int open_alone(const char *tmp, int *fd, struct err *e)
+{
+    struct stat mine, named;
+
+    for (;;) {
+        *fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (*fd < 0)
+            return err_errno(e, E_IO, "create", tmp);
+        if (flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            close(*fd);
+            *fd = -1;
+            return err_set(e, E_BUSY,
+                           "%s is being written by another witmill process; "
+                           "wait for it to end",
+                           tmp);
+        }
+        if (fstat(*fd, &mine) == 0 && stat(tmp, &named) == 0 &&
+            mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
+            break;
+        close(*fd);
+    }
+    if (ftruncate(*fd, 0)) {
+        int rc = err_errno(e, E_IO, "empty", tmp);
+
+        close(*fd);
+        *fd = -1;
+        return rc;
+    }
+    return 0;
+}
+
 int io_file_open(struct io_file *f, const char *path, struct err *e)
 {
     char tmp[IO_PATH_MAX + 8];
@@ -273,11 +311,10 @@ int io_file_open(struct io_file *f, const char *path, struct err *e)
         return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
     memcpy(f->path, path, strlen(path) + 1);
     tmp_path(f, tmp);
-    f->fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0)
-        return f->rc = err_errno(e, E_IO, "create", tmp);
-    sha256_init(&f->hash);
-    return 0;
+    f->rc = open_alone(tmp, &f->fd, e);
+    if (!f->rc)
+        sha256_init(&f->hash);
+    return f->rc;
 }
 
 static int flush_pending(struct io_file *f, struct err *e)
@@ -319,14 +356,15 @@ int io_file_publish(struct io_file *f, struct err *e)
         f->rc = err_errno(e, E_IO, "flush", tmp);
         goto fail;
     }
+    /* Renamed before it is closed: the lock goes with the descriptor. */
+    if (rename(tmp, f->path)) {
+        f->rc = err_errno(e, E_IO, "publish", f->path);
+        goto fail;
+    }
     fd = f->fd;
     f->fd = -1; /* gone even when close fails; never close it twice */
     if (close(fd)) {
-        f->rc = err_errno(e, E_IO, "close", tmp);
-        goto fail;
-    }
-    if (rename(tmp, f->path)) {
-        f->rc = err_errno(e, E_IO, "publish", f->path);
+        f->rc = err_errno(e, E_IO, "close", f->path);
         goto fail;
     }
     f->rc = io_sync_parent(f->path, e);

@@ -60,7 +60,8 @@ int io_sha256_file(const char *path, char out[SHA256_HEX], struct err *e);
 
 /*
  * A file being made.  open -> write* -> publish or abandon.  Errors stick: a
- * loop may check once, at publish, which closes f whatever the outcome.
+ * loop may check once, at publish, which closes f whatever the outcome.  While
+ * it is being made no other process can make it: open is then -E_BUSY.
  * sha256 covers the bytes written; ask after publish.
  */
 struct io_file {

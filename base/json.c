@@ -211,6 +211,18 @@ static size_t unescape(struct json *j, size_t from, size_t to, char *out)
     return n;
 }
 
+/* Is the escape that begins with the backslash at `at` one of RFC 8259's?
+ * Surrogates are left to whoever decodes them. */
+static bool known_escape(struct json *j, size_t at)
+{
+    char c = at + 1 < j->in.n ? j->in.p[at + 1] : 0;
+
+    if (c != 'u')
+        return c && strchr("\"\\/bfnrt", c);
+    hex4(j, at + 2);
+    return !j->rc;
+}
+
 /* Consume a string token; its inner bytes as they stand. */
 static struct str string_token(struct json *j, bool *escaped)
 {
@@ -230,6 +242,8 @@ static struct str string_token(struct json *j, bool *escaped)
             break;
         if (c == '\\') {
             *escaped = true;
+            if (!known_escape(j, i))
+                break;
             i++;
         }
         i++;

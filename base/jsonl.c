@@ -216,6 +216,9 @@ int jsonl_open_range(struct jsonl_reader *r, const char *path, uint64_t from,
                      uint64_t to, struct err *e)
 {
     *r = (struct jsonl_reader){.fd = -1, .at = from, .end = to};
+    if (from > to)
+        return err_set(e, E_FORMAT, "%s: no frames from byte %llu to %llu",
+                       path, (unsigned long long)from, (unsigned long long)to);
     if (strlen(path) >= sizeof r->path)
         return err_set(e, E_TOOBIG, "path too long: %.400s", path);
     memcpy(r->path, path, strlen(path) + 1);
@@ -248,6 +251,12 @@ static int read_packed(struct jsonl_reader *r, struct err *e)
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return err_errno(e, E_IO, "read", r->path);
+    if (got == 0 && want && r->end != UINT64_MAX)
+        return err_set(e, E_FORMAT,
+                       "%s is cut off: it has %llu bytes, frames up to %llu "
+                       "are expected",
+                       r->path, (unsigned long long)r->at,
+                       (unsigned long long)r->end);
     r->packed.n = (size_t)got;
     r->at += (uint64_t)got;
     return 0;

@@ -88,7 +88,7 @@ struct jsonl_reader {
 };
 
 int jsonl_open(struct jsonl_reader *r, const char *path, struct err *e);
-/* Frames in [from, to) alone. */
+/* Frames in [from, to) alone; a file that ends before `to` is -E_FORMAT. */
 int jsonl_open_range(struct jsonl_reader *r, const char *path, uint64_t from,
                      uint64_t to, struct err *e);
 /* *more false at the end; line is valid until the next call. */

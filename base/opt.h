@@ -99,7 +99,8 @@ void opt_words(const struct opt_table *t, struct buf *out);
 
 /*
  * INI: `[section]`, `name = value`, `#` or `;` comments on lines of their own.
- * fn gets every pair; its error is put behind "FILE:LINE: ".
+ * fn gets every section when it begins, with an empty name, and every pair;
+ * its error is put behind "FILE:LINE: ".
  */
 typedef int (*opt_ini_fn)(void *ctx, struct str section, struct str name,
                           struct str value, struct err *e);

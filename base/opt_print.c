@@ -29,6 +29,16 @@ static void wrap(struct buf *out, struct str text, size_t at, size_t indent)
     buf_add_char(out, '\n');
 }
 
+/* A table's cell: a bar would end it, inside backticks too. */
+static void cell(struct buf *out, struct str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '|')
+            buf_add_char(out, '\\');
+        buf_add_char(out, text.p[i]);
+    }
+}
+
 static void option_head(const struct opt *o, struct buf *out)
 {
     if (o->flags & OPT_POSITIONAL)
@@ -101,19 +111,21 @@ void opt_markdown(const struct opt_table *t, struct buf *out)
         buf_addf(out, "%s\n\n", t->details);
     buf_addf(out, "| option | meaning |\n|---|---|\n");
     for (size_t i = 0; i < t->n; i++) {
-        struct buf text;
+        struct buf head, text;
 
         if (t->rows[i].flags & OPT_HIDDEN)
             continue;
+        buf_init(&head, 4096);
         buf_init(&text, 65536);
+        option_head(&t->rows[i], &head);
         option_text(&t->rows[i], &text);
         buf_addf(out, "| `");
-        option_head(&t->rows[i], out);
+        cell(out, buf_str(&head));
         buf_addf(out, "` | ");
-        for (size_t k = 0; k < text.n; k++) /* a bar would end the cell */
-            buf_addf(out, text.p[k] == '|' ? "\\|" : "%c", text.p[k]);
+        cell(out, buf_str(&text));
         buf_addf(out, "%s |\n",
                  t->rows[i].flags & OPT_BYTES ? " (in the fingerprint)" : "");
+        buf_release(&head);
         buf_release(&text);
     }
     buf_addf(out, "\nExamples:\n\n```\n%s\n```\n", t->examples);
@@ -142,7 +154,9 @@ static int ini_line(struct str line, struct str *section, struct arena *a,
         if (line.n < 3 || line.p[line.n - 1] != ']')
             return err_set(e, E_USAGE, "a section is written [name]");
         *section = arena_str(a, str_trim(str_slice(line, 1, line.n - 1)));
-        return section->p ? 0 : err_set(e, E_TOOBIG, "too many sections");
+        if (!section->p)
+            return err_set(e, E_TOOBIG, "too many sections");
+        return fn(ctx, *section, STR_NONE, STR_NONE, e);
     }
     eq = str_find_char(line, '=', 0);
     if (eq == SIZE_MAX || eq == 0)
@@ -173,6 +187,9 @@ int opt_ini(const char *path, opt_ini_fn fn, void *ctx, struct err *e)
             break;
         }
     }
+    if (!rc && lines.too_long)
+        rc = err_set(e, E_USAGE, "%s: a line of over %zu bytes", path,
+                     INI_LINE_MAX);
     lines_release(&lines);
     arena_release(&arena);
     stream_close(in);

@@ -28,13 +28,15 @@ static const uint32_t *read_ids(struct json *j, struct arena *a, uint32_t *n)
         if (*n == cap) {
             uint32_t *more = arena_alloc(a, 2 * cap * sizeof *v);
 
-            if (more)
-                memcpy(more, v, cap * sizeof *v);
+            if (!more) {
+                j->rc = j->rc ? j->rc : -E_NOMEM;
+                break;
+            }
+            memcpy(more, v, cap * sizeof *v);
             v = more;
             cap *= 2;
         }
-        if (v)
-            v[(*n)++] = (uint32_t)id;
+        v[(*n)++] = (uint32_t)id;
     }
     return v;
 }

@@ -81,13 +81,16 @@ static void read_hashes(struct json *j, struct sidecar *s)
         read_hash(j, s, name);
 }
 
-static void parse(struct sidecar *s, struct json *j)
+/* *format is 0 when it is not there. */
+static void parse(struct sidecar *s, struct json *j, uint64_t *format)
 {
     struct str name;
 
     json_object(j);
     while (json_member(j, &name)) {
-        if (str_eq(name, STR("stage")))
+        if (str_eq(name, STR("format")))
+            *format = json_u64(j);
+        else if (str_eq(name, STR("stage")))
             copy_text(s->stage, sizeof s->stage, json_string(j));
         else if (str_eq(name, STR("fingerprint")))
             copy_text(s->fingerprint, sizeof s->fingerprint, json_string(j));
@@ -123,6 +126,7 @@ int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
     struct err inner = ERR_INIT;
     struct arena arena;
     struct json j;
+    uint64_t format = 0;
     int rc;
 
     *s = (struct sidecar){.stage = ""};
@@ -137,11 +141,17 @@ int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
     }
     arena_init(&arena, 1 << 24);
     json_open(&j, buf_str(&s->bytes), &arena);
-    parse(s, &j);
+    parse(s, &j, &format);
     rc = json_close(&j, &inner);
     arena_release(&arena);
-    if (!rc && (!s->fingerprint[0] || !all_hashed(s)))
-        rc = err_set(&inner, E_FORMAT, "fingerprint or sha256 missing");
+    if (!rc && format && format != SIDECAR_FORMAT) {
+        sidecar_release(s);
+        return err_set(e, E_VERSION,
+                       "%s has format version %llu, this witmill reads %d",
+                       path, (unsigned long long)format, SIDECAR_FORMAT);
+    }
+    if (!rc && (!format || !s->fingerprint[0] || !all_hashed(s)))
+        rc = err_set(&inner, E_FORMAT, "format, fingerprint or sha256 missing");
     if (rc) {
         sidecar_release(s);
         return err_set(e, E_DAMAGED, "%s is no sidecar: %s", path,

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 
 #define SIDECAR_SUFFIX ".meta.json"
-#define SIDECAR_FORMAT 1
 
 unsigned stage_threads(const struct stage_options *o)
 {

@@ -36,6 +36,7 @@
 #include "base/tally.h"
 
 #define STAGE_NAME_MAX 256 /* bytes of an output's name */
+#define SIDECAR_FORMAT 1   /* version of what stage_commit() writes */
 
 /* ---- options every stage has ---- */
 
@@ -173,7 +174,7 @@ struct sidecar {
     struct str extra;   /* raw JSON object of the further members */
 };
 
-/* -E_NOTFOUND when there is none. */
+/* -E_NOTFOUND when there is none, -E_VERSION for another format's. */
 int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
                  struct err *e);
 void sidecar_release(struct sidecar *s);

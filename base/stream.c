@@ -323,7 +323,8 @@ int stream_read_all(struct stream *s, struct buf *b, struct err *e)
 void lines_init(struct lines *l, struct stream *in, size_t max_bytes)
 {
     *l = (struct lines){.in = in, .max = max_bytes};
-    buf_init(&l->buffer, max_bytes + STREAM_BUFFER);
+    /* One more for a CR: the longest line may end in CRLF. */
+    buf_init(&l->buffer, max_bytes + 1 + STREAM_BUFFER);
 }
 
 void lines_release(struct lines *l)

@@ -97,11 +97,14 @@ static int consume_one(struct ring *r, int rc, struct err *e)
     return rc;
 }
 
-/* The caller's side: keep the ring full, take what is done, help meanwhile. */
+/* The caller's side: keep the ring full, take what is done, help meanwhile.
+ * What produce() fails with stands behind the items before it: one of them may
+ * have failed earlier in the order. */
 static int drive(struct ring *r, struct err *e)
 {
+    struct err late = ERR_INIT;
     bool more = true;
-    int rc = 0;
+    int rc = 0, late_rc = 0;
 
     pthread_mutex_lock(&r->lock);
     for (;;) {
@@ -112,15 +115,16 @@ static int drive(struct ring *r, struct err *e)
         }
         if (more && !rc && r->head - r->tail < r->depth) {
             pthread_mutex_unlock(&r->lock);
-            rc = r->ops->produce(r->ctx, item_at(r, r->head), &more, e);
+            late_rc =
+                r->ops->produce(r->ctx, item_at(r, r->head), &more, &late);
             pthread_mutex_lock(&r->lock);
-            if (!rc && more) {
+            if (late_rc)
+                more = false;
+            if (more) {
                 r->slots[r->head % r->depth].state = SLOT_READY;
                 r->head++;
                 pthread_cond_signal(&r->ready);
             }
-            if (rc)
-                r->failed = true;
             continue;
         }
         if (r->tail == r->head)
@@ -131,7 +135,11 @@ static int drive(struct ring *r, struct err *e)
     r->closed = true;
     pthread_cond_broadcast(&r->ready);
     pthread_mutex_unlock(&r->lock);
-    return rc;
+    if (rc || !late_rc)
+        return rc;
+    if (e && !e->code)
+        *e = late;
+    return late_rc;
 }
 
 int workq_run(const struct workq_ops *ops, void *ctx, void *items,

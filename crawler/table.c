@@ -21,10 +21,19 @@ static bool is_usual(enum table_column c, struct str name)
     return false;
 }
 
+/* A column asked for by its number is no name. */
+static const char *asked_name(const struct table *t, enum table_column c)
+{
+    const char *asked = t->config->column[c];
+    uint64_t number;
+
+    return asked && str_u64(str_of(asked), &number) ? asked : NULL;
+}
+
 static bool is_wanted(const struct table *t, enum table_column c,
                       struct str name)
 {
-    const char *asked = t->config->column[c];
+    const char *asked = asked_name(t, c);
 
     return asked ? str_eq(name, str_of(asked)) : is_usual(c, name);
 }
@@ -80,47 +89,101 @@ static void each_cell(struct table *t, struct str row, cell_fn fn, void *ctx)
                                   : tsv_cell(row, &at));
 }
 
-/* An odd number of quotes: the row goes on in the next line. */
-static bool is_open(struct str row)
+static enum table_format format_of(const char *path, struct str first)
 {
-    bool open = false;
+    static const struct str packed[] = {{".gz", 3}, {".bz2", 4}, {".zst", 4}};
+    struct str name = str_of(path);
 
-    for (size_t i = 0; i < row.n; i++)
-        open ^= row.p[i] == '"';
-    return open;
+    for (int i = 0; i < 3; i++)
+        if (str_iends(name, packed[i]))
+            name.n -= packed[i].n;
+    if (str_iends(name, STR(".csv")))
+        return TABLE_CSV;
+    if (str_iends(name, STR(".jsonl")) || str_iends(name, STR(".json")) ||
+        str_iends(name, STR(".ndjson")))
+        return TABLE_JSONL;
+    if (str_iends(name, STR(".tsv")) || str_iends(name, STR(".tab")) ||
+        str_find_char(first, '\t', 0) != SIZE_MAX)
+        return TABLE_TSV;
+    if (str_starts(str_trim(first), STR("{")))
+        return TABLE_JSONL;
+    return str_find_char(first, ',', 0) != SIZE_MAX ? TABLE_CSV : TABLE_TSV;
 }
 
-/* The next row's bytes, lines joined while a quote is open. */
-static int next_bytes(struct table *t, struct str *row, uint64_t *number,
-                      bool *bad, bool *more, struct err *e)
+/* Does the row go on in the next line?  `open`: the line begins inside quotes.
+ * As csv_cell() has it, a quote opens only at the begin of a cell: others are
+ * inches and the like, and must not swallow the rows behind them. */
+static bool is_open(struct str line, bool open)
 {
-    int rc = lines_next(&t->lines, row, more, e);
-    bool open;
+    size_t i = 0;
 
-    *bad = false;
-    *number = t->lines.number;
-    if (rc || !*more)
-        return rc;
-    open = t->format == TABLE_CSV && is_open(*row);
+    for (;;) {
+        if (!open && i < line.n && line.p[i] == '"') {
+            open = true;
+            i++;
+        }
+        while (open) {
+            i = str_find_char(line, '"', i);
+            if (i == SIZE_MAX)
+                return true;
+            open = i + 1 < line.n && line.p[i + 1] == '"';
+            i += open ? 2 : 1;
+        }
+        i = str_find_char(line, ',', i);
+        if (i == SIZE_MAX)
+            return false;
+        i++;
+    }
+}
+
+/* A CSV row that begins with this line: lines joined while a quote is open. */
+static int join_lines(struct table *t, struct str *row, bool *bad,
+                      struct err *e)
+{
+    bool open = is_open(*row, false), more;
+
     if (!open)
         return 0;
     buf_clear(&t->row);
     buf_add(&t->row, *row);
     while (open) {
-        rc = lines_next(&t->lines, row, more, e);
+        int rc = lines_next(&t->lines, row, &more, e);
+
         if (rc)
             return rc;
-        open ^= *more && is_open(*row);
-        buf_add_char(&t->row, '\n');
-        buf_add(&t->row, *row);
-        if (!*more || t->row.rc) {
+        if (more) {
+            open = is_open(*row, true);
+            buf_add_char(&t->row, '\n');
+            buf_add(&t->row, *row);
+        }
+        if (!more || t->row.rc) {
             *bad = true;
-            *more = true;
             break;
         }
     }
     *row = buf_str(&t->row);
     return 0;
+}
+
+/* The next row's bytes; blank lines are none. */
+static int next_bytes(struct table *t, struct str *row, uint64_t *number,
+                      bool *bad, bool *more, struct err *e)
+{
+    int rc;
+
+    *bad = false;
+    do {
+        rc = lines_next(&t->lines, row, more, e);
+        *number = t->lines.number;
+        if (!rc && *more && *number == 1 &&
+            str_starts(*row, STR("\xef\xbb\xbf")))
+            *row = str_slice(*row, 3, row->n); /* a byte order mark */
+    } while (!rc && *more && row->n == 0);
+    if (!rc && *more && t->format == TABLE_AUTO)
+        t->format = format_of(t->path, *row);
+    return rc || !*more || t->format != TABLE_CSV
+               ? rc
+               : join_lines(t, row, bad, e);
 }
 
 struct fill {
@@ -174,27 +237,6 @@ static void read_row(struct table *t, struct str bytes, struct table_row *row)
 
 /* ---- opening: the format, the header ---- */
 
-static enum table_format format_of(const char *path, struct str first)
-{
-    static const struct str packed[] = {{".gz", 3}, {".bz2", 4}, {".zst", 4}};
-    struct str name = str_of(path);
-
-    for (int i = 0; i < 3; i++)
-        if (str_iends(name, packed[i]))
-            name.n -= packed[i].n;
-    if (str_iends(name, STR(".csv")))
-        return TABLE_CSV;
-    if (str_iends(name, STR(".jsonl")) || str_iends(name, STR(".json")) ||
-        str_iends(name, STR(".ndjson")))
-        return TABLE_JSONL;
-    if (str_iends(name, STR(".tsv")) || str_iends(name, STR(".tab")) ||
-        str_find_char(first, '\t', 0) != SIZE_MAX)
-        return TABLE_TSV;
-    if (str_starts(str_trim(first), STR("{")))
-        return TABLE_JSONL;
-    return str_find_char(first, ',', 0) != SIZE_MAX ? TABLE_CSV : TABLE_TSV;
-}
-
 static void find_name(void *ctx, int index, struct str cell)
 {
     struct table *t = ctx;
@@ -204,21 +246,21 @@ static void find_name(void *ctx, int index, struct str cell)
             t->at[c] = index;
 }
 
-/* A header is a row that names the URL column. */
+/* A header is a row that names the URL column, or that is said to be one:
+ * numbers may then stand in for names it lacks. */
 static bool read_header(struct table *t, struct str first)
 {
     bool found;
 
     each_cell(t, first, find_name, t);
-    found = t->at[TABLE_URL] >= 0;
+    found = t->at[TABLE_URL] >= 0 || t->config->header == TABLE_HEADER_YES;
     if (!found)
         for (int c = 0; c < TABLE_COLUMNS; c++)
             t->at[c] = -1;
     return found;
 }
 
-static int place_columns(struct table *t, const char *path, bool header,
-                         struct err *e)
+static int place_columns(struct table *t, bool header, struct err *e)
 {
     static const int plain[TABLE_COLUMNS] = {0, 1, -1, -1};
 
@@ -232,7 +274,8 @@ static int place_columns(struct table *t, const char *path, bool header,
                                asked);
             t->at[c] = (int)number - 1;
         } else if (asked && t->at[c] < 0) {
-            return err_set(e, E_USAGE, "%s has no column \"%s\"", path, asked);
+            return err_set(e, E_USAGE, "%s has no column \"%s\"", t->path,
+                           asked);
         } else if (!header && !asked) {
             t->at[c] = plain[c];
         }
@@ -241,11 +284,11 @@ static int place_columns(struct table *t, const char *path, bool header,
         return err_set(e, E_USAGE,
                        "%s: which columns are the URL and the text? name them "
                        "with --url-column and --text-column",
-                       path);
+                       t->path);
     return 0;
 }
 
-static int start(struct table *t, const char *path, struct err *e)
+static int start(struct table *t, struct err *e)
 {
     struct str bytes;
     bool more, bad, header = false;
@@ -256,19 +299,10 @@ static int start(struct table *t, const char *path, struct err *e)
     rc = next_bytes(t, &bytes, &number, &bad, &more, e);
     if (rc || !more)
         return rc;
-    if (number == 1 && str_starts(bytes, STR("\xef\xbb\xbf")))
-        bytes = str_slice(bytes, 3, bytes.n); /* a byte order mark */
-    if (t->format == TABLE_AUTO)
-        t->format = format_of(path, bytes);
     if (t->format != TABLE_JSONL) {
         if (t->config->header != TABLE_HEADER_NO)
             header = read_header(t, bytes);
-        if (t->config->header == TABLE_HEADER_YES && !header)
-            return err_set(e, E_USAGE,
-                           "%s: its first line names no URL column; use "
-                           "--url-column",
-                           path);
-        rc = place_columns(t, path, header, e);
+        rc = place_columns(t, header, e);
         if (rc)
             return rc;
     }
@@ -284,7 +318,7 @@ int table_open(struct table *t, const char *path,
 {
     int rc;
 
-    *t = (struct table){.config = config};
+    *t = (struct table){.config = config, .path = path};
     for (int c = 0; c < TABLE_COLUMNS; c++)
         t->at[c] = -1;
     buf_init(&t->row, TABLE_ROW_MAX);
@@ -294,7 +328,7 @@ int table_open(struct table *t, const char *path,
     if (rc)
         return rc;
     lines_init(&t->lines, t->stream, TABLE_ROW_MAX);
-    rc = start(t, path, e);
+    rc = start(t, e);
     if (rc)
         table_close(t);
     return rc;
@@ -313,9 +347,7 @@ int table_next(struct table *t, struct table_row *row, bool *more,
         return 0;
     }
     *row = (struct table_row){.number = 0};
-    do
-        rc = next_bytes(t, &bytes, &row->number, &row->bad, more, e);
-    while (!rc && *more && bytes.n == 0);
+    rc = next_bytes(t, &bytes, &row->number, &row->bad, more, e);
     if (!rc && *more)
         read_row(t, bytes, row);
     return rc;

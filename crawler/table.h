@@ -58,6 +58,7 @@ struct table {
     bool pending;          /* the first row is data: give it */
     struct table_row first;
     const struct table_config *config;
+    const char *path; /* the caller's */
 };
 
 int table_open(struct table *t, const char *path,

@@ -18,6 +18,7 @@ struct balance {
     struct counts counts;
     struct caps caps;       /* of this round */
     struct caps previous;   /* of the round before; n 0 in round 0 */
+    struct caps first;      /* of round 0; likewise */
     uint64_t passes_before; /* B */
     char list_sha256[SHA256_HEX];
     unsigned round;
@@ -119,7 +120,7 @@ static int make_plan(struct balance *b, struct plan *p, bool publish,
             b->passes_before = passes;
     }
     if (!rc && !done)
-        rc = b->round ? plan_next(p, &b->previous, &outcomes, e)
+        rc = b->round ? plan_next(p, &b->first, &b->previous, &outcomes, e)
                       : plan_first(p, e);
     if (!rc && !done && publish)
         rc = publish_plan(b, &o, p, e);
@@ -355,6 +356,8 @@ static int open_all(struct balance *b, struct err *e)
     if (!rc && b->round)
         rc = caps_open(&b->previous, b->corpus, b->round - 1, e);
     if (!rc && b->round)
+        rc = caps_open(&b->first, b->corpus, 0, e);
+    if (!rc && b->round)
         rc = read_passes_before(b, e);
     return rc;
 }
@@ -409,12 +412,17 @@ int balance_run(const struct corpus *c, const struct opt_table *table,
     if (config->plan && (config->dry_run || config->stage.part.n))
         return err_set(e, E_USAGE,
                        "--plan goes with neither --dry-run nor --part");
+    /* A dry run makes its own plan, which reads every bucket. */
+    if (config->dry_run && config->stage.part.n)
+        return err_set(e, E_USAGE, "--dry-run looks at the whole corpus: it "
+                                   "does not go with --part");
     stage_init(&b.stage, c, "balance", BALANCE_VERSION, table, config,
                config->stage.redo);
     rc = open_all(&b, e);
     if (!rc)
         rc = run_round(&b, e);
     caps_close(&b.previous);
+    caps_close(&b.first);
     counts_release(&b.counts);
     qlist_close(&b.list);
     stage_release(&b.stage);

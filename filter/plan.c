@@ -296,7 +296,8 @@ struct use_item {
 
 struct use {
     struct plan *plan;
-    const struct caps *previous;
+    const struct caps *first;    /* of round 0: what each query is to get */
+    const struct caps *previous; /* what it was given so far */
     const struct outcomes *outcomes;
     uint64_t *want, *usable;
     uint64_t not_asked;
@@ -341,7 +342,7 @@ static int use_pair(void *ctx, void *item, const struct pair *pair,
         if (to->draws.d[i] >= u->previous->t[q])
             continue;
         selected = true;
-        to->want[q]++;
+        to->want[q] += to->draws.d[i] < u->first->t[q];
         to->usable[q] += image;
     }
     to->not_asked += selected && !asked;
@@ -368,9 +369,9 @@ static const struct scan_ops use_ops = {
     sizeof(struct use_item), use_init,    start_nothing, use_pair,
     finish_nothing,          use_consume, use_release};
 
-/* DESIGN section 4, "Rounds", in 128-bit integers where they multiply. */
-static uint64_t raised_cap(uint64_t t, uint64_t c, uint64_t want,
-                           uint64_t usable)
+/* In 128-bit integers where they multiply. */
+uint64_t plan_raised_cap(uint64_t t, uint64_t c, uint64_t want,
+                         uint64_t usable)
 {
     uint64_t u = usable ? usable : 1;
     unsigned __int128 next;
@@ -384,10 +385,14 @@ static uint64_t raised_cap(uint64_t t, uint64_t c, uint64_t want,
     return next < c ? (uint64_t)next : c;
 }
 
-int plan_next(struct plan *p, const struct caps *previous,
-              const struct outcomes *outcomes, struct err *e)
+int plan_next(struct plan *p, const struct caps *first,
+              const struct caps *previous, const struct outcomes *outcomes,
+              struct err *e)
 {
-    struct use u = {.plan = p, .previous = previous, .outcomes = outcomes};
+    struct use u = {.plan = p,
+                    .first = first,
+                    .previous = previous,
+                    .outcomes = outcomes};
     uint32_t n = p->counts->n;
     int rc = prepare(p, e);
 
@@ -402,8 +407,8 @@ int plan_next(struct plan *p, const struct caps *previous,
                      "for: run `witmill download %s` first",
                      (unsigned long long)u.not_asked, p->corpus->dir);
     for (uint32_t q = 0; !rc && q < n; q++) {
-        p->t[q] = raised_cap(previous->t[q], p->counts->c[q], u.want[q],
-                             u.usable[q]);
+        p->t[q] = plan_raised_cap(previous->t[q], p->counts->c[q],
+                                  u.want[q], u.usable[q]);
         p->raised += p->t[q] != previous->t[q];
     }
     free(u.want);

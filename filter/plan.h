@@ -28,10 +28,16 @@ struct plan {
 /* Round 0: one t for all groups. */
 int plan_first(struct plan *p, struct err *e);
 
-/* Round R > 0: previous is the plan of R - 1, outcomes those of all download
- * passes below B + R. */
-int plan_next(struct plan *p, const struct caps *previous,
-              const struct outcomes *outcomes, struct err *e);
+/* Round R > 0: first is the plan of round 0, previous that of R - 1, outcomes
+ * those of all download passes below B + R. */
+int plan_next(struct plan *p, const struct caps *first,
+              const struct caps *previous, const struct outcomes *outcomes,
+              struct err *e);
+
+/* The next t(q): DESIGN section 4, "Rounds".  want: pairs below the first
+ * round's cap; usable: pairs below t whose URL gave an image; c: c(q). */
+uint64_t plan_raised_cap(uint64_t t, uint64_t c, uint64_t want,
+                         uint64_t usable);
 
 void plan_release(struct plan *p);
 

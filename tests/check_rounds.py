@@ -41,7 +41,7 @@ def check_rounds(corpus, cap, exact):
     for number in range(4):
         if number:
             before = t
-            t = oracle.raise_caps(unique, d, t, counts,
+            t = oracle.raise_caps(unique, d, cap, t, counts,
                                   images(corpus, number))
         ours = chain.records(*chain.parts(
             corpus, f"selected/round-{number}/*.jsonl.zst"))

@@ -248,13 +248,14 @@ def target_cap(unique, d, most):
     return s[most]
 
 
-def raise_caps(unique, d, t, counts, images):
-    """t(q) of the next round; images: URLs that gave a usable one."""
+def raise_caps(unique, d, cap, t, counts, images):
+    """t(q) of the next round: what lacks in images of the pairs below the
+    first round's cap; images: URLs that gave a usable one."""
     want, usable = {}, {}
     for r in unique:
         for q in r["q"]:
             if d[q, r["uid"]] < t[q]:
-                want[q] = want.get(q, 0) + 1
+                want[q] = want.get(q, 0) + (d[q, r["uid"]] < cap)
                 usable[q] = usable.get(q, 0) + (r["url"] in images)
     out = dict(t)
     for q, w in want.items():

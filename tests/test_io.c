@@ -513,7 +513,7 @@ static int take(void *ctx, struct str section, struct str name,
 {
     if (!str_eq(section, STR("balance")))
         return err_set(e, E_USAGE, "no section");
-    return opt_put(ctx, name, value, e);
+    return name.n ? opt_put(ctx, name, value, e) : 0;
 }
 
 static void test_opt__ini(void **state)

@@ -135,7 +135,7 @@ static int take_pair(void *ctx, struct str section, struct str name,
         return err_set(e, E_USAGE, "a key before the first [section]");
     if (!s)
         rc = add_section(r, section, &s, e);
-    return rc ? rc : opt_put(&s->set, name, value, e);
+    return rc || name.n == 0 ? rc : opt_put(&s->set, name, value, e);
 }
 
 /* What the command line says for all stages; rows that a table lacks are not

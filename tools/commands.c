@@ -1,5 +1,6 @@
 /* The subcommands, in the order of the chain. */
 #include <stddef.h>
+#include <string.h>
 
 #include "tools/command.h"
 
@@ -29,3 +30,24 @@ const struct command *const command_list[] = {
     COMMANDS(X)
 #undef X
     NULL};
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; command_list[i]; i++)
+        if (!strcmp(command_list[i]->options->command, name))
+            return command_list[i];
+    return NULL;
+}
+
+int command_exit_code(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case -E_NEGATIVE:
+        return 1;
+    case -E_USAGE:
+        return 2;
+    }
+    return 3;
+}

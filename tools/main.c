@@ -5,27 +5,6 @@
 #include "tools/command.h"
 #include "base/version.h"
 
-const struct command *command_find(const char *name)
-{
-    for (size_t i = 0; command_list[i]; i++)
-        if (!strcmp(command_list[i]->options->command, name))
-            return command_list[i];
-    return NULL;
-}
-
-int command_exit_code(int rc)
-{
-    switch (rc) {
-    case 0:
-        return 0;
-    case -E_NEGATIVE:
-        return 1;
-    case -E_USAGE:
-        return 2;
-    }
-    return 3;
-}
-
 static void overview(FILE *to)
 {
     fprintf(to,
