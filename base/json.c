@@ -1,6 +1,5 @@
 #include "base/json.h"
 
-
 #include "base/utf8.h"
 
 void json_open(struct json *j, struct str in, struct arena *arena)
