@@ -125,7 +125,7 @@ static void drops(struct page *p)
             bars[next - i] =
                 (struct report_html_bar){str_of(f->drops[next].reason),
                                          f->drops[next].n, STR_NONE, "two"};
-        snprintf(caption, sizeof caption, "left out by <b>%s</b>",
+        snprintf(caption, sizeof caption, "Left out by <b>%s</b>.",
                  f->drops[i].stage);
         report_html_bars(p->b, caption, NULL, NULL, bars, next - i);
     }
