@@ -1,5 +1,6 @@
 #include "crawler/fetch_http.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct transfer {
     CURL *easy;
     struct http_request req;
     struct curl_slist *resolve, *connect_to;
+    char *forget; /* the line that takes resolve back */
     char errbuf[CURL_ERROR_SIZE];
     enum fetch_reason killed; /* our own verdict, or FETCH_R_NONE */
     int status;               /* of the head being read */
@@ -49,6 +51,7 @@ struct http {
     struct http_config config;
     char agent[HTTP_AGENT_MAX];
     struct curl_slist *accept[FETCH_ROBOTS + 1]; /* by kind */
+    struct curl_slist *forget; /* RESOLVE lines for the next transfer */
     struct transfer *active, *spare;
 };
 
@@ -342,30 +345,46 @@ static void set_callbacks(CURL *c, struct transfer *t)
     curl_easy_setopt(c, CURLOPT_RESOLVER_START_DATA, t);
 }
 
-static struct curl_slist *list_of(char *line)
+/* Append a line that was made for it. */
+static struct curl_slist *add_line(struct curl_slist *l, char *line)
 {
-    struct curl_slist *l = curl_slist_append(NULL, line);
-
+    l = curl_slist_append(l, line);
     free(line);
     return l;
+}
+
+/*
+ * RESOLVE puts the address into curl's DNS cache, which it walks whole after
+ * every transfer.  So the entries of finished transfers are taken out with the
+ * next one: + adds (and lets age), - removes.
+ */
+static struct curl_slist *resolve_lines(struct transfer *t, const char *addr)
+{
+    const struct http_request *r = &t->req;
+    struct curl_slist *l = t->http->forget;
+
+    t->http->forget = NULL;
+    t->forget = xasprintf("-%.*s:%u", STR_ARG(r->host), r->port);
+    return add_line(l,
+                    xasprintf("+%.*s:%u:%s", STR_ARG(r->host), r->port, addr));
 }
 
 /* Tell curl where to connect, so that it never has to ask. */
 static void set_address(CURL *c, struct transfer *t)
 {
     const struct http_request *r = &t->req;
-    char text[NETGUARD_TEXT_MAX];
-    const char *open = r->addr.v6 ? "[" : "", *shut = r->addr.v6 ? "]" : "";
+    char text[NETGUARD_TEXT_MAX], addr[NETGUARD_TEXT_MAX + 2];
 
     netguard_text(&r->addr, text);
+    snprintf(addr, sizeof addr, r->addr.v6 ? "[%s]" : "%s", text);
     t->resolve = t->connect_to = NULL;
-    if (r->connect_port)
-        t->connect_to = list_of(
-            xasprintf("::%s%s%s:%u", open, text, shut, r->connect_port));
+    /* CONNECT_TO only where the port differs, too: curl looks for a kept
+     * connection among all that lead to the same address and port. */
+    if (r->connect_port && (r->connect_port != r->port || r->literal))
+        t->connect_to =
+            add_line(NULL, xasprintf("::%s:%u", addr, r->connect_port));
     else if (!r->literal)
-        /* + lets the entry age, so that curl's cache does not grow for ever */
-        t->resolve = list_of(xasprintf("+%.*s:%u:%s%s%s", STR_ARG(r->host),
-                                       r->port, open, text, shut));
+        t->resolve = resolve_lines(t, addr);
     curl_easy_setopt(c, CURLOPT_CONNECT_TO, t->connect_to);
     curl_easy_setopt(c, CURLOPT_RESOLVE, t->resolve);
     curl_easy_setopt(c, CURLOPT_RESOLVER_START_FUNCTION,
@@ -413,6 +432,9 @@ static void release(struct transfer *t)
     curl_slist_free_all(t->resolve);
     curl_slist_free_all(t->connect_to);
     t->resolve = t->connect_to = NULL;
+    if (t->forget)
+        h->forget = add_line(h->forget, t->forget);
+    t->forget = NULL;
     buf_release(&t->body); /* idle handles hold no bodies */
     t->next = h->spare;
     t->prev = NULL;
@@ -607,6 +629,7 @@ void http_close(struct http *h)
         free(t);
     }
     curl_multi_cleanup(h->multi);
+    curl_slist_free_all(h->forget);
     for (int kind = 0; kind <= FETCH_ROBOTS; kind++)
         curl_slist_free_all(h->accept[kind]);
     free(h);
