@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TURNS_MAX                                                              \
-    4096               /* hosts in one step, so that answers are not starved   \
-                        */
-#define IDLE_CONNS 512 /* connections kept open beyond those in use */
+/* Hosts in one step, so that answers are not starved. */
+#define TURNS_MAX 4096
+/* Connections kept open beyond those in use; curl looks through all of them
+ * whenever it closes one. */
+#define IDLE_CONNS 128
 
 int fetch_open(struct fetch **out, const struct fetch_config *c,
                const struct fetch_callbacks *cb, struct err *e)

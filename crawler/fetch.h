@@ -49,8 +49,8 @@
  * Threads. All calls from one thread, but fetch_wakeup(), which any thread and
  *          a signal handler may call.  Callbacks run in that thread inside
  *          fetch_step(); they may submit, pause and stop, not step or close.
- * Cost.    O(log n) a request in hosts waiting; some 500 bytes a known host, and
- *          200 bytes and its URL twice a queued request.  Bodies are capped in
+ * Cost.    O(log n) a request, n hosts that wait; about 500 bytes a known host,
+ *          200 bytes and twice its URL a queued request.  Bodies are capped in
  *          the write callback, decoding included.
  */
 #ifndef CRAWLER_FETCH_H

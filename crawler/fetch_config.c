@@ -194,13 +194,31 @@ unsigned fetch_limit_of(const struct fetch *f, struct str host)
     return 0;
 }
 
+static int by_host_and_port(const void *a, const void *b)
+{
+    const struct fetch_resolve *x = a, *y = b;
+    int c = strcmp(x->host, y->host);
+
+    return c ? c : (x->port > y->port) - (x->port < y->port);
+}
+
 const struct fetch_resolve *fetch_resolve_of(const struct fetch *f,
                                              struct str host, unsigned port)
 {
-    for (size_t i = 0; i < f->n_resolve; i++)
-        if (f->resolve[i].port == port &&
-            str_eq(str_of(f->resolve[i].host), host))
-            return &f->resolve[i];
+    size_t low = 0, high = f->n_resolve;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const struct fetch_resolve *r = &f->resolve[mid];
+        int c = str_cmp(str_of(r->host), host);
+
+        if (c == 0 && r->port == port)
+            return r;
+        if (c < 0 || (c == 0 && r->port < port))
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
 }
 
@@ -238,6 +256,8 @@ int fetch_config_take(struct fetch *f, const struct fetch_config *c,
     f->resolve = xcalloc(c->resolve.n + 1, sizeof *f->resolve);
     for (size_t i = 0; !rc && i < c->resolve.n; i++)
         rc = take_resolve(f, c->resolve.v[i], e);
+    if (f->n_resolve)
+        qsort(f->resolve, f->n_resolve, sizeof *f->resolve, by_host_and_port);
     if (!rc && c->host_limit)
         rc = take_limits(f, c->host_limit, e);
     f->config.contact = f->config.version = f->config.dns_servers = NULL;

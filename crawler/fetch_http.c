@@ -1,5 +1,6 @@
 #include "crawler/fetch_http.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,16 +9,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "crawler/fetch_head.h"
 
 #define READ_SIZE                                                              \
     16384L /* curl's buffer: what it may be behind in counting                 \
             */
-
-/* A field of the response, as an offset into fields (which may move). */
-struct span {
-    size_t at, n;
-    bool set;
-};
 
 struct transfer {
     struct transfer *next, *prev; /* among those under way, or the spare */
@@ -25,21 +21,13 @@ struct transfer {
     CURL *easy;
     struct http_request req;
     struct curl_slist *resolve, *connect_to;
+    char *forget; /* the line that takes resolve back */
     char errbuf[CURL_ERROR_SIZE];
     enum fetch_reason killed; /* our own verdict, or FETCH_R_NONE */
-    int status;               /* of the head being read */
-    bool in_body;
+    struct head head;
     bool discard; /* the body is not wanted */
     bool enough;  /* stopped on purpose, not an error */
     uint64_t discarded;
-    size_t header_bytes, header_lines; /* of all heads, 1xx included */
-    unsigned codings;                  /* Content-Encoding layers */
-    uint64_t length; /* Content-Length, UINT64_MAX without one */
-    struct buf fields;
-    struct span location, type, etag, modified, tags[FETCH_TAGS_MAX];
-    size_t n_tags;
-    bool locations_differ;
-    struct consent consent;
     struct buf body;
     uint64_t started_ms;
 };
@@ -49,6 +37,7 @@ struct http {
     struct http_config config;
     char agent[HTTP_AGENT_MAX];
     struct curl_slist *accept[FETCH_ROBOTS + 1]; /* by kind */
+    struct curl_slist *forget; /* RESOLVE lines for the next transfer */
     struct transfer *active, *spare;
 };
 
@@ -99,142 +88,29 @@ static int on_lookup(void *resolver_state, void *reserved, void *arg)
     return 1;
 }
 
-static void keep_field(struct transfer *t, struct span *s, struct str value)
+/* The head is whole: is its body wanted, and not too large? */
+static enum fetch_reason on_head_end(struct transfer *t)
 {
-    if (t->fields.n + value.n > HTTP_FIELDS_MAX)
-        return;
-    s->at = t->fields.n;
-    s->n = value.n;
-    s->set = true;
-    buf_add(&t->fields, value);
-}
+    const struct head *h = &t->head;
 
-static struct str field(const struct transfer *t, const struct span *s)
-{
-    return s->set ? str_make(t->fields.p + s->at, s->n) : STR_NONE;
-}
-
-static void on_location(struct transfer *t, struct str value)
-{
-    if (!t->location.set)
-        keep_field(t, &t->location, value);
-    else if (!str_eq(field(t, &t->location), value))
-        t->locations_differ = true;
-}
-
-/* One layer, of a kind that was asked for. */
-static void on_coding(struct transfer *t, struct str value)
-{
-    struct str one;
-
-    while (str_split(&value, ',', &one)) {
-        one = str_trim(one);
-        if (one.n == 0 || str_ieq(one, STR("identity")))
-            continue;
-        t->codings++;
-        if (!str_ieq(one, STR("gzip")) && !str_ieq(one, STR("x-gzip")) &&
-            !str_ieq(one, STR("deflate")))
-            t->killed = FETCH_R_ENCODING;
-    }
-    if (t->codings > 1)
-        t->killed = FETCH_R_ENCODING;
-}
-
-/* Two lengths that differ: one of them hides something. */
-static void on_length(struct transfer *t, struct str value)
-{
-    uint64_t length;
-
-    if (str_u64(value, &length) ||
-        (t->length != UINT64_MAX && t->length != length))
-        t->killed = FETCH_R_PROTOCOL;
-    else
-        t->length = length;
-}
-
-static void on_field(struct transfer *t, struct str name, struct str value)
-{
-    if (str_ieq(name, STR("location"))) {
-        on_location(t, value);
-    } else if (str_ieq(name, STR("content-type"))) {
-        keep_field(t, &t->type, value);
-    } else if (str_ieq(name, STR("etag"))) {
-        keep_field(t, &t->etag, value);
-    } else if (str_ieq(name, STR("last-modified"))) {
-        keep_field(t, &t->modified, value);
-    } else if (str_ieq(name, STR("content-encoding"))) {
-        on_coding(t, value);
-    } else if (str_ieq(name, STR("transfer-encoding"))) {
-        if (!str_ieq(value, STR("chunked")) && !str_ieq(value, STR("identity")))
-            t->killed = FETCH_R_ENCODING;
-    } else if (str_ieq(name, STR("content-length"))) {
-        on_length(t, value);
-    } else if (str_ieq(name, STR("x-robots-tag"))) {
-        consent_header(&t->consent, value, t->http->config.token);
-        if (t->n_tags < FETCH_TAGS_MAX)
-            keep_field(t, &t->tags[t->n_tags++], value);
-    }
-}
-
-/* "HTTP/1.1 200 OK": a head begins; one with 1xx came before the real one. */
-static void on_status_line(struct transfer *t, struct str line)
-{
-    struct str version, code;
-    uint64_t v = 0;
-
-    str_split(&line, ' ', &version);
-    if (line.p && str_split(&line, ' ', &code))
-        str_u64(str_trim(code), &v);
-    t->status = v < 1000 ? (int)v : 0;
-    buf_clear(&t->fields);
-    memset(&t->location, 0, sizeof t->location);
-    memset(&t->type, 0, sizeof t->type);
-    memset(&t->etag, 0, sizeof t->etag);
-    memset(&t->modified, 0, sizeof t->modified);
-    t->n_tags = 0;
-    t->codings = 0;
-    t->length = UINT64_MAX;
-    t->locations_differ = false;
-    consent_init(&t->consent);
-}
-
-/* The head is whole: is its body wanted? */
-static void on_head_end(struct transfer *t)
-{
-    if (t->status / 100 == 1)
-        return;
     t->discard =
-        t->status != 200 || (t->req.kind == FETCH_IMAGE &&
-                             consent_verdict(&t->consent) != CONSENT_ALLOWED);
-    if (!t->discard && t->req.kind != FETCH_ROBOTS && !t->codings &&
-        t->length != UINT64_MAX && t->length > t->req.body_max)
-        t->killed = FETCH_R_TOO_LARGE;
+        h->status != 200 || (t->req.kind == FETCH_IMAGE &&
+                             consent_verdict(&h->consent) != CONSENT_ALLOWED);
+    if (!t->discard && t->req.kind != FETCH_ROBOTS && !h->codings &&
+        h->length != UINT64_MAX && h->length > t->req.body_max)
+        return FETCH_R_TOO_LARGE;
+    return FETCH_R_NONE;
 }
 
 static size_t on_header(char *p, size_t one, size_t n, void *arg)
 {
     struct transfer *t = arg;
-    struct str line = str_make(p, one * n), name;
-    size_t colon;
+    bool was_whole = t->head.whole;
 
-    t->header_bytes += line.n;
-    if (t->header_bytes > FETCH_HEADER_BYTES_MAX ||
-        ++t->header_lines > FETCH_HEADERS_MAX) {
-        t->killed = FETCH_R_HEADERS;
-        return 0;
-    }
-    if (t->in_body) /* a trailer behind the last chunk: nobody's field */
-        return line.n;
-    if (str_starts(line, STR("HTTP/")))
-        on_status_line(t, line);
-    name = str_trim(line);
-    if (name.n == 0) {
-        on_head_end(t);
-    } else if ((colon = str_find_char(line, ':', 0)) != SIZE_MAX) {
-        on_field(t, str_trim(str_slice(line, 0, colon)),
-                 str_trim(str_slice(line, colon + 1, line.n)));
-    }
-    return t->killed ? 0 : line.n;
+    t->killed = head_line(&t->head, str_make(p, one * n));
+    if (!t->killed && t->head.whole && !was_whole)
+        t->killed = on_head_end(t);
+    return t->killed ? 0 : one * n;
 }
 
 static uint64_t wire_bytes(CURL *easy)
@@ -251,13 +127,12 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
     size_t bytes = one * n;
     uint64_t total = t->body.n + bytes;
 
-    t->in_body = true;
     if (t->discard) {
         t->discarded += bytes;
         t->enough = t->discarded > HTTP_DISCARD;
         return t->enough ? 0 : bytes;
     }
-    if (total > 1u << 20 && t->codings &&
+    if (total > 1u << 20 && t->head.codings &&
         total > FETCH_RATIO_MAX * (wire_bytes(t->easy) + (uint64_t)READ_SIZE)) {
         t->killed = FETCH_R_BOMB;
         return 0;
@@ -342,30 +217,46 @@ static void set_callbacks(CURL *c, struct transfer *t)
     curl_easy_setopt(c, CURLOPT_RESOLVER_START_DATA, t);
 }
 
-static struct curl_slist *list_of(char *line)
+/* Append a line that was made for it. */
+static struct curl_slist *add_line(struct curl_slist *l, char *line)
 {
-    struct curl_slist *l = curl_slist_append(NULL, line);
-
+    l = curl_slist_append(l, line);
     free(line);
     return l;
+}
+
+/*
+ * RESOLVE puts the address into curl's DNS cache, which it walks whole after
+ * every transfer.  So the entries of finished transfers are taken out with the
+ * next one: + adds (and lets age), - removes.
+ */
+static struct curl_slist *resolve_lines(struct transfer *t, const char *addr)
+{
+    const struct http_request *r = &t->req;
+    struct curl_slist *l = t->http->forget;
+
+    t->http->forget = NULL;
+    t->forget = xasprintf("-%.*s:%u", STR_ARG(r->host), r->port);
+    return add_line(l,
+                    xasprintf("+%.*s:%u:%s", STR_ARG(r->host), r->port, addr));
 }
 
 /* Tell curl where to connect, so that it never has to ask. */
 static void set_address(CURL *c, struct transfer *t)
 {
     const struct http_request *r = &t->req;
-    char text[NETGUARD_TEXT_MAX];
-    const char *open = r->addr.v6 ? "[" : "", *shut = r->addr.v6 ? "]" : "";
+    char text[NETGUARD_TEXT_MAX], addr[NETGUARD_TEXT_MAX + 2];
 
     netguard_text(&r->addr, text);
+    snprintf(addr, sizeof addr, r->addr.v6 ? "[%s]" : "%s", text);
     t->resolve = t->connect_to = NULL;
-    if (r->connect_port)
-        t->connect_to = list_of(
-            xasprintf("::%s%s%s:%u", open, text, shut, r->connect_port));
+    /* CONNECT_TO only where the port differs, too: curl looks for a kept
+     * connection among all that lead to the same address and port. */
+    if (r->connect_port && (r->connect_port != r->port || r->literal))
+        t->connect_to =
+            add_line(NULL, xasprintf("::%s:%u", addr, r->connect_port));
     else if (!r->literal)
-        /* + lets the entry age, so that curl's cache does not grow for ever */
-        t->resolve = list_of(xasprintf("+%.*s:%u:%s%s%s", STR_ARG(r->host),
-                                       r->port, open, text, shut));
+        t->resolve = resolve_lines(t, addr);
     curl_easy_setopt(c, CURLOPT_CONNECT_TO, t->connect_to);
     curl_easy_setopt(c, CURLOPT_RESOLVE, t->resolve);
     curl_easy_setopt(c, CURLOPT_RESOLVER_START_FUNCTION,
@@ -383,7 +274,7 @@ static struct transfer *new_transfer(struct http *h)
         t = xcalloc(1, sizeof *t);
         t->http = h;
         t->easy = curl_easy_init();
-        buf_init(&t->fields, HTTP_FIELDS_MAX);
+        head_init(&t->head, h->config.token);
         buf_init(&t->body, BUF_NO_LIMIT); /* on_body has the cap */
         if (!t->easy)
             abort(); /* memory is out, as in base/mem */
@@ -392,11 +283,10 @@ static struct transfer *new_transfer(struct http *h)
         set_callbacks(t->easy, t);
     }
     t->killed = FETCH_R_NONE;
-    t->in_body = t->discard = t->enough = false;
+    t->discard = t->enough = false;
     t->discarded = 0;
-    t->header_bytes = t->header_lines = 0;
     t->errbuf[0] = '\0';
-    on_status_line(t, STR_NONE);
+    head_reset(&t->head);
     return t;
 }
 
@@ -413,6 +303,9 @@ static void release(struct transfer *t)
     curl_slist_free_all(t->resolve);
     curl_slist_free_all(t->connect_to);
     t->resolve = t->connect_to = NULL;
+    if (t->forget)
+        h->forget = add_line(h->forget, t->forget);
+    t->forget = NULL;
     buf_release(&t->body); /* idle handles hold no bodies */
     t->next = h->spare;
     t->prev = NULL;
@@ -486,6 +379,7 @@ static enum fetch_reason reason_of(const struct transfer *t, CURLcode rc)
 
 static void finish(struct transfer *t, CURLcode rc, http_fn done, void *ctx)
 {
+    const struct head *head = &t->head;
     struct http_response r;
     curl_off_t wait = 0;
     char *ip = NULL;
@@ -493,16 +387,16 @@ static void finish(struct transfer *t, CURLcode rc, http_fn done, void *ctx)
     memset(&r, 0, sizeof r);
     r.user = t->req.user;
     r.reason = reason_of(t, rc);
-    r.status = t->status;
-    r.location = field(t, &t->location);
-    r.locations_differ = t->locations_differ;
-    r.content_type = field(t, &t->type);
-    r.etag = field(t, &t->etag);
-    r.last_modified = field(t, &t->modified);
-    r.n_tags = t->n_tags;
-    for (size_t i = 0; i < t->n_tags; i++)
-        r.tags[i] = field(t, &t->tags[i]);
-    r.consent = t->consent;
+    r.status = head->status;
+    r.location = head_field(head, &head->location);
+    r.locations_differ = head->locations_differ;
+    r.content_type = head_field(head, &head->type);
+    r.etag = head_field(head, &head->etag);
+    r.last_modified = head_field(head, &head->modified);
+    r.n_tags = head->n_tags;
+    for (size_t i = 0; i < head->n_tags; i++)
+        r.tags[i] = head_field(head, &head->tags[i]);
+    r.consent = head->consent;
     if (r.reason == FETCH_R_NONE && !t->discard)
         r.body = buf_str(&t->body);
     r.wire_bytes = wire_bytes(t->easy);
@@ -602,11 +496,12 @@ void http_close(struct http *h)
 
         h->spare = t->next;
         curl_easy_cleanup(t->easy);
-        buf_release(&t->fields);
+        head_release(&t->head);
         buf_release(&t->body);
         free(t);
     }
     curl_multi_cleanup(h->multi);
+    curl_slist_free_all(h->forget);
     for (int kind = 0; kind <= FETCH_ROBOTS; kind++)
         curl_slist_free_all(h->accept[kind]);
     free(h);

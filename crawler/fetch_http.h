@@ -28,9 +28,8 @@
 
 #define HTTP_AGENT_MAX 512 /* bytes of the user agent line */
 #define HTTP_DISCARD                                                           \
-    (64u << 10)                     /* of a body nobody wants, to keep the     \
-                                       connection */
-#define HTTP_FIELDS_MAX (48u << 10) /* bytes of headers kept */
+    (64u << 10) /* of a body nobody wants, to keep the                         \
+                   connection */
 
 struct http_config {
     const char *agent;   /* the User-Agent line */

@@ -9,6 +9,7 @@
  *   fetch_robots.c  robots.txt of an origin: ask, judge, keep
  *   fetch_host.c    queues, delays, places        (knows no network)
  *   fetch_http.c    one GET                       (the door to libcurl)
+ *   fetch_head.c    the head of its answer
  *   dns.c           one lookup                    (the door to c-ares)
  */
 #ifndef CRAWLER_FETCH_INTERNAL_H

@@ -36,6 +36,7 @@ static struct {
     FILE *log;
     int epoll, listener;
     uint64_t connections;
+    uint64_t next_wake_ms; /* of paced responses; UINT64_MAX: none */
     struct httpd_conn *conns;
 } server;
 
@@ -368,6 +369,8 @@ static int refill(struct httpd_conn *c)
         return 0;
     if (c->period_ms && c->step > 0 && c->wake_ms == 0) {
         c->wake_ms = httpd_now_ms() + c->period_ms;
+        if (c->wake_ms < server.next_wake_ms)
+            server.next_wake_ms = c->wake_ms;
         return -1;
     }
     c->wake_ms = 0;
@@ -472,26 +475,29 @@ static void on_accept(void)
 /* Wake paced responses; milliseconds until the next, or -1. */
 static int wake_paced(void)
 {
-    uint64_t now = httpd_now_ms(), next = UINT64_MAX;
-    struct httpd_conn *c = server.conns;
+    uint64_t now = httpd_now_ms();
+    struct httpd_conn *c = server.conns, *after;
 
-    while (c) {
-        struct httpd_conn *after = c->next;
-
-        if (c->wake_ms && (c->wake_ms > now || pump(c)) && c->wake_ms &&
-            c->wake_ms < next)
-            next = c->wake_ms;
-        c = after;
+    if (server.next_wake_ms <= now) {
+        server.next_wake_ms = UINT64_MAX;
+        for (; c; c = after) {
+            after = c->next;
+            if (c->wake_ms && (c->wake_ms > now || pump(c)) && c->wake_ms &&
+                c->wake_ms < server.next_wake_ms)
+                server.next_wake_ms = c->wake_ms;
+        }
     }
-    if (next == UINT64_MAX)
+    if (server.next_wake_ms == UINT64_MAX)
         return -1;
-    return next > now ? (int)(next - now) : 0;
+    now = httpd_now_ms();
+    return server.next_wake_ms > now ? (int)(server.next_wake_ms - now) : 0;
 }
 
 static void serve(void)
 {
     struct epoll_event ev[64];
 
+    server.next_wake_ms = UINT64_MAX;
     while (!stopping) {
         int n = epoll_wait(server.epoll, ev, 64, wake_paced());
 

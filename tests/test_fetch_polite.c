@@ -9,6 +9,7 @@
 
 static const char *const robots_files[][2] = {
     {"/tmp/witmill-polite-delay", "User-agent: *\nCrawl-delay: 0.4\n"},
+    {"/tmp/witmill-polite-long", "User-agent: *\nCrawl-delay: 1000\n"},
     {"/tmp/witmill-polite-shut", "User-agent: *\nDisallow: /shut\n"
                                  "User-agent: other\nDisallow: /\n"},
     {"/tmp/witmill-polite-signal",
@@ -19,6 +20,8 @@ static const char *const robots_files[][2] = {
 static const char *const server_args[] = {
     "--robots",
     "delay.test=/tmp/witmill-polite-delay",
+    "--robots",
+    "long.test=/tmp/witmill-polite-long",
     "--robots",
     "shut.test=/tmp/witmill-polite-shut",
     "--robots",
@@ -168,6 +171,42 @@ static void test_fetch_polite__crawl_delay(void **state)
     /* behind robots.txt too; --min-delay 0 does not lower it */
     assert_true(net_gap(log, n, "delay.test") >= 398);
     free(log);
+    net_free(t);
+}
+
+static uint64_t requests_after(struct net_fetch *t, int steps)
+{
+    struct fetch_stats stats;
+
+    for (int i = 0; i < steps; i++)
+        assert_int_equal(fetch_step(t->f, 5, NULL), 0);
+    fetch_stats(t->f, &stats);
+    return stats.requests;
+}
+
+/* 1,000 s are asked for, 300 s are the most that is waited; the clock is ours.
+ */
+static void test_fetch_polite__long_delays_in_fake_time(void **state)
+{
+    static const char *const hosts[] = {"long.test", NULL};
+    struct clock_fake clock = {.mono_ms = 1000000, .wall_s = 1700000000};
+    struct net_fetch *t = net_new(FETCH_CRAWL, server.port, hosts);
+
+    (void)state;
+    clock_set_fake(&clock);
+    get_pages(t, "long.test", 2);
+    for (int i = 0; i < 200 && requests_after(t, 1) < 1; i++)
+        ;
+    for (uint64_t n = 1; n <= 2; n++) {
+        assert_int_equal(requests_after(t, 40), n);
+        clock.mono_ms += FETCH_DELAY_MAX_MS - 1;
+        assert_int_equal(requests_after(t, 10), n);
+        clock.mono_ms += 1;
+        assert_int_equal(requests_after(t, 10), n + 1);
+    }
+    net_run(t);
+    clock_set_fake(NULL);
+    all_ok(t, 2);
     net_free(t);
 }
 
@@ -566,6 +605,7 @@ int main(int argc, char **argv)
         ON_SERVER(test_fetch_polite__crawl_floor),
         ON_SERVER(test_fetch_polite__five_times_the_last_fetch),
         ON_SERVER(test_fetch_polite__crawl_delay),
+        ON_SERVER(test_fetch_polite__long_delays_in_fake_time),
         ON_SERVER(test_fetch_polite__download_has_no_floor),
         ON_SERVER(test_fetch_polite__two_per_ip),
         ON_SERVER(test_fetch_polite__host_limit),
