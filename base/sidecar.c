@@ -170,6 +170,21 @@ void sidecar_release(struct sidecar *s)
     tally_release(&s->drops);
 }
 
+int sidecar_add_tallies(const struct corpus *c, const char *name,
+                        struct tally *counts, struct tally *drops,
+                        struct err *e)
+{
+    struct sidecar s;
+    int rc = sidecar_read(&s, c, name, e);
+
+    if (rc)
+        return rc;
+    tally_add_all(counts, &s.counts);
+    tally_add_all(drops, &s.drops);
+    sidecar_release(&s);
+    return 0;
+}
+
 int sidecar_list(const struct corpus *c, const char *folder,
                  struct io_list *names, struct err *e)
 {

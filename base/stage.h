@@ -179,6 +179,12 @@ int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
                  struct err *e);
 void sidecar_release(struct sidecar *s);
 
+/* Add output `name`'s counts and drops to the caller's: what was counted when a
+ * finished output was made. */
+int sidecar_add_tallies(const struct corpus *c, const char *name,
+                        struct tally *counts, struct tally *drops,
+                        struct err *e);
+
 /* Names of done outputs in folder, without .meta.json, bytewise order; none
  * when the folder is absent. */
 int sidecar_list(const struct corpus *c, const char *folder,

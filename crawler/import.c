@@ -52,20 +52,6 @@ static int make_part(struct import *m, struct stage_output *o, fill_fn fill,
     return stage_commit(o, e);
 }
 
-/* What was counted when a finished part was made. */
-static int count_done(struct import *m, const char *name, struct err *e)
-{
-    struct sidecar s;
-    int rc = sidecar_read(&s, m->corpus, name, e);
-
-    if (rc)
-        return rc;
-    tally_add_all(&m->sum->counts, &s.counts);
-    tally_add_all(&m->sum->drops, &s.drops);
-    sidecar_release(&s);
-    return 0;
-}
-
 static int run_part(struct import *m, const struct stage_inputs *in,
                     fill_fn fill, void *ctx, struct err *e)
 {
@@ -78,7 +64,8 @@ static int run_part(struct import *m, const struct stage_inputs *in,
              (unsigned long long)m->part);
     rc = stage_begin(&m->stage, &o, name, in, &done, e);
     if (!rc && done)
-        rc = count_done(m, name, e);
+        rc = sidecar_add_tallies(m->corpus, name, &m->sum->counts,
+                                 &m->sum->drops, e);
     else if (!rc)
         rc = make_part(m, &o, fill, ctx, e);
     m->sum->parts++;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "filter/outcomes.h"
 #include "filter/plan.h"
+#include "filter/rounds.h"
 #include "filter/scan.h"
 
 struct balance {
@@ -114,6 +115,8 @@ static int make_plan(struct balance *b, struct plan *p, bool publish,
     snprintf(name, sizeof name, "selected/round-%u/caps", b->round);
     if (!rc && publish) {
         rc = stage_begin(&b->stage, &o, name, &in, &done, e);
+        if (!rc && !done)
+            rc = rounds_prune(&b->stage, b->round, e);
         if (!rc && !done && b->round == 0)
             rc = outcomes_passes(b->corpus, &passes, e);
         if (!done && b->round == 0)
@@ -370,6 +373,7 @@ static int run_round(struct balance *b, struct err *e)
                      .list = &b->list,
                      .counts = &b->counts};
     bool is_part = config->stage.part.n > 0;
+    char folder[32];
     int rc = 0;
 
     if (!is_part)
@@ -389,6 +393,11 @@ static int run_round(struct balance *b, struct err *e)
         rc = scan_run(b->corpus, config->stage.part,
                       stage_threads(&config->stage), "balance", &select_ops,
                       b, e);
+    /* Of a list with more buckets. */
+    snprintf(folder, sizeof folder, "selected/round-%u", b->round);
+    if (!rc && !config->plan && !config->dry_run && !is_part)
+        rc = stage_prune(&b->stage, folder, "bucket-",
+                         corpus_buckets(b->corpus), e);
     if (!config->dry_run)
         caps_close(&b->caps);
     plan_release(&p);

@@ -97,6 +97,8 @@ static int check(struct caps *k, const char *path, struct err *e)
     if (h->version != CAPS_VERSION)
         return err_set(e, E_VERSION, "%s has version %u, expected %d", path,
                        h->version, CAPS_VERSION);
+    if (h->flags > 1 || h->zero || (!h->flags && h->n_ranks))
+        return err_set(e, E_DAMAGED, "%s is damaged in its head", path);
     k->n = h->n;
     k->exact = h->flags & 1;
     if (h->n_ranks > left / sizeof *k->ranks)

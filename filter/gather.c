@@ -56,19 +56,20 @@ struct bucket {
 static int read_record(const struct gather *g, struct bucket *b,
                        struct str line, struct err *e)
 {
+    struct err inner = ERR_INIT;
     struct record *r;
     struct pair p;
     int rc;
 
     line = arena_str(&b->text, line);
-    if (!line.p)
+    rc = line.p ? pair_read(line, &b->text, &p, &inner) : -E_TOOBIG;
+    if (rc == -E_TOOBIG || rc == -E_NOMEM)
         return err_set(e, E_TOOBIG,
                        "a bucket is larger than its share of --memory; give "
                        "more, fewer --threads, or more `queries "
                        "--bucket-bits`");
-    rc = pair_read(line, &b->text, &p, e);
     if (rc)
-        return rc;
+        return err_set(e, -rc, "%s", inner.message);
     b->records = xgrow(b->records, &b->cap, b->n + 1, sizeof *b->records);
     r = &b->records[b->n++];
     *r = (struct record){.h = corpus_url_hash(g->corpus, p.url),
@@ -241,10 +242,13 @@ static int work(void *ctx, void *item, struct err *e)
 
     snprintf(name, sizeof name, "unique/bucket-%04u", job->bucket);
     rc = stage_begin(&stage, &o, name, &g->inputs, &job->done_before, e);
-    if (!rc && !job->done_before)
-        rc = make_bucket(g, &o, job->bucket, e);
     tally_clear(&job->counts);
     tally_clear(&job->drops);
+    if (!rc && job->done_before)
+        rc = sidecar_add_tallies(g->corpus, name, &job->counts, &job->drops,
+                                 e);
+    else if (!rc)
+        rc = make_bucket(g, &o, job->bucket, e);
     tally_add_all(&job->counts, &o.counts);
     tally_add_all(&job->drops, &o.drops);
     stage_output_release(&o);
@@ -427,10 +431,17 @@ int gather_run(const struct corpus *c, const struct opt_table *table,
     stage_init(&g.stage, c, "gather", GATHER_VERSION, table, config,
                config->stage.redo);
     stage_inputs_init(&g.inputs);
-    if (!config->finish) {
+    if (config->finish && config->stage.part.n)
+        rc = err_set(e, E_USAGE, "--finish adds up all buckets: it does not "
+                                 "go with --part");
+    if (!rc && !config->finish) {
         rc = find_sources(&g, e);
         if (!rc)
             rc = all_buckets(&g, e);
+        /* Of a list with more buckets. */
+        if (!rc && config->stage.part.n == 0)
+            rc = stage_prune(&g.stage, "unique", "bucket-", corpus_buckets(c),
+                             e);
     }
     if (!rc && config->stage.part.n == 0)
         rc = finish(&g, e);

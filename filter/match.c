@@ -192,6 +192,26 @@ static int write_frames(struct match *m, struct jsonl_writer *w,
     return rc;
 }
 
+/* A part that is cut between two frames reads well; its sidecar knows. */
+static int all_read(struct match *m, const char *source, struct err *e)
+{
+    uint64_t want, got = tally_get(&m->output->counts, "read");
+    struct sidecar s;
+    int rc = sidecar_read(&s, m->corpus, source, e);
+
+    if (rc)
+        return rc;
+    want = tally_get(&s.counts, "records");
+    sidecar_release(&s);
+    return want == got
+               ? 0
+               : err_set(e, E_DAMAGED,
+                         "%s has %llu records, its sidecar says %llu: remove "
+                         "the sidecar and run import or crawl again",
+                         m->in.path, (unsigned long long)got,
+                         (unsigned long long)want);
+}
+
 static int match_part(struct match *m, struct stage_output *o,
                       const char *source, struct err *e)
 {
@@ -214,6 +234,8 @@ static int match_part(struct match *m, struct stage_output *o,
         rc = workq_run(&pipeline, m, m->batches, sizeof *m->batches, m->depth,
                        stage_threads(&m->config->stage), e);
     jsonl_close(&m->in);
+    if (!rc)
+        rc = all_read(m, source, e);
     if (!rc)
         rc = jsonl_open_write(&w, to, e);
     if (!rc) {
@@ -295,7 +317,10 @@ static int run_part(struct match *m, struct stage *s, const char *batch,
     rc = stage_inputs_add_output(&in, m->corpus, source, "import", e);
     if (!rc) {
         rc = stage_begin(s, &o, name, &in, &done, e);
-        if (!rc && !done)
+        if (!rc && done)
+            rc = sidecar_add_tallies(m->corpus, name, &sum->counts,
+                                     &sum->drops, e);
+        else if (!rc)
             rc = match_part(m, &o, source, e);
         sum->parts++;
         sum->parts_done_before += !rc && done;
@@ -313,6 +338,40 @@ static bool wanted(const struct match_config *c, const char *batch)
         if (!strcmp(c->batches.v[i], batch))
             return true;
     return c->batches.n == 0;
+}
+
+/* A batch that was asked for by a name that is none. */
+static int known_batches(const struct match *m, const struct io_list *batches,
+                         struct err *e)
+{
+    const struct opt_list *asked = &m->config->batches;
+
+    for (size_t i = 0; i < asked->n; i++) {
+        size_t k = 0;
+
+        while (k < batches->n && strcmp(asked->v[i], batches->names[k]))
+            k++;
+        if (k == batches->n)
+            return err_set(e, E_USAGE, "--batch %s: %s/pairs has no such batch",
+                           asked->v[i], m->corpus->dir);
+    }
+    return 0;
+}
+
+/* 1 + the number of the last part. The numbers may have gaps: those of parts
+ * that another machine has not finished. */
+static uint64_t next_number(const struct io_list *parts)
+{
+    uint64_t n = 0, k;
+
+    for (size_t i = 0; i < parts->n; i++) {
+        struct str name = str_of(parts->names[i]);
+
+        if (str_starts(name, STR("part-")) &&
+            !str_u64(str_slice(name, 5, name.n), &k) && k >= n)
+            n = k + 1;
+    }
+    return n;
 }
 
 /* All parts of the wanted batches, in order; k numbers them over batches, so
@@ -334,6 +393,7 @@ static int each_part(struct match *m, struct stage *s, const char *list_sha256,
         rc = io_list(path, &batches, e);
     if (rc)
         return rc;
+    rc = known_batches(m, &batches, e);
     for (size_t i = 0; !rc && i < batches.n; i++) {
         if (!wanted(m->config, batches.names[i]))
             continue;
@@ -345,7 +405,7 @@ static int each_part(struct match *m, struct stage *s, const char *list_sha256,
                               list_sha256, sum, e);
         if (!rc && m->config->stage.part.n == 0) {
             snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
-            rc = stage_prune(s, folder, "part-", parts.n, e);
+            rc = stage_prune(s, folder, "part-", next_number(&parts), e);
         }
         io_list_release(&parts);
     }
@@ -414,6 +474,8 @@ int match_offsets(const struct corpus *c, const char *name, uint64_t **offsets,
 
             if (got < n)
                 (*offsets)[got] = at;
+            if (got && got < n && at < (*offsets)[got - 1])
+                j.rc = -E_RANGE;
             got++;
         }
     }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stage.h"
+#include "filter/balance.h"
 #include "tools/command.h"
 
 #define RUN_CONFIG_MAX 4096 /* bytes of a stage's config struct */
@@ -253,12 +254,32 @@ static int raised(const struct corpus *c, unsigned round, uint64_t *n,
     return rc;
 }
 
+/* The last round: what the command line says, or less if [balance] says so.
+ * It goes into [balance], which refuses rounds above its own. */
+static int last_round(struct run *r, uint64_t *last, struct err *e)
+{
+    struct section *s = find_section(r, STR("balance"));
+    const struct balance_config *b = (const void *)s->config;
+    char text[24];
+
+    *last = r->config->rounds;
+    for (size_t i = 0; i < s->set.table->n; i++)
+        if (!strcmp(s->set.table->rows[i].name, "rounds") && s->set.given[i] &&
+            b->rounds < *last)
+            *last = b->rounds;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)*last);
+    return opt_put(&s->set, STR("rounds"), str_of(text), e);
+}
+
 static int run_rounds(struct run *r, struct err *e)
 {
     struct corpus c;
+    uint64_t last = 0;
     int rc = corpus_open(&c, r->config->corpus, e);
 
-    for (unsigned round = 0; !rc && round <= r->config->rounds; round++) {
+    if (!rc)
+        rc = last_round(r, &last, e);
+    for (unsigned round = 0; !rc && round <= last; round++) {
         uint64_t n = 0;
 
         rc = run_round(r, "balance", round, e);
