@@ -263,6 +263,42 @@ static void tmp_path(const struct io_file *f, char out[IO_PATH_MAX + 8])
     snprintf(out, IO_PATH_MAX + 8, "%s.tmp", f->path);
 }
 
+/*
+ * Two processes on one output would mix their bytes in one file, and the name
+ * that the first publishes would be written on by the second.  The lock stands
+ * on the file itself and goes with its descriptor; the first to let go has
+ * renamed or removed it by then, so the second looks whether tmp is still the
+ * file that it locked.  Where the file system has no locks there are none.
+ */
+static int open_tmp(const char *tmp, int *fd, struct err *e)
+{
+    struct stat mine, named;
+
+    for (;;) {
+        *fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (*fd < 0)
+            return err_errno(e, E_IO, "create", tmp);
+        if (flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            close(*fd);
+            *fd = -1;
+            return err_set(e, E_BUSY,
+                           "%s is being written by another witmill process; "
+                           "wait for it to end",
+                           tmp);
+        }
+        if (!fstat(*fd, &mine) && !stat(tmp, &named) &&
+            mine.st_dev == named.st_dev && mine.st_ino == named.st_ino)
+            break;
+        close(*fd);
+    }
+    if (!ftruncate(*fd, 0))
+        return 0;
+    err_errno(e, E_IO, "empty", tmp);
+    close(*fd);
+    *fd = -1;
+    return -E_IO;
+}
+
 int io_file_open(struct io_file *f, const char *path, struct err *e)
 {
     char tmp[IO_PATH_MAX + 8];
@@ -273,11 +309,10 @@ int io_file_open(struct io_file *f, const char *path, struct err *e)
         return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
     strcpy(f->path, path);
     tmp_path(f, tmp);
-    f->fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0)
-        return f->rc = err_errno(e, E_IO, "create", tmp);
-    sha256_init(&f->hash);
-    return 0;
+    f->rc = open_tmp(tmp, &f->fd, e);
+    if (!f->rc)
+        sha256_init(&f->hash);
+    return f->rc;
 }
 
 static int flush_pending(struct io_file *f, struct err *e)
@@ -319,14 +354,14 @@ int io_file_publish(struct io_file *f, struct err *e)
         f->rc = err_errno(e, E_IO, "flush", tmp);
         goto fail;
     }
-    fd = f->fd;
-    f->fd = -1; /* gone even when close fails; never close it twice */
-    if (close(fd)) {
-        f->rc = err_errno(e, E_IO, "close", tmp);
-        goto fail;
-    }
     if (rename(tmp, f->path)) {
         f->rc = err_errno(e, E_IO, "publish", f->path);
+        goto fail;
+    }
+    fd = f->fd; /* closed last: its lock holds until tmp is a name no more */
+    f->fd = -1; /* gone even when close fails; never close it twice */
+    if (close(fd)) {
+        f->rc = err_errno(e, E_IO, "close", f->path);
         goto fail;
     }
     f->rc = io_sync_parent(f->path, e);
