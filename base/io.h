@@ -5,9 +5,10 @@
  *          finished: bytes go to "<path>.tmp", are fsynced, renamed, and the
  *          folder is fsynced (io_publish).  After a failed fsync the file is
  *          suspect: Linux reports the error once, so nobody tries it again on
- *          the same descriptor; the output is made anew.
+ *          the same descriptor; the output is made anew.  A tmp file has one
+ *          writer: a second process is refused while the first one writes.
  * Fails.   -E_IO with path and errno text; -E_NOTFOUND when a file to be read
- *          is absent.
+ *          is absent; -E_BUSY when another process writes the same output.
  * Threads. Any; one struct io_file belongs to one thread.
  */
 #ifndef BASE_IO_H

@@ -104,6 +104,8 @@ static void parse(struct sidecar *s, struct json *j, uint64_t *format)
             read_tally(j, &s->drops);
         else if (str_eq(name, STR("options")))
             s->options = json_raw(j);
+        else if (str_eq(name, STR("inputs")))
+            s->inputs = json_raw(j);
         else if (str_eq(name, STR("extra")))
             s->extra = json_raw(j);
         else
@@ -158,6 +160,57 @@ int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
                        inner.message);
     }
     return 0;
+}
+
+/* Where name stands in now; the search goes on behind the last hit, so that
+ * lists of one order cost one pass. */
+static const struct stage_input *find_input(const struct stage_inputs *now,
+                                            struct str name, size_t *from)
+{
+    for (size_t i = 0; i < now->n; i++) {
+        const struct stage_input *at = &now->v[(*from + i) % now->n];
+
+        if (!str_eq(name, str_of(at->name)))
+            continue;
+        *from = (*from + i + 1) % now->n;
+        return at;
+    }
+    return NULL;
+}
+
+int stage_made_from(const struct corpus *c, const char *output,
+                    const char *maker, const struct stage_inputs *now,
+                    struct err *e)
+{
+    const struct stage_input *changed = NULL, *at;
+    struct str name, hex;
+    struct sidecar s;
+    struct arena arena;
+    struct json j;
+    size_t from = 0;
+    int rc = sidecar_read(&s, c, output, e);
+
+    if (rc)
+        return rc;
+    arena_init(&arena, SIDECAR_MAX);
+    json_open(&j, s.inputs.n ? s.inputs : STR("{}"), &arena);
+    json_object(&j);
+    while (!changed && json_member(&j, &name)) {
+        hex = json_string(&j);
+        at = find_input(now, name, &from);
+        if (!j.rc && at && !str_eq(hex, str_of(at->sha256)))
+            changed = at;
+    }
+    if (changed)
+        rc = err_set(e, E_STALE,
+                     "%s/%s was made from another %s than the one there: run "
+                     "`witmill %s %s --redo` first",
+                     c->dir, output, changed->name, maker, c->dir);
+    else
+        rc = json_close(&j, e);
+    arena_release(&arena);
+    sidecar_release(&s);
+    return rc;
 }
 
 void sidecar_release(struct sidecar *s)

@@ -352,3 +352,33 @@ int stage_prune(struct stage *s, const char *folder, const char *prefix,
     io_list_release(&names);
     return rc;
 }
+
+int stage_drop_folder(const struct corpus *c, const char *folder,
+                      struct err *e)
+{
+    char path[IO_PATH_MAX], file[IO_PATH_MAX];
+    struct io_list names;
+    int rc = corpus_path(c, folder, path, e);
+
+    if (rc || !io_exists(path))
+        return rc;
+    rc = sidecar_list(c, folder, &names, e);
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        snprintf(file, sizeof file, "%s/%s", folder, names.names[i]);
+        rc = remove_sidecar(c, file, e);
+    }
+    io_list_release(&names);
+    if (!rc)
+        rc = io_list(path, &names, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        rc = io_join(file, path, names.names[i], e);
+        if (!rc)
+            rc = io_remove(file, e);
+    }
+    io_list_release(&names);
+    if (!rc && rmdir(path))
+        rc = err_errno(e, E_IO, "remove folder", path);
+    return rc ? rc : io_sync_parent(path, e);
+}

@@ -105,6 +105,14 @@ int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
                             const char *name, const char *maker,
                             struct err *e);
 
+/* Whether output was made from what is there now: -E_STALE when its sidecar
+ * lists an input that `now` has with another sha256; what only one of them
+ * names is not looked at.  maker: the command that makes output.  Without this
+ * a stage would take an output that its own stage would refuse. */
+int stage_made_from(const struct corpus *c, const char *output,
+                    const char *maker, const struct stage_inputs *now,
+                    struct err *e);
+
 /* A file from outside, hashed here. */
 int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e);
@@ -160,6 +168,11 @@ int stage_path(const struct stage_output *o, const char *suffix, char *out,
 int stage_prune(struct stage *s, const char *folder, const char *prefix,
                 uint64_t n, struct err *e);
 
+/* Remove folder with all outputs in it, the sidecars first; fine when there is
+ * none. */
+int stage_drop_folder(const struct corpus *c, const char *folder,
+                      struct err *e);
+
 /* ---- reading sidecars ---- */
 
 struct sidecar {
@@ -171,6 +184,7 @@ struct sidecar {
     struct tally counts;
     struct tally drops;
     struct str options; /* raw JSON object, points into bytes */
+    struct str inputs;  /* likewise: name to sha256 */
     struct str extra;   /* raw JSON object of the further members */
 };
 

@@ -3,6 +3,7 @@
 #include "base/jsonl.h"
 #include "base/mem.h"
 #include "base/pair.h"
+#include "base/selected.h"
 #include "base/url.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,20 +89,14 @@ static int digest(const struct corpus *c, struct download_pass *p,
                   struct err *e)
 {
     struct stage_inputs in;
-    char maker[64];
     struct sha256 h;
-    int rc = 0;
+    size_t of_round = corpus_buckets(c); /* the last so many are the round's */
+    int rc;
 
     stage_inputs_init(&in);
-    snprintf(maker, sizeof maker, "balance --round %u", p->round);
-    for (uint32_t k = 0; k < corpus_buckets(c) && !rc; k++) {
-        char name[STAGE_NAME_MAX];
-
-        bucket_name(p->round, k, name);
-        rc = stage_inputs_add_output(&in, c, name, maker, e);
-    }
+    rc = selected_check(c, p->round + 1, &in, e);
     sha256_init(&h);
-    for (size_t i = 0; i < in.n; i++) {
+    for (size_t i = in.n < of_round ? 0 : in.n - of_round; i < in.n; i++) {
         sha256_add(&h, str_of(in.v[i].name));
         sha256_add(&h, STR(" "));
         sha256_add(&h, str_of(in.v[i].sha256));

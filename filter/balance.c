@@ -65,9 +65,14 @@ static int plan_inputs(struct balance *b, struct stage_inputs *in,
         snprintf(name, sizeof name, "unique/bucket-%04u", k);
         rc = stage_inputs_add_output(in, b->corpus, name, "gather", e);
     }
+    /* c(q) is of these very buckets, and they of this list. */
+    if (!rc)
+        rc = stage_made_from(b->corpus, "unique/counts", "gather", in, e);
     if (!rc && b->round) {
         snprintf(name, sizeof name, "selected/round-%u/caps", b->round - 1);
         rc = stage_inputs_add_output(in, b->corpus, name, "balance", e);
+        if (!rc)
+            rc = stage_made_from(b->corpus, name, "balance", in, e);
     }
     return rc;
 }
@@ -365,6 +370,32 @@ static int open_all(struct balance *b, struct err *e)
     return rc;
 }
 
+/* A part takes the plan as it is: it has to be one of this unique/. */
+static int check_plan(struct balance *b, struct err *e)
+{
+    char name[STAGE_NAME_MAX];
+    struct stage_inputs in;
+    int rc;
+
+    stage_inputs_init(&in);
+    rc = plan_inputs(b, &in, e);
+    snprintf(name, sizeof name, "selected/round-%u/caps", b->round);
+    if (!rc)
+        rc = stage_made_from(b->corpus, name, "balance --plan", &in, e);
+    stage_inputs_release(&in);
+    return rc;
+}
+
+/* Buckets of a list with more --bucket-bits. */
+static int prune_buckets(struct balance *b, struct err *e)
+{
+    char folder[STAGE_NAME_MAX];
+
+    snprintf(folder, sizeof folder, "selected/round-%u", b->round);
+    return stage_prune(&b->stage, folder, "bucket-", corpus_buckets(b->corpus),
+                       e);
+}
+
 static int run_round(struct balance *b, struct err *e)
 {
     const struct balance_config *config = b->config;
@@ -378,6 +409,10 @@ static int run_round(struct balance *b, struct err *e)
 
     if (!is_part)
         rc = make_plan(b, &p, !config->dry_run, e);
+    if (is_part)
+        rc = check_plan(b, e);
+    else if (!config->dry_run && !rc)
+        rc = prune_buckets(b, e);
     if (!rc && config->dry_run) {
         b->caps = p.caps; /* borrowed from the plan */
     } else if (!rc) {

@@ -21,7 +21,8 @@
 #include "base/err.h"
 #include "base/stage.h"
 
-#define BALANCE_VERSION 1
+#define BALANCE_VERSION    1
+#define BALANCE_ROUNDS_MAX 99
 
 struct balance_config {
     struct stage_options stage;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/selected.h"
 
 #define LINE_MEMORY ((size_t)8 << 20) /* bytes of one record, decoded */
 #define NO_LEDGER   UINT32_MAX
@@ -35,15 +36,9 @@ int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e)
 static int add_selected(struct dedup_sources *s, const struct corpus *c,
                         struct err *e)
 {
-    char name[STAGE_NAME_MAX];
     int rc = dedup_rounds(c, &s->rounds, e);
 
-    for (unsigned r = 0; !rc && r < s->rounds; r++)
-        for (uint32_t k = 0; !rc && k < corpus_buckets(c); k++) {
-            snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", r, k);
-            rc = stage_inputs_add_output(&s->inputs, c, name, "balance", e);
-        }
-    return rc;
+    return rc ? rc : selected_check(c, s->rounds, &s->inputs, e);
 }
 
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,

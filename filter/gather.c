@@ -40,6 +40,7 @@ struct gather {
     size_t n_sources;
     uint64_t bucket_bytes; /* memory for one bucket */
     uint32_t next;         /* bucket to produce */
+    char list_sha256[SHA256_HEX]; /* of queries.bin: what ids in q mean */
     struct gather_summary *sum;
     struct progress progress;
 };
@@ -273,6 +274,27 @@ static const struct workq_ops pipeline = {produce, work, consume};
 
 /* ---- finish ---- */
 
+/* Inputs of counts.bin: the list and all buckets, which are of that list. */
+static int add_buckets(struct gather *g, struct stage_inputs *in,
+                       struct err *e)
+{
+    struct stage_inputs list;
+    char name[STAGE_NAME_MAX];
+    int rc = 0;
+
+    stage_inputs_init(&list);
+    stage_inputs_add(&list, "queries.bin", g->list_sha256);
+    stage_inputs_add(in, "queries.bin", g->list_sha256);
+    for (uint32_t k = 0; !rc && k < corpus_buckets(g->corpus); k++) {
+        snprintf(name, sizeof name, "unique/bucket-%04u", k);
+        rc = stage_inputs_add_output(in, g->corpus, name, "gather", e);
+        if (!rc)
+            rc = stage_made_from(g->corpus, name, "gather", &list, e);
+    }
+    stage_inputs_release(&list);
+    return rc;
+}
+
 static int finish(struct gather *g, struct err *e)
 {
     char name[STAGE_NAME_MAX], path[IO_PATH_MAX], hex[SHA256_HEX];
@@ -283,10 +305,10 @@ static int finish(struct gather *g, struct err *e)
     int rc = 0;
 
     stage_inputs_init(&in);
-    for (uint32_t k = 0; !rc && k < corpus_buckets(g->corpus); k++) {
-        snprintf(name, sizeof name, "unique/bucket-%04u", k);
-        rc = stage_inputs_add_output(&in, g->corpus, name, "gather", e);
-    }
+    rc = stage_prune(&g->stage, "unique", "bucket-", corpus_buckets(g->corpus),
+                     e);
+    if (!rc)
+        rc = add_buckets(g, &in, e);
     if (rc) {
         stage_inputs_release(&in);
         return rc;
@@ -322,13 +344,27 @@ static int finish(struct gather *g, struct err *e)
 static int add_source(struct gather *g, const char *folder, const char *part,
                       size_t *cap, struct err *e)
 {
+    struct stage_inputs now;
     struct source *s;
+    char *pairs;
     int rc;
 
     g->sources = xgrow(g->sources, cap, g->n_sources + 1, sizeof *g->sources);
     s = &g->sources[g->n_sources++];
+    s->offsets = NULL;
     s->name = xasprintf("%s/%s", folder, part);
-    rc = match_offsets(g->corpus, s->name, &s->offsets, e);
+    pairs = xasprintf("pairs%s", s->name + strlen("matched"));
+    stage_inputs_init(&now);
+    stage_inputs_add(&now, "queries.bin", g->list_sha256);
+    rc = stage_inputs_add_output(&now, g->corpus, pairs, "match", NULL);
+    if (rc == -E_NOTFOUND) /* pairs/ may have been moved away by now */
+        rc = 0;
+    if (!rc)
+        rc = stage_made_from(g->corpus, s->name, "match", &now, e);
+    stage_inputs_release(&now);
+    free(pairs);
+    if (!rc)
+        rc = match_offsets(g->corpus, s->name, &s->offsets, e);
     if (!rc)
         rc = stage_inputs_add_output(&g->inputs, g->corpus, s->name, "match",
                                      e);
@@ -336,16 +372,19 @@ static int add_source(struct gather *g, const char *folder, const char *part,
 }
 
 /* A pairs part that was not matched yet would silently be missing. */
-static int all_matched(struct gather *g, const char *batch,
-                       const struct io_list *matched, struct err *e)
+static int batch_matched(struct gather *g, const char *batch, struct err *e)
 {
-    char folder[STAGE_NAME_MAX];
-    struct io_list pairs;
+    char folder[STAGE_NAME_MAX], to[STAGE_NAME_MAX];
+    struct io_list pairs, all, *matched = &all;
     size_t k = 0;
     int rc;
 
     snprintf(folder, sizeof folder, "pairs/%s", batch);
+    snprintf(to, sizeof to, "matched/%s", batch);
     rc = sidecar_list(g->corpus, folder, &pairs, e);
+    if (rc)
+        return rc;
+    rc = sidecar_list(g->corpus, to, matched, e);
     for (size_t i = 0; !rc && i < pairs.n; i++) {
         while (k < matched->n && strcmp(matched->names[k], pairs.names[i]) < 0)
             k++;
@@ -356,7 +395,23 @@ static int all_matched(struct gather *g, const char *batch,
                          g->corpus->dir, folder, pairs.names[i],
                          g->corpus->dir);
     }
+    io_list_release(matched);
     io_list_release(&pairs);
+    return rc;
+}
+
+static int all_matched(struct gather *g, struct err *e)
+{
+    struct io_list batches;
+    char path[IO_PATH_MAX];
+    int rc = corpus_path(g->corpus, "pairs", path, e);
+
+    if (rc || !io_exists(path))
+        return rc;
+    rc = io_list(path, &batches, e);
+    for (size_t i = 0; !rc && i < batches.n; i++)
+        rc = batch_matched(g, batches.names[i], e);
+    io_list_release(&batches);
     return rc;
 }
 
@@ -377,11 +432,10 @@ static int find_sources(struct gather *g, struct err *e)
                        g->corpus->dir);
     if (rc)
         return err_set(e, -rc, "%s", inner.message);
+    rc = all_matched(g, e);
     for (size_t i = 0; !rc && i < batches.n; i++) {
         snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
         rc = sidecar_list(g->corpus, folder, &parts, e);
-        if (!rc)
-            rc = all_matched(g, batches.names[i], &parts, e);
         for (size_t k = 0; !rc && k < parts.n; k++)
             rc = add_source(g, folder, parts.names[k], &cap, e);
         io_list_release(&parts);
@@ -425,7 +479,8 @@ int gather_run(const struct corpus *c, const struct opt_table *table,
                struct err *e)
 {
     struct gather g = {.corpus = c, .config = config, .sum = sum};
-    int rc = 0;
+    char path[IO_PATH_MAX];
+    int rc = corpus_path(c, "queries.bin", path, e);
 
     *sum = (struct gather_summary){0};
     stage_init(&g.stage, c, "gather", GATHER_VERSION, table, config,
@@ -434,6 +489,9 @@ int gather_run(const struct corpus *c, const struct opt_table *table,
     if (config->finish && config->stage.part.n)
         rc = err_set(e, E_USAGE, "--finish adds up all buckets: it does not "
                                  "go with --part");
+    if (!rc)
+        rc = io_sha256_file(path, g.list_sha256, e);
+    stage_inputs_add(&g.inputs, "queries.bin", g.list_sha256);
     if (!rc && !config->finish) {
         rc = find_sources(&g, e);
         if (!rc)

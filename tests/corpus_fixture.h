@@ -253,6 +253,27 @@ static inline void fixture_commit(struct stage_output *o, const char *name,
     fixture_must(stage_commit(o, &e), &e);
 }
 
+/* The plan of a round; only that it is there matters here. */
+static inline void fixture_plan(struct stage *stage, unsigned round)
+{
+    struct stage_output o;
+    struct stage_inputs in;
+    struct err e = ERR_INIT;
+    char name[128], path[IO_PATH_MAX], hex[SHA256_HEX];
+    bool done;
+
+    stage_inputs_init(&in);
+    snprintf(name, sizeof name, "selected/round-%u/caps", round);
+    fixture_must(stage_begin(stage, &o, name, &in, &done, &e), &e);
+    fixture_must(stage_path(&o, ".bin", path, &e), &e);
+    fixture_must(io_write_file(path, STR("caps"), &e), &e);
+    fixture_must(io_sha256_file(path, hex, &e), &e);
+    snprintf(path, sizeof path, "%s.bin", name);
+    fixture_commit(&o, path, hex);
+    stage_output_release(&o);
+    stage_inputs_release(&in);
+}
+
 static inline void fixture_selected(struct fixture *f, struct stage *stage,
                                     unsigned round, uint32_t bucket)
 {
@@ -365,9 +386,11 @@ static inline void fixture_make(struct fixture *f, size_t n, unsigned bits,
                false);
     stage_init(&download, &f->corpus, "download", 1, fixture_table(), &options,
                false);
-    for (unsigned r = 0; r < rounds; r++)
+    for (unsigned r = 0; r < rounds; r++) {
+        fixture_plan(&balance, r);
         for (uint32_t k = 0; k < corpus_buckets(&f->corpus); k++)
             fixture_selected(f, &balance, r, k);
+    }
     for (unsigned p = 0; p < passes; p++)
         for (uint32_t g = 0; g < FIXTURE_GROUPS; g++)
             fixture_images(f, &download, g, p);

@@ -130,6 +130,26 @@ static inline void write_url(struct jsonl_writer *w, const char *url)
     buf_release(&line);
 }
 
+/* The plan of a round; only that it is there matters here. */
+static inline void test_plan(struct stage *stage, unsigned round)
+{
+    static const struct stage_inputs none;
+    char name[STAGE_NAME_MAX], path[IO_PATH_MAX], hex[SHA256_HEX];
+    struct err e = ERR_INIT;
+    struct stage_output o;
+    bool done;
+
+    snprintf(name, sizeof name, "selected/round-%u/caps", round);
+    CHECK(stage_begin(stage, &o, name, &none, &done, &e));
+    CHECK(stage_path(&o, ".bin", path, &e));
+    CHECK(io_write_file(path, STR("caps"), &e));
+    CHECK(io_sha256_file(path, hex, &e));
+    memcpy(name + strlen(name), ".bin", sizeof ".bin");
+    stage_file(&o, name, hex);
+    CHECK(stage_commit(&o, &e));
+    stage_output_release(&o);
+}
+
 /* selected/round-R of these URLs, any order. */
 static inline void test_select(struct corpus *c, unsigned round,
                                const char *const *urls, size_t n,
@@ -146,6 +166,7 @@ static inline void test_select(struct corpus *c, unsigned round,
     sort_corpus = c;
     qsort(v, n, sizeof *v, by_key);
     stage_init(&stage, c, "balance", 1, &no_options, &config, true);
+    test_plan(&stage, round);
     for (uint32_t k = 0; k < corpus_buckets(c); k++) {
         char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
         struct stage_output o;

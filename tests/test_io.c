@@ -79,6 +79,27 @@ static void test_io__abandon_leaves_nothing(void **state)
     assert_false(io_exists(at("b.tmp")));
 }
 
+static void test_io__one_writer_at_a_time(void **state)
+{
+    struct io_file one, two;
+    struct buf b;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    buf_init(&b, 100);
+    assert_int_equal(io_file_open(&one, at("w"), &e), 0);
+    io_file_write(&one, STR("first"), &e);
+    assert_int_equal(io_file_open(&two, at("w"), &e), -E_BUSY);
+    assert_non_null(strstr(e.message, "another witmill process"));
+    io_file_abandon(&two); /* takes nothing from the first */
+    assert_int_equal(io_file_publish(&one, NULL), 0);
+    assert_int_equal(io_file_open(&two, at("w"), NULL), 0);
+    io_file_abandon(&two);
+    assert_int_equal(io_read_file(at("w"), &b, NULL), 0);
+    assert_string_equal(b.p, "first");
+    buf_release(&b);
+}
+
 static void test_io__full_disk_sticks_and_says_so(void **state)
 {
     struct err e = ERR_INIT;
@@ -647,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_io__publish_replaces_whole),
         cmocka_unit_test(test_io__abandon_leaves_nothing),
+        cmocka_unit_test(test_io__one_writer_at_a_time),
         cmocka_unit_test(test_io__full_disk_sticks_and_says_so),
         cmocka_unit_test(test_io__read_has_a_ceiling),
         cmocka_unit_test(test_io__lock_excludes),

@@ -27,7 +27,7 @@ static const struct opt rows[] = {
              "the downloads of the rounds before."},
     {.name = "rounds", .type = OPT_U64,
      .at = offsetof(struct balance_config, rounds), .arg = "N", .def = "3",
-     .max = 99, .help = "The last round that is allowed."},
+     .max = BALANCE_ROUNDS_MAX, .help = "The last round that is allowed."},
     {.name = "plan", .type = OPT_BOOL,
      .at = offsetof(struct balance_config, plan),
      .help = "Only make caps.bin, which parts need; runs by itself when not "
