@@ -17,7 +17,7 @@
 static char folder[] = "/tmp/witmill-counts-XXXXXX";
 static struct corpus corpus;
 
-/* What the golden files hold (made by this test with WITMILL_GOLDEN=1). */
+/* What the golden files hold (made by this test with WITMILL_WRITE_GOLDEN=1). */
 static uint64_t values[5] = {3, 0, 70000, UINT64_C(1) << 40, 1};
 static uint64_t caps_t[5] = {20000, 0, 20000, 80000, 20000};
 static uint64_t first[6] = {0, 3, 3, 4, 4, 5};
@@ -126,7 +126,7 @@ static void test_counts__golden(void **state)
         buf_clear(&got);
         assert_int_equal(write_one(i, at(names[i])), 0);
         assert_int_equal(io_read_file(at(names[i]), &got, NULL), 0);
-        if (getenv("WITMILL_GOLDEN"))
+        if (getenv("WITMILL_WRITE_GOLDEN"))
             io_write_file(golden[i], buf_str(&got), NULL);
         assert_int_equal(io_read_file(golden[i], &want, NULL), 0);
         assert_int_equal(want.n, got.n);
