@@ -321,9 +321,12 @@ static bool pass_of_parts(struct crawl_config *c, uint32_t n, bool kills)
          c->stage.part.i++) {
         struct crawl_result r;
 
+        /* A run that is to be killed may come to its end before; what it
+         * handed over is for the next pass all the same. */
+        any = any || kills;
         while (kills && draw(4) &&
                crawl_apart(c, 1 + (long)draw(150), true) != 0)
-            any = true;
+            ;
         run_ok(c, &r);
         any = any || r.asked || r.handed;
         crawl_result_release(&r);
@@ -345,7 +348,7 @@ static void test_crawl_order__in_parts(void **state)
         corpus_make(state);
         make_web(&one, 100 + seed);
         c = config_for(&one);
-        while (pass_of_parts(&c, 2 + seed % 3, seed % 2))
+        while (pass_of_parts(&c, 2 + seed % 3, seed % 2 && passes < 6))
             assert_true(++passes < 100);
         assert_as_expected(&one);
         most = passes > most ? passes : most;
