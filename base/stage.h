@@ -112,6 +112,11 @@ int stage_made_from(const struct corpus *c, const char *output,
                     const char *maker, const struct stage_inputs *now,
                     struct err *e);
 
+/* The same, and now names nothing that output's sidecar does not list. */
+int stage_made_from_all(const struct corpus *c, const char *output,
+                        const char *maker, const struct stage_inputs *now,
+                        struct err *e);
+
 /* A file from outside, hashed here. */
 int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e);

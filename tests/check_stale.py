@@ -22,10 +22,19 @@ def refused(what, *args):
                  f"expected 3 and {what!r}\n{run.stdout}{run.stderr}")
 
 
+def fewer_rounds(corpus):
+    """Survivors of one round are not packed beside the caps of two."""
+    last = corpus / "selected" / rounds(corpus)[-1]
+    shutil.move(last, corpus.with_name("last"))
+    chain.stage("dedup", corpus, "--redo")
+    chain.stage("pack", corpus, "--samples", 50, "--redo")
+    shutil.move(corpus.with_name("last"), last)
+    refused("dedup", "pack", corpus, "--samples", 50, "--redo")
+    print("survivors of fewer rounds are not packed")
+
+
 def later_rounds(corpus):
     """A redone round takes along the rounds that came from it."""
-    if len(rounds(corpus)) < 2:
-        sys.exit("the site is too good: no second round")
     shutil.copytree(corpus, corpus.with_name("copy"))
     chain.stage("balance", corpus, "--cap", 2, "--redo")
     if rounds(corpus) != ["round-0"]:
@@ -94,6 +103,9 @@ def main():
     corpus = folder / "corpus"
     with chain.Site(folder, 24, missing=4) as site:
         chain.stage("run", corpus, site.ini("site.ini"), "--rounds", 2)
+    if len(rounds(corpus)) < 2:
+        sys.exit("the site is too good: no second round")
+    fewer_rounds(corpus)
     later_rounds(corpus)
     query_list(corpus, folder)
     batches(corpus, folder)
