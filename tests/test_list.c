@@ -390,6 +390,15 @@ static void test_list__ngram_thresholds(void **state)
     query_candidates_release(&b);
 }
 
+/* With a terminator: candidates' texts have none. */
+static const char *text_of(struct str s)
+{
+    static char text[64];
+
+    snprintf(text, sizeof text, "%.*s", STR_ARG(s));
+    return text;
+}
+
 /* Counted a second time by brute force: sorted arrays of words and pairs. */
 static void test_list__ngrams_are_exact(void **state)
 {
@@ -424,18 +433,18 @@ static void test_list__ngrams_are_exact(void **state)
     assert_int_equal(ngrams_words(n, &w, NULL), 0);
     assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
     for (size_t i = 0; i < w.n; i++) {
-        unsigned k = (unsigned)strtoul(w.v[i].text.p + 1, NULL, 10);
+        unsigned k;
 
+        assert_int_equal(sscanf(text_of(w.v[i].text), "w%u", &k), 1);
         assert_int_equal(w.v[i].count, counts[k]);
         counts[k] = 0;
         if (i)
             assert_true(w.v[i - 1].count >= w.v[i].count);
     }
     for (size_t i = 0; i < b.n; i++) {
-        char *end;
-        unsigned k = (unsigned)strtoul(b.v[i].text.p + 1, &end, 10);
-        unsigned m = (unsigned)strtoul(end + 2, NULL, 10);
+        unsigned k, m;
 
+        assert_int_equal(sscanf(text_of(b.v[i].text), "w%u w%u", &k, &m), 2);
         assert_int_equal(b.v[i].count, pairs[k][m]);
         pairs[k][m] = 0;
         if (i)
