@@ -172,6 +172,11 @@ int stage_path(const struct stage_output *o, const char *suffix, char *out,
 int stage_prune(struct stage *s, const char *folder, const char *prefix,
                 uint64_t n, struct err *e);
 
+/* The same for outputs that keep, in bytewise order, does not name: where
+ * numbers have gaps. */
+int stage_prune_others(struct stage *s, const char *folder,
+                       const struct io_list *keep, struct err *e);
+
 /* Remove folder with all outputs in it, the sidecars first; fine when there is
  * none. */
 int stage_drop_folder(const struct corpus *c, const char *folder,

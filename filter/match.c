@@ -345,7 +345,8 @@ static int each_part(struct match *m, struct stage *s, const char *list_sha256,
                               list_sha256, sum, e);
         if (!rc && m->config->stage.part.n == 0) {
             snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
-            rc = stage_prune(s, folder, "part-", parts.n, e);
+            /* A crawl of several --part leaves gaps between its numbers. */
+            rc = stage_prune_others(s, folder, &parts, e);
         }
         io_list_release(&parts);
     }

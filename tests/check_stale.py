@@ -97,6 +97,30 @@ def batches(corpus, folder):
     print("a batch not matched, or matched before it changed, is refused")
 
 
+def gaps(corpus, folder):
+    """Parts need not be numbered without gaps: a crawl in parts is not."""
+    lists = []
+    for i in range(4):
+        path = folder / f"gap-{i}.tsv"
+        path.write_text(f"http://d.test/{i}.jpg\ta dog at night\n",
+                        encoding="utf-8")
+        lists += ["--links", path]
+    chain.stage("import", corpus, *lists, "--as", "gaps")
+    for path in (corpus / "pairs/gaps").glob("part-00001*"):
+        path.unlink()
+    chain.stage("match", corpus, "--redo")
+    chain.stage("match", corpus)
+    if len(chain.parts(corpus, "matched/gaps/*.meta.json")) != 3:
+        sys.exit(f"{chain.parts(corpus, 'matched/gaps/*')}")
+    for path in (corpus / "pairs/gaps").glob("part-00003*"):
+        path.unlink()
+    refused("part-00003", "match", corpus)
+    chain.stage("match", corpus, "--redo")
+    if len(chain.parts(corpus, "matched/gaps/*.meta.json")) != 2:
+        sys.exit(f"{chain.parts(corpus, 'matched/gaps/*')}")
+    print("parts with gaps are matched and kept")
+
+
 def main():
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "stale"
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +133,7 @@ def main():
     later_rounds(corpus)
     query_list(corpus, folder)
     batches(corpus, folder)
+    gaps(corpus, folder)
 
 
 if __name__ == "__main__":
