@@ -75,6 +75,8 @@ struct str json_raw(struct json *j);
 
 /* ---- writer ---- */
 
+/* Strings that are no UTF-8 (a file name can be) get U+FFFD for what is
+ * ill-formed: what is written can always be read. */
 struct json_out {
     struct buf *to;
     bool comma; /* the next value or name needs one */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 void json_out_init(struct json_out *o, struct buf *to)
 {
@@ -49,7 +50,8 @@ void json_out_end_array(struct json_out *o)
     close_out(o, ']');
 }
 
-static void add_quoted(struct buf *to, struct str s)
+/* Between the quotes: s is UTF-8. */
+static void add_escaped(struct buf *to, struct str s)
 {
     static const char short_form[32] = {['\b'] = 'b',
                                         ['\t'] = 't',
@@ -58,7 +60,6 @@ static void add_quoted(struct buf *to, struct str s)
                                         ['\r'] = 'r'};
     size_t from = 0;
 
-    buf_add_char(to, '"');
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
 
@@ -74,6 +75,32 @@ static void add_quoted(struct buf *to, struct str s)
             buf_addf(to, "\\u%04x", c);
     }
     buf_add(to, str_slice(s, from, s.n));
+}
+
+/* File names may be any bytes; what is written can be read again. */
+static void add_repaired(struct buf *to, struct str s)
+{
+    size_t at = 0, from = 0;
+
+    while (at < s.n) {
+        size_t before = at;
+
+        if (utf8_next(s, &at) != UTF8_BAD)
+            continue;
+        add_escaped(to, str_slice(s, from, before));
+        buf_add(to, STR("\xef\xbf\xbd"));
+        from = at;
+    }
+    add_escaped(to, str_slice(s, from, s.n));
+}
+
+static void add_quoted(struct buf *to, struct str s)
+{
+    buf_add_char(to, '"');
+    if (utf8_valid(s))
+        add_escaped(to, s);
+    else
+        add_repaired(to, s);
     buf_add_char(to, '"');
 }
 

@@ -178,11 +178,12 @@ static const struct stage_input *find_input(const struct stage_inputs *now,
     return NULL;
 }
 
-int stage_made_from(const struct corpus *c, const char *output,
-                    const char *maker, const struct stage_inputs *now,
-                    struct err *e)
+static int made_from(const struct corpus *c, const char *output,
+                     const char *maker, const struct stage_inputs *now,
+                     bool all, struct err *e)
 {
     const struct stage_input *changed = NULL, *at;
+    size_t hits = 0;
     struct str name, hex;
     struct sidecar s;
     struct arena arena;
@@ -198,6 +199,7 @@ int stage_made_from(const struct corpus *c, const char *output,
     while (!changed && json_member(&j, &name)) {
         hex = json_string(&j);
         at = find_input(now, name, &from);
+        hits += at != NULL;
         if (!j.rc && at && !str_eq(hex, str_of(at->sha256)))
             changed = at;
     }
@@ -208,9 +210,28 @@ int stage_made_from(const struct corpus *c, const char *output,
                      c->dir, output, changed->name, maker, c->dir);
     else
         rc = json_close(&j, e);
+    if (!rc && all && hits < now->n)
+        rc = err_set(e, E_STALE,
+                     "%s/%s does not know %zu of %zu files that are there by "
+                     "now: run `witmill %s %s --redo` first",
+                     c->dir, output, now->n - hits, now->n, maker, c->dir);
     arena_release(&arena);
     sidecar_release(&s);
     return rc;
+}
+
+int stage_made_from(const struct corpus *c, const char *output,
+                    const char *maker, const struct stage_inputs *now,
+                    struct err *e)
+{
+    return made_from(c, output, maker, now, false, e);
+}
+
+int stage_made_from_all(const struct corpus *c, const char *output,
+                        const char *maker, const struct stage_inputs *now,
+                        struct err *e)
+{
+    return made_from(c, output, maker, now, true, e);
 }
 
 void sidecar_release(struct sidecar *s)

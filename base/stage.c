@@ -328,6 +328,19 @@ static int remove_output(const struct corpus *c, const char *name,
     return rc;
 }
 
+static int prune(struct stage *s, const char *folder, const char *name,
+                 struct err *e)
+{
+    char full[STAGE_NAME_MAX];
+
+    snprintf(full, sizeof full, "%s/%s", folder, name);
+    return s->redo ? remove_output(s->corpus, full, e)
+                   : err_set(e, E_STALE,
+                             "%s/%s is left from an earlier run with more "
+                             "inputs; --redo removes it",
+                             s->corpus->dir, full);
+}
+
 int stage_prune(struct stage *s, const char *folder, const char *prefix,
                 uint64_t n, struct err *e)
 {
@@ -336,18 +349,29 @@ int stage_prune(struct stage *s, const char *folder, const char *prefix,
 
     for (size_t i = 0; !rc && i < names.n; i++) {
         struct str name = str_of(names.names[i]);
-        char full[STAGE_NAME_MAX];
         uint64_t k;
 
         if (!str_starts(name, str_of(prefix)) ||
             str_u64(str_slice(name, strlen(prefix), name.n), &k) || k < n)
             continue;
-        snprintf(full, sizeof full, "%s/%s", folder, names.names[i]);
-        rc = s->redo ? remove_output(s->corpus, full, e)
-                     : err_set(e, E_STALE,
-                               "%s/%s is left from an earlier run with more "
-                               "inputs; --redo removes it",
-                               s->corpus->dir, full);
+        rc = prune(s, folder, names.names[i], e);
+    }
+    io_list_release(&names);
+    return rc;
+}
+
+int stage_prune_others(struct stage *s, const char *folder,
+                       const struct io_list *keep, struct err *e)
+{
+    struct io_list names;
+    size_t k = 0;
+    int rc = sidecar_list(s->corpus, folder, &names, e);
+
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        while (k < keep->n && strcmp(keep->names[k], names.names[i]) < 0)
+            k++;
+        if (k == keep->n || strcmp(keep->names[k], names.names[i]))
+            rc = prune(s, folder, names.names[i], e);
     }
     io_list_release(&names);
     return rc;

@@ -113,6 +113,11 @@ int stage_made_from(const struct corpus *c, const char *output,
                     const char *maker, const struct stage_inputs *now,
                     struct err *e);
 
+/* The same, and now names nothing that output's sidecar does not list. */
+int stage_made_from_all(const struct corpus *c, const char *output,
+                        const char *maker, const struct stage_inputs *now,
+                        struct err *e);
+
 /* A file from outside, hashed here. */
 int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e);
@@ -167,6 +172,11 @@ int stage_path(const struct stage_output *o, const char *suffix, char *out,
  * left: -E_STALE, or with --redo they are removed (sidecar first). */
 int stage_prune(struct stage *s, const char *folder, const char *prefix,
                 uint64_t n, struct err *e);
+
+/* The same for outputs that keep, in bytewise order, does not name: where
+ * numbers have gaps. */
+int stage_prune_others(struct stage *s, const char *folder,
+                       const struct io_list *keep, struct err *e);
 
 /* Remove folder with all outputs in it, the sidecars first; fine when there is
  * none. */

@@ -31,6 +31,9 @@
 
 #define DEDUP_VERSION 1
 
+/* The output that is done last, and lists all inputs. */
+#define DEDUP_DUPLICATES "survivors/duplicates"
+
 struct dedup_config {
     struct stage_options stage;
     uint64_t radius; /* bits, 0..DEDUP_RADIUS_MAX */

@@ -14,8 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DEDUP_DUPLICATES "survivors/duplicates"
-
 /* A URL that pushed another out, met in the second sweep. */
 struct pusher {
     uint32_t id;

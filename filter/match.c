@@ -358,22 +358,6 @@ static int known_batches(const struct match *m, const struct io_list *batches,
     return 0;
 }
 
-/* 1 + the number of the last part. The numbers may have gaps: those of parts
- * that another machine has not finished. */
-static uint64_t next_number(const struct io_list *parts)
-{
-    uint64_t n = 0, k;
-
-    for (size_t i = 0; i < parts->n; i++) {
-        struct str name = str_of(parts->names[i]);
-
-        if (str_starts(name, STR("part-")) &&
-            !str_u64(str_slice(name, 5, name.n), &k) && k >= n)
-            n = k + 1;
-    }
-    return n;
-}
-
 /* All parts of the wanted batches, in order; k numbers them over batches, so
  * that machines share them evenly. */
 static int each_part(struct match *m, struct stage *s, const char *list_sha256,
@@ -405,7 +389,8 @@ static int each_part(struct match *m, struct stage *s, const char *list_sha256,
                               list_sha256, sum, e);
         if (!rc && m->config->stage.part.n == 0) {
             snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
-            rc = stage_prune(s, folder, "part-", next_number(&parts), e);
+            /* A crawl of several --part leaves gaps between its numbers. */
+            rc = stage_prune_others(s, folder, &parts, e);
         }
         io_list_release(&parts);
     }

@@ -22,10 +22,19 @@ def refused(what, *args):
                  f"expected 3 and {what!r}\n{run.stdout}{run.stderr}")
 
 
+def fewer_rounds(corpus):
+    """Survivors of one round are not packed beside the caps of two."""
+    last = corpus / "selected" / rounds(corpus)[-1]
+    shutil.move(last, corpus.with_name("last"))
+    chain.stage("dedup", corpus, "--redo")
+    chain.stage("pack", corpus, "--samples", 50, "--redo")
+    shutil.move(corpus.with_name("last"), last)
+    refused("dedup", "pack", corpus, "--samples", 50, "--redo")
+    print("survivors of fewer rounds are not packed")
+
+
 def later_rounds(corpus):
     """A redone round takes along the rounds that came from it."""
-    if len(rounds(corpus)) < 2:
-        sys.exit("the site is too good: no second round")
     shutil.copytree(corpus, corpus.with_name("copy"))
     chain.stage("balance", corpus, "--cap", 2, "--redo")
     if rounds(corpus) != ["round-0"]:
@@ -88,15 +97,43 @@ def batches(corpus, folder):
     print("a batch not matched, or matched before it changed, is refused")
 
 
+def gaps(corpus, folder):
+    """Parts need not be numbered without gaps: a crawl in parts is not."""
+    lists = []
+    for i in range(4):
+        path = folder / f"gap-{i}.tsv"
+        path.write_text(f"http://d.test/{i}.jpg\ta dog at night\n",
+                        encoding="utf-8")
+        lists += ["--links", path]
+    chain.stage("import", corpus, *lists, "--as", "gaps")
+    for path in (corpus / "pairs/gaps").glob("part-00001*"):
+        path.unlink()
+    chain.stage("match", corpus, "--redo")
+    chain.stage("match", corpus)
+    if len(chain.parts(corpus, "matched/gaps/*.meta.json")) != 3:
+        sys.exit(f"{chain.parts(corpus, 'matched/gaps/*')}")
+    for path in (corpus / "pairs/gaps").glob("part-00003*"):
+        path.unlink()
+    refused("part-00003", "match", corpus)
+    chain.stage("match", corpus, "--redo")
+    if len(chain.parts(corpus, "matched/gaps/*.meta.json")) != 2:
+        sys.exit(f"{chain.parts(corpus, 'matched/gaps/*')}")
+    print("parts with gaps are matched and kept")
+
+
 def main():
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "stale"
     folder.mkdir(parents=True, exist_ok=True)
     corpus = folder / "corpus"
     with chain.Site(folder, 24, missing=4) as site:
         chain.stage("run", corpus, site.ini("site.ini"), "--rounds", 2)
+    if len(rounds(corpus)) < 2:
+        sys.exit("the site is too good: no second round")
+    fewer_rounds(corpus)
     later_rounds(corpus)
     query_list(corpus, folder)
     batches(corpus, folder)
+    gaps(corpus, folder)
 
 
 if __name__ == "__main__":

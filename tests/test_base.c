@@ -205,6 +205,38 @@ static void test_json__reads_what_it_writes(void **state)
     buf_release(&b);
 }
 
+static void test_json__writes_no_ill_formed_text(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"n\xff.html", "\"n\xef\xbf\xbd.html\""},
+        {"\xc3", "\"\xef\xbf\xbd\""},
+        {"\"\xed\xa0\x80\n", "\"\\\"\xef\xbf\xbd\xef\xbf\xbd"
+                              "\xef\xbf\xbd\\n\""},
+        {"\xc3\xa9", "\"\xc3\xa9\""},
+    };
+    struct buf b;
+    struct json_out o;
+    struct json j;
+    struct arena a;
+
+    (void)state;
+    buf_init(&b, 1000);
+    arena_init(&a, 100000);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_clear(&b);
+        json_out_init(&o, &b);
+        json_out_string(&o, str_of(cases[i].in));
+        assert_string_equal(b.p, cases[i].out);
+        json_open(&j, buf_str(&b), &a);
+        json_string(&j);
+        assert_int_equal(json_close(&j, NULL), 0);
+    }
+    arena_release(&a);
+    buf_release(&b);
+}
+
 static void test_json__refuses(void **state)
 {
     static const char *bad[] = {
@@ -331,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_utf8__table_3_7),
         cmocka_unit_test(test_hash__vectors),
         cmocka_unit_test(test_json__reads_what_it_writes),
+        cmocka_unit_test(test_json__writes_no_ill_formed_text),
         cmocka_unit_test(test_json__refuses),
         cmocka_unit_test(test_json__depth_has_a_ceiling),
         cmocka_unit_test(test_json__escapes),

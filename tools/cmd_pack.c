@@ -2,6 +2,7 @@
 
 #include "filter/caps.h"
 #include "filter/counts.h"
+#include "filter/dedup.h"
 #include "filter/dedup_join.h"
 #include "querylist/qlist.h"
 #include "shards/pack.h"
@@ -100,6 +101,20 @@ static void print(const struct pack_summary *sum)
                  tally_get(&sum->counts, "image-bytes"));
 }
 
+/* Survivors of an earlier selection, or of fewer rounds, would be packed
+ * beside the counts and caps of this one. */
+static int check_survivors(const struct corpus *c, struct err *e)
+{
+    struct dedup_sources now;
+    int rc = dedup_sources_open(&now, c, e);
+
+    if (rc)
+        return rc;
+    rc = stage_made_from_all(c, DEDUP_DUPLICATES, "dedup", &now.inputs, e);
+    dedup_sources_release(&now);
+    return rc;
+}
+
 static int run(const void *config, struct err *e)
 {
     const struct pack_config *p = config;
@@ -112,6 +127,8 @@ static int run(const void *config, struct err *e)
     if (rc)
         return rc;
     rc = open_numbers(&numbers, &c, e);
+    if (!rc)
+        rc = check_survivors(&c, e);
     if (!rc) {
         counts.n = qlist_count(&numbers.list);
         rc = pack_run(&c, p, &table, &counts, &sum, e);

@@ -3,6 +3,7 @@
 #include "catalog/catalog.h"
 #include "shards/verify.h"
 #include "tools/command.h"
+#include "tools/print.h"
 #include "tools/summary.h"
 
 static const struct opt rows[] = {
@@ -44,7 +45,8 @@ static const struct opt_table table = {
 static void print_damage(void *ctx, struct str line)
 {
     (void)ctx;
-    printf("%.*s\n", STR_ARG(line));
+    print_safe(stdout, line, 0);
+    putchar('\n');
 }
 
 /* corpus.db is made of the rest, so a damaged one is no loss. */

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "tools/command.h"
+#include "tools/print.h"
 #include "base/version.h"
 
 static void overview(FILE *to)
@@ -46,6 +47,14 @@ static int words(const char *name)
     return 0;
 }
 
+/* A message may quote file names and URLs of strangers. */
+static void print_message(const char *command, const char *message)
+{
+    fprintf(stderr, "witmill %s: ", command);
+    print_safe(stderr, str_of(message), 0);
+    fputc('\n', stderr);
+}
+
 static int run_command(const struct command *c, int argc, char **argv)
 {
     _Alignas(16) char config[4096];
@@ -69,7 +78,7 @@ static int run_command(const struct command *c, int argc, char **argv)
     if (fflush(stdout) || ferror(stdout))
         rc = rc ? rc : err_errno(&e, E_IO, "write", "standard output");
     if (rc && e.code)
-        fprintf(stderr, "witmill %s: %s\n", c->options->command, e.message);
+        print_message(c->options->command, e.message);
     else if (rc && rc != -E_NEGATIVE)
         fprintf(stderr, "witmill %s: %s\n", c->options->command,
                 err_name(rc));
