@@ -59,12 +59,15 @@ int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
 {
     struct err inner = ERR_INIT;
     struct sidecar s;
+    size_t command = strcspn(maker, " ");
     int rc = sidecar_read(&s, c, name, &inner);
 
     if (rc == -E_NOTFOUND)
         return err_set(e, E_NOTFOUND,
-                       "%s/%s is not there yet: run `witmill %s %s` first",
-                       c->dir, name, maker, c->dir);
+                       "%s/%s is not there yet: run `witmill %.*s %s%s` "
+                       "first",
+                       c->dir, name, (int)command, maker, c->dir,
+                       maker + command);
     if (rc) {
         if (e)
             *e = inner;

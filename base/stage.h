@@ -100,7 +100,7 @@ void stage_inputs_add(struct stage_inputs *in, const char *name,
                       const char *sha256);
 
 /* What the sidecar of output `name` stands for; one input per file.  maker is
- * the command to run when it is not there. */
+ * the command to run when it is not there, "balance --round 1". */
 int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
                             const char *name, const char *maker,
                             struct err *e);
@@ -203,5 +203,9 @@ int sidecar_add_tallies(const struct corpus *c, const char *name,
  * when the folder is absent. */
 int sidecar_list(const struct corpus *c, const char *folder,
                  struct io_list *names, struct err *e);
+
+/* A number among the further members; *value stays when it is not there. */
+int sidecar_extra_u64(const struct sidecar *s, const char *name,
+                      uint64_t *value, struct err *e);
 
 #endif

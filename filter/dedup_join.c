@@ -12,31 +12,10 @@
 
 /* ---- sources ---- */
 
-int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e)
-{
-    char path[IO_PATH_MAX], name[64];
-    int rc;
-
-    for (*rounds = 0; *rounds < DEDUP_ROUNDS_MAX; ++*rounds) {
-        snprintf(name, sizeof name, "selected/round-%u", *rounds);
-        rc = corpus_path(c, name, path, e);
-        if (rc)
-            return rc;
-        if (!io_exists(path))
-            break;
-    }
-    if (*rounds == 0)
-        return err_set(e, E_NOTFOUND,
-                       "%s has no selected/ yet: run `witmill balance %s` "
-                       "first",
-                       c->dir, c->dir);
-    return 0;
-}
-
 static int add_selected(struct dedup_sources *s, const struct corpus *c,
                         struct err *e)
 {
-    int rc = dedup_rounds(c, &s->rounds, e);
+    int rc = selected_rounds(c, &s->rounds, e);
 
     return rc ? rc : selected_check(c, s->rounds, &s->inputs, e);
 }

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/selected.h"
 #include "filter/balance.h"
 #include "tools/command.h"
 #include "tools/merge.h"
@@ -27,7 +28,7 @@ static const struct opt rows[] = {
              "the downloads of the rounds before."},
     {.name = "rounds", .type = OPT_U64,
      .at = offsetof(struct balance_config, rounds), .arg = "N", .def = "3",
-     .max = BALANCE_ROUNDS_MAX, .help = "The last round that is allowed."},
+     .max = SELECTED_ROUNDS_MAX - 1, .help = "The last round that is allowed."},
     {.name = "plan", .type = OPT_BOOL,
      .at = offsetof(struct balance_config, plan),
      .help = "Only make caps.bin, which parts need; runs by itself when not "

@@ -1,8 +1,8 @@
 #include <stdio.h>
 
+#include "base/selected.h"
 #include "filter/caps.h"
 #include "filter/counts.h"
-#include "filter/dedup_join.h"
 #include "querylist/qlist.h"
 #include "shards/pack.h"
 #include "tools/command.h"
@@ -76,7 +76,7 @@ static int open_numbers(struct numbers *n, const struct corpus *c,
     if (!rc)
         rc = counts_open(&n->counts, c, e);
     if (!rc)
-        rc = dedup_rounds(c, &rounds, e);
+        rc = selected_rounds(c, &rounds, e);
     return rc ? rc : caps_open(&n->caps, c, rounds - 1, e);
 }
 
