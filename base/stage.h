@@ -139,6 +139,8 @@ struct stage_file {
     char sha256[SHA256_HEX];   /* of the content (.zst uncompressed) */
 };
 
+struct sidecar; /* of an output on disk, see below */
+
 struct stage_output {
     struct stage *stage;
     char name[STAGE_NAME_MAX]; /* "unique/bucket-0003" */
@@ -158,6 +160,11 @@ int stage_begin(struct stage *s, struct stage_output *o, const char *name,
 void stage_file(struct stage_output *o, const char *name, const char *sha256);
 int stage_commit(struct stage_output *o, struct err *e);
 void stage_output_release(struct stage_output *o); /* also after commit */
+
+/* Why the output that old tells of is another one than options and inputs ask
+ * for now, to follow "was made": `with --cap 6, now 7`. */
+void stage_changes(const struct sidecar *old, struct str options,
+                   const struct stage_inputs *now, struct buf *out);
 
 /* Path of one of o's files: corpus/NAME + suffix; its folder is made. */
 int stage_path(const struct stage_output *o, const char *suffix, char *out,
