@@ -257,7 +257,7 @@ int crawl_run(const struct corpus *corpus, const struct crawl_config *config,
     if (!rc) {
         progress_begin(&c.progress, "crawl", "pages", config->max_pages);
         rc = loop(&c, e);
-        progress_end(&c.progress);
+        progress_end(&c.progress, rc);
     }
     if (!rc)
         rc = end(&c, r, e);

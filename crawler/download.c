@@ -183,7 +183,7 @@ static int loop(struct download *d)
     do
         rc = turn(d);
     while (!rc && working(d));
-    progress_end(&d->progress);
+    progress_end(&d->progress, rc);
     d->sum->milliseconds = clock_mono_ms() - began;
     if (!rc)
         rc = sync_journals(d, true);
