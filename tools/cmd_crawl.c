@@ -73,7 +73,7 @@ static const struct opt rows[] = {
              "inside --allow-net, or its Crawl-delay if that is longer. All "
              "others are asked once in a second at most, or in five times "
              "what their last answer took, or in their Crawl-delay, "
-             "whichever is longest.",
+             "whichever is longest; -1: these too.",
      .min = -1,
      .max = 300},
     NET_OPTIONS_LOAD(struct crawl_config, fetch),
@@ -144,10 +144,10 @@ static const struct opt_table table = {
         "until each says that it has nothing to do; page budgets are then "
         "each part's own.",
     .examples =
-        "witmill crawl dogs --seed https://example.org/ --contact "
+        "witmill crawl my-corpus --seed https://example.org/ --contact "
         "https://example.org/crawl.html\n"
         "# all hosts of the domains in a list, a thousand pages of each\n"
-        "witmill crawl dogs --seeds sites.txt --scope domain "
+        "witmill crawl my-corpus --seeds sites.txt --scope domain "
         "--max-pages-per-domain 1000 --contact me@example.org",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,

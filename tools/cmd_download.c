@@ -212,8 +212,6 @@ static int make_config(const struct config *c, struct download_config *d,
 
 static void print_summary(const struct download_summary *s)
 {
-    double seconds = (double)s->milliseconds / 1000;
-
     printf("download, round %u, pass %02u\n", s->round, s->pass);
     summary_line("URLs listed", s->listed);
     summary_line("closed by earlier passes", s->closed);
@@ -223,10 +221,9 @@ static void print_summary(const struct download_summary *s)
     summary_share("failed", tally_get(&s->outcomes, "failed"), s->asked);
     summary_share("rejected", tally_get(&s->outcomes, "rejected"), s->asked);
     summary_share("refused", tally_get(&s->outcomes, "refused"), s->asked);
-    summary_tally("why not", &s->reasons);
-    printf("  %.1f MB received, %.1f MB stored, %.1f s, %.1f URLs a second\n",
-           (double)s->wire_bytes / 1e6, (double)s->stored_bytes / 1e6, seconds,
-           seconds > 0 ? (double)s->asked / seconds : 0.0);
+    summary_line("bytes received", s->wire_bytes);
+    summary_line("bytes stored", s->stored_bytes);
+    summary_tally("left out", &s->reasons);
 }
 
 static int run(const void *config, struct err *e)

@@ -89,8 +89,7 @@ static void close_numbers(struct numbers *n)
 
 static void print(const struct pack_summary *sum)
 {
-    printf("pack: %llu shards, %llu of them made now\n",
-           (unsigned long long)sum->shards, (unsigned long long)sum->made);
+    summary_outputs("pack", sum->shards, "shard", sum->shards - sum->made);
     summary_line("samples", sum->samples);
     if (!sum->made)
         return;
