@@ -87,7 +87,7 @@ static int read_choice(const struct opt *o, struct str value, int *v,
             *v = i;
             return 0;
         }
-        snprintf(all + n, sizeof all - n, " %s", o->choices[i]);
+        snprintf(all + n, sizeof all - n, "%s %s", i ? "," : "", o->choices[i]);
     }
     return bad(o, value, all, e);
 }
@@ -126,8 +126,7 @@ static int set_value(struct opt_set *s, const struct opt *o, struct str value,
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_SIZE:
         if (read_size(value, to))
-            return bad(o, value, "a size: a number, or one with k, M, G, T",
-                       e);
+            return bad(o, value, "a size: a number, or one with k, M, G, T", e);
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_DOUBLE:
         rc = str_double(value, &d);
@@ -200,8 +199,7 @@ static int positional(struct opt_set *s, struct str value, struct err *e)
     for (size_t i = 0; i < s->table->n; i++) {
         const struct opt *o = &s->table->rows[i];
 
-        if (o->flags & OPT_POSITIONAL &&
-            (!s->given[i] || o->type == OPT_LIST))
+        if (o->flags & OPT_POSITIONAL && (!s->given[i] || o->type == OPT_LIST))
             return set_given(s, o, value, e);
     }
     return err_set(e, E_USAGE, "what is \"%.*s\"? usage: witmill %s %s",
@@ -209,8 +207,8 @@ static int positional(struct opt_set *s, struct str value, struct err *e)
 }
 
 /* One --option; *used says how many arguments it took. */
-static int named(struct opt_set *s, struct str arg, const char *next,
-                 int *used, struct err *e)
+static int named(struct opt_set *s, struct str arg, const char *next, int *used,
+                 struct err *e)
 {
     size_t eq = str_find_char(arg, '=', 0);
     struct str name = str_slice(arg, 2, eq == SIZE_MAX ? arg.n : eq);
@@ -224,8 +222,7 @@ static int named(struct opt_set *s, struct str arg, const char *next,
         o = NULL;
     }
     if (!o)
-        return err_set(e, E_USAGE,
-                       "no option --%.*s; see witmill %s --help",
+        return err_set(e, E_USAGE, "no option --%.*s; see witmill %s --help",
                        STR_ARG(name), s->table->command);
     if (eq != SIZE_MAX)
         return set_given(s, o, str_slice(arg, eq + 1, arg.n), e);
@@ -264,15 +261,15 @@ int opt_argv(struct opt_set *s, int argc, char *const *argv, struct err *e)
     return 0;
 }
 
-int opt_put(struct opt_set *s, struct str name, struct str value,
-            struct err *e)
+int opt_put(struct opt_set *s, struct str name, struct str value, struct err *e)
 {
     const struct opt *o = find(s, name);
     struct str word;
 
     if (!o)
-        return err_set(e, E_USAGE, "unknown key \"%.*s\"; `witmill %s --help` "
-                                   "lists them",
+        return err_set(e, E_USAGE,
+                       "unknown key \"%.*s\"; `witmill %s --help` "
+                       "lists them",
                        STR_ARG(name), s->table->command);
     if (o->type != OPT_LIST)
         return set_given(s, o, value, e);
@@ -291,8 +288,7 @@ int opt_finish(struct opt_set *s, struct err *e)
         const struct opt *o = &s->table->rows[i];
 
         if (o->flags & OPT_REQUIRED && !s->given[i])
-            return err_set(e, E_USAGE,
-                           "%s%s is missing; usage: witmill %s %s",
+            return err_set(e, E_USAGE, "%s%s is missing; usage: witmill %s %s",
                            o->flags & OPT_POSITIONAL ? "" : "--", o->name,
                            s->table->command, s->table->synopsis);
     }

@@ -23,13 +23,14 @@ static void clock_text(double seconds, char out[32])
                  (unsigned long long)(s % 60));
 }
 
-static void speak(struct progress *p, uint64_t done, uint64_t now_ms, bool end)
+/* end: the event that ends it, NULL on the way. */
+static void speak(struct progress *p, uint64_t done, uint64_t now_ms,
+                  const char *end)
 {
     double seconds = (double)(now_ms - p->began_ms) / 1000;
     double rate = seconds > 0 ? (double)done / seconds : 0;
-    double left = p->total > done && rate > 0
-                      ? (double)(p->total - done) / rate
-                      : 0;
+    double left =
+        p->total > done && rate > 0 ? (double)(p->total - done) / rate : 0;
     char spent[32], eta[32], line[256];
     struct buf b;
     struct json_out o;
@@ -41,9 +42,9 @@ static void speak(struct progress *p, uint64_t done, uint64_t now_ms, bool end)
         clock_text(left, eta);
         if (p->total && !end)
             n = snprintf(line, sizeof line,
-                         "\r%s: %llu/%llu %s, %.0f/s, %s left\033[K",
-                         p->label, (unsigned long long)done,
-                         (unsigned long long)p->total, p->unit, rate, eta);
+                         "\r%s: %llu/%llu %s, %.0f/s, %s left\033[K", p->label,
+                         (unsigned long long)done, (unsigned long long)p->total,
+                         p->unit, rate, eta);
         else
             n = snprintf(line, sizeof line, "\r%s: %llu %s, %.0f/s, %s\033[K%s",
                          p->label, (unsigned long long)done, p->unit, rate,
@@ -55,7 +56,7 @@ static void speak(struct progress *p, uint64_t done, uint64_t now_ms, bool end)
     buf_init(&b, 4096);
     json_out_init(&o, &b);
     json_out_object(&o);
-    json_put_string(&o, "event", end ? STR("done") : STR("progress"));
+    json_put_string(&o, "event", end ? str_of(end) : STR("progress"));
     json_put_string(&o, "stage", str_of(p->label));
     json_put_u64(&o, "done", done);
     if (p->total)
@@ -90,14 +91,17 @@ void progress_add(struct progress *p, uint64_t units)
     uint64_t due = atomic_load(&p->next_ms);
 
     /* Whoever moves the due time speaks; the others go on. */
-    if (now >= due && atomic_compare_exchange_strong(
-                          &p->next_ms, &due,
-                          now + (p->terminal ? SPEAK_TERMINAL_MS
-                                             : SPEAK_LOG_MS)))
-        speak(p, done, now, false);
+    if (now >= due &&
+        atomic_compare_exchange_strong(
+            &p->next_ms, &due,
+            now + (p->terminal ? SPEAK_TERMINAL_MS : SPEAK_LOG_MS)))
+        speak(p, done, now, NULL);
 }
 
-void progress_end(struct progress *p)
+void progress_end(struct progress *p, int rc)
 {
-    speak(p, atomic_load(&p->done), clock_mono_ms(), true);
+    uint64_t done = atomic_load(&p->done);
+
+    if (!rc || done)
+        speak(p, done, clock_mono_ms(), rc ? "stopped" : "done");
 }

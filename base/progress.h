@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 struct progress {
-    const char *label;        /* "match" */
-    const char *unit;         /* "records" */
-    uint64_t total;           /* units, 0: unknown */
-    _Atomic uint64_t done;    /* units */
+    const char *label;     /* "match" */
+    const char *unit;      /* "records" */
+    uint64_t total;        /* units, 0: unknown */
+    _Atomic uint64_t done; /* units */
     uint64_t began_ms;
     _Atomic uint64_t next_ms; /* when to speak again */
     bool terminal;
@@ -25,6 +25,8 @@ struct progress {
 void progress_begin(struct progress *p, const char *label, const char *unit,
                     uint64_t total);
 void progress_add(struct progress *p, uint64_t units);
-void progress_end(struct progress *p);
+/* rc is the stage's: one that failed was not "done" but "stopped", and says
+ * nothing when it had not begun. */
+void progress_end(struct progress *p, int rc);
 
 #endif

@@ -2,6 +2,31 @@
 
 #include <stdio.h>
 
+int selected_rounds(const struct corpus *c, unsigned *rounds, struct err *e)
+{
+    bool found = true;
+    int rc = 0;
+
+    *rounds = 0;
+    while (found && *rounds < SELECTED_ROUNDS_MAX) {
+        char folder[STAGE_NAME_MAX];
+        struct io_list done;
+
+        snprintf(folder, sizeof folder, "selected/round-%u", *rounds);
+        rc = sidecar_list(c, folder, &done, e);
+        if (rc)
+            return rc;
+        found = done.n > 0;
+        *rounds += found;
+        io_list_release(&done);
+    }
+    if (*rounds == 0)
+        rc = err_set(e, E_NOTFOUND,
+                     "%s has no selected/ yet: run `witmill balance %s` first",
+                     c->dir, c->dir);
+    return rc;
+}
+
 /* The plan of a round was made from before (the query list, or the plan of the
  * round before); now becomes what the round's buckets are made from. */
 static int check_plan(const struct corpus *c, unsigned round, const char *maker,

@@ -16,6 +16,13 @@
 
 #include "base/stage.h"
 
+#define SELECTED_ROUNDS_MAX 100 /* 0 to 99: names have two digits */
+
+/* How many rounds, counted from 0, have a done output; -E_NOTFOUND when there
+ * is none.  A folder alone is no round: one that could not be planned leaves
+ * it. */
+int selected_rounds(const struct corpus *c, unsigned *rounds, struct err *e);
+
 /* Rounds 0 to rounds - 1 are complete and of one making, under the query list
  * of the corpus; their buckets are added to in unless that is NULL. */
 int selected_check(const struct corpus *c, unsigned rounds,

@@ -289,3 +289,20 @@ int sidecar_list(const struct corpus *c, const char *folder,
     names->n = kept;
     return 0;
 }
+
+int sidecar_extra_u64(const struct sidecar *s, const char *name,
+                      uint64_t *value, struct err *e)
+{
+    struct str key;
+    struct json j;
+
+    json_open(&j, s->extra, NULL);
+    json_object(&j);
+    while (json_member(&j, &key)) {
+        if (str_eq(key, str_of(name)))
+            *value = json_u64(&j);
+        else
+            json_skip(&j);
+    }
+    return json_close(&j, e);
+}

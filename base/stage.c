@@ -54,17 +54,19 @@ void stage_inputs_add(struct stage_inputs *in, const char *name,
 }
 
 int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
-                            const char *name, const char *maker,
-                            struct err *e)
+                            const char *name, const char *maker, struct err *e)
 {
     struct err inner = ERR_INIT;
     struct sidecar s;
+    size_t command = strcspn(maker, " ");
     int rc = sidecar_read(&s, c, name, &inner);
 
     if (rc == -E_NOTFOUND)
         return err_set(e, E_NOTFOUND,
-                       "%s/%s is not there yet: run `witmill %s %s` first",
-                       c->dir, name, maker, c->dir);
+                       "%s/%s is not there yet: run `witmill %.*s %s%s` "
+                       "first",
+                       c->dir, name, (int)command, maker, c->dir,
+                       maker + command);
     if (rc) {
         if (e)
             *e = inner;
@@ -156,6 +158,23 @@ static int make_folder_of(const char *path, struct err *e)
     return io_mkdirs(folder, e);
 }
 
+static int stale(const struct stage_output *o, const struct sidecar *old,
+                 struct err *e)
+{
+    struct buf why;
+    int rc;
+
+    buf_init(&why, ERR_MESSAGE_MAX);
+    stage_changes(old, buf_str(&o->stage->options), o->inputs, &why);
+    rc = err_set(e, E_STALE,
+                 "%s/%s was made %.*s (fingerprint %.16s... there, %.16s... "
+                 "now); --redo replaces it, and what came from it after",
+                 o->stage->corpus->dir, o->name, STR_ARG(buf_str(&why)),
+                 old->fingerprint, o->fingerprint);
+    buf_release(&why);
+    return rc;
+}
+
 int stage_begin(struct stage *s, struct stage_output *o, const char *name,
                 const struct stage_inputs *in, bool *done, struct err *e)
 {
@@ -184,12 +203,7 @@ int stage_begin(struct stage *s, struct stage_output *o, const char *name,
     if (!rc) {
         *done = !strcmp(old.fingerprint, o->fingerprint);
         if (!*done && !s->redo)
-            rc = err_set(e, E_STALE,
-                         "%s/%s was made from other options or inputs "
-                         "(fingerprint %.16s... there, %.16s... now); "
-                         "--redo replaces it, and what came from it after",
-                         s->corpus->dir, name, old.fingerprint,
-                         o->fingerprint);
+            rc = stale(o, &old, e);
         sidecar_release(&old);
     } else if (!s->redo) {
         return err_set(e, -rc, "%s; --redo makes it anew", inner.message);
@@ -214,8 +228,7 @@ void stage_file(struct stage_output *o, const char *name, const char *sha256)
 {
     struct stage_file *f;
 
-    o->files = xgrow(o->files, &o->cap_files, o->n_files + 1,
-                     sizeof *o->files);
+    o->files = xgrow(o->files, &o->cap_files, o->n_files + 1, sizeof *o->files);
     f = &o->files[o->n_files++];
     snprintf(f->name, sizeof f->name, "%s", name);
     snprintf(f->sha256, sizeof f->sha256, "%s", sha256);
@@ -377,8 +390,7 @@ int stage_prune_others(struct stage *s, const char *folder,
     return rc;
 }
 
-int stage_drop_folder(const struct corpus *c, const char *folder,
-                      struct err *e)
+int stage_drop_folder(const struct corpus *c, const char *folder, struct err *e)
 {
     char path[IO_PATH_MAX], file[IO_PATH_MAX];
     struct io_list names;

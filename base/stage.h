@@ -100,7 +100,7 @@ void stage_inputs_add(struct stage_inputs *in, const char *name,
                       const char *sha256);
 
 /* What the sidecar of output `name` stands for; one input per file.  maker is
- * the command to run when it is not there. */
+ * the command to run when it is not there, "balance --round 1". */
 int stage_inputs_add_output(struct stage_inputs *in, const struct corpus *c,
                             const char *name, const char *maker,
                             struct err *e);
@@ -144,6 +144,8 @@ struct stage_file {
     char sha256[SHA256_HEX];   /* of the content (.zst uncompressed) */
 };
 
+struct sidecar; /* of an output on disk, see below */
+
 struct stage_output {
     struct stage *stage;
     char name[STAGE_NAME_MAX]; /* "unique/bucket-0003" */
@@ -163,6 +165,11 @@ int stage_begin(struct stage *s, struct stage_output *o, const char *name,
 void stage_file(struct stage_output *o, const char *name, const char *sha256);
 int stage_commit(struct stage_output *o, struct err *e);
 void stage_output_release(struct stage_output *o); /* also after commit */
+
+/* Why the output that old tells of is another one than options and inputs ask
+ * for now, to follow "was made": `with --cap 6, now 7`. */
+void stage_changes(const struct sidecar *old, struct str options,
+                   const struct stage_inputs *now, struct buf *out);
 
 /* Path of one of o's files: corpus/NAME + suffix; its folder is made. */
 int stage_path(const struct stage_output *o, const char *suffix, char *out,
@@ -213,5 +220,9 @@ int sidecar_add_tallies(const struct corpus *c, const char *name,
  * when the folder is absent. */
 int sidecar_list(const struct corpus *c, const char *folder,
                  struct io_list *names, struct err *e);
+
+/* A number among the further members; *value stays when it is not there. */
+int sidecar_extra_u64(const struct sidecar *s, const char *name,
+                      uint64_t *value, struct err *e);
 
 #endif

@@ -1,6 +1,5 @@
 #include "crawler/crawl.h"
 #include "base/mem.h"
-#include "base/version.h"
 #include "crawler/crawl_private.h"
 #include <stdlib.h>
 
@@ -115,36 +114,15 @@ static int check(const struct crawl_config *config, struct err *e)
     return 0;
 }
 
-/* The fetcher's settings: its defaults, but what options say. */
-static void fetch_settings(const struct fetch_config *given,
-                           struct fetch_config *f)
-{
-    fetch_config_init(f, FETCH_CRAWL);
-    f->contact = given->contact;
-    f->version = WITMILL_VERSION;
-    f->allow_net = given->allow_net;
-    f->resolve = given->resolve;
-    f->no_dns = given->no_dns;
-    f->dns_servers = given->dns_servers;
-    f->host_limit = given->host_limit;
-    f->ca_file = given->ca_file;
-    f->min_delay_s = given->min_delay_s;
-    f->in_flight = given->in_flight;
-    f->retries = given->retries;
-    f->backoff_ms = given->backoff_ms;
-    f->retry_after_max_s = given->retry_after_max_s;
-    f->connect_timeout_ms = given->connect_timeout_ms;
-    f->total_timeout_ms = given->total_timeout_ms;
-    f->page_max = given->page_max;
-    f->queue_max = CRAWL_QUEUE;
-}
-
 static int open_fetch(struct crawl *c, struct err *e)
 {
     struct fetch_callbacks callbacks = crawl_callbacks(c);
     struct fetch_config config;
 
-    fetch_settings(&c->config->fetch, &config);
+    fetch_config_from(&config, FETCH_CRAWL, &c->config->fetch);
+    config.min_delay_s = c->config->fetch.min_delay_s;
+    config.page_max = c->config->fetch.page_max;
+    config.queue_max = CRAWL_QUEUE;
     c->tickets = xcalloc(CRAWL_QUEUE, sizeof *c->tickets);
     for (size_t i = CRAWL_QUEUE; i-- > 0;)
         crawl_ticket_put(c, &c->tickets[i]);
@@ -279,7 +257,7 @@ int crawl_run(const struct corpus *corpus, const struct crawl_config *config,
     if (!rc) {
         progress_begin(&c.progress, "crawl", "pages", config->max_pages);
         rc = loop(&c, e);
-        progress_end(&c.progress);
+        progress_end(&c.progress, rc);
     }
     if (!rc)
         rc = end(&c, r, e);

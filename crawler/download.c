@@ -175,16 +175,14 @@ static int turn(struct download *d)
 
 static int loop(struct download *d)
 {
-    uint64_t began = clock_mono_ms();
     int rc;
 
-    d->synced_ms = began;
+    d->synced_ms = clock_mono_ms();
     progress_begin(&d->progress, "download", "URLs", d->todo.total);
     do
         rc = turn(d);
     while (!rc && working(d));
-    progress_end(&d->progress);
-    d->sum->milliseconds = clock_mono_ms() - began;
+    progress_end(&d->progress, rc);
     if (!rc)
         rc = sync_journals(d, true);
     if (!rc && d->stopping)

@@ -78,7 +78,6 @@ struct download_summary {
     uint64_t wire_bytes;   /* bodies as they came */
     uint64_t stored_bytes; /* JPEGs */
     uint64_t groups;       /* finished in this run */
-    uint64_t milliseconds; /* of asking */
 };
 
 void download_summary_init(struct download_summary *s);

@@ -12,69 +12,22 @@
 
 /* ---- which pass ---- */
 
-static int highest_round(const struct corpus *c, uint32_t *round, struct err *e)
-{
-    char path[IO_PATH_MAX];
-    struct io_list names;
-    bool found = false;
-    int rc;
-
-    rc = corpus_path(c, "selected", path, e);
-    if (rc)
-        return rc;
-    rc = io_list(path, &names, NULL);
-    if (rc && rc != -E_NOTFOUND)
-        return err_set(e, -rc, "%s: cannot be listed", path);
-    *round = 0;
-    for (size_t i = 0; !rc && i < names.n; i++) {
-        struct str s = str_of(names.names[i]);
-        uint64_t n;
-
-        if (!str_starts(s, STR("round-")) ||
-            str_u64(str_slice(s, 6, s.n), &n) || n > DOWNLOAD_PASS_MAX)
-            continue;
-        found = true;
-        if (n > *round)
-            *round = (uint32_t)n;
-    }
-    if (!rc)
-        io_list_release(&names);
-    if (!found)
-        return err_set(e, E_NOTFOUND,
-                       "%s has no round: run `witmill balance %s` first", path,
-                       c->dir);
-    return 0;
-}
-
 static int read_before(const struct corpus *c, uint32_t *before, struct err *e)
 {
-    struct sidecar s;
-    struct str name;
-    struct arena a;
-    struct json j;
     uint64_t v = UINT64_MAX;
+    struct sidecar s;
     int rc;
 
     rc = sidecar_read(&s, c, "selected/round-0/bucket-0000", e);
     if (rc)
         return err_wrap(e, rc, "run `witmill balance %s` first", c->dir);
-    arena_init(&a, RECORD_MEMORY);
-    json_open(&j, s.extra, &a);
-    json_object(&j);
-    while (json_member(&j, &name)) {
-        if (str_eq(name, STR("passes_before")))
-            v = json_u64(&j);
-        else
-            json_skip(&j);
-    }
-    rc = json_close(&j, e);
+    rc = sidecar_extra_u64(&s, "passes_before", &v, e);
     if (!rc && v > DOWNLOAD_PASS_MAX)
         rc = err_set(e, E_DAMAGED,
                      "selected/round-0/bucket-0000.meta.json: passes_before "
                      "is missing or over %d",
                      DOWNLOAD_PASS_MAX);
     *before = (uint32_t)v;
-    arena_release(&a);
     sidecar_release(&s);
     return rc;
 }
@@ -110,6 +63,7 @@ static int digest(const struct corpus *c, struct download_pass *p,
 int todo_pass(const struct corpus *c, int64_t round, struct download_pass *p,
               struct err *e)
 {
+    unsigned rounds;
     int rc = 0;
 
     memset(p, 0, sizeof *p);
@@ -117,8 +71,8 @@ int todo_pass(const struct corpus *c, int64_t round, struct download_pass *p,
         return err_set(e, E_USAGE, "--round: at most %d", DOWNLOAD_PASS_MAX);
     if (round >= 0)
         p->round = (uint32_t)round;
-    else
-        rc = highest_round(c, &p->round, e);
+    else if (!(rc = selected_rounds(c, &rounds, e)))
+        p->round = rounds - 1;
     if (!rc)
         rc = read_before(c, &p->before, e);
     if (rc)

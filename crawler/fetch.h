@@ -236,6 +236,11 @@ struct fetch_config {
 
 void fetch_config_init(struct fetch_config *c, enum fetch_mode mode);
 
+/* The defaults of mode, and from given what both commands have options for:
+ * contact, who may be asked, load and patience. */
+void fetch_config_from(struct fetch_config *c, enum fetch_mode mode,
+                       const struct fetch_config *given);
+
 struct fetch; /* the loop, its connections and queues */
 
 /* Start.  Nothing is contacted yet. */

@@ -55,6 +55,25 @@ void fetch_config_init(struct fetch_config *c, enum fetch_mode mode)
     c->slow_time_s = 15;
 }
 
+void fetch_config_from(struct fetch_config *c, enum fetch_mode mode,
+                       const struct fetch_config *given)
+{
+    fetch_config_init(c, mode);
+    c->contact = given->contact;
+    c->allow_net = given->allow_net;
+    c->resolve = given->resolve;
+    c->no_dns = given->no_dns;
+    c->dns_servers = given->dns_servers;
+    c->host_limit = given->host_limit;
+    c->ca_file = given->ca_file;
+    c->in_flight = given->in_flight;
+    c->retries = given->retries;
+    c->backoff_ms = given->backoff_ms;
+    c->retry_after_max_s = given->retry_after_max_s;
+    c->connect_timeout_ms = given->connect_timeout_ms;
+    c->total_timeout_ms = given->total_timeout_ms;
+}
+
 /* Whoever runs a server must be able to ask who that was. */
 static int check_contact(const char *contact, struct err *e)
 {

@@ -433,7 +433,7 @@ int import_run(const struct corpus *c, const struct opt_table *table,
         rc = import_site(&m, config->html.v[i], config->bases.v[i], e);
     for (size_t i = 0; !rc && i < config->links.n; i++)
         rc = import_list(&m, config->links.v[i], e);
-    progress_end(&m.progress);
+    progress_end(&m.progress, rc);
     if (!rc && config->stage.part.n == 0) {
         snprintf(folder, sizeof folder, "pairs/%s", config->batch);
         rc = stage_prune(&m.stage, folder, "part-", m.part, e);

@@ -32,21 +32,11 @@ struct balance {
 static int read_passes_before(struct balance *b, struct err *e)
 {
     struct sidecar s;
-    struct str name;
-    struct json j;
     int rc = sidecar_read(&s, b->corpus, "selected/round-0/caps", e);
 
     if (rc)
         return rc;
-    json_open(&j, s.extra, NULL);
-    json_object(&j);
-    while (json_member(&j, &name)) {
-        if (str_eq(name, STR("passes_before")))
-            b->passes_before = json_u64(&j);
-        else
-            json_skip(&j);
-    }
-    rc = json_close(&j, e);
+    rc = sidecar_extra_u64(&s, "passes_before", &b->passes_before, e);
     sidecar_release(&s);
     return rc;
 }

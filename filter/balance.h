@@ -22,8 +22,6 @@
 #include "base/stage.h"
 
 #define BALANCE_VERSION    1
-#define BALANCE_ROUNDS_MAX 99
-
 struct balance_config {
     struct stage_options stage;
     uint64_t cap;    /* t of round 0 */

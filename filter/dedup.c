@@ -108,7 +108,7 @@ static int gather(struct dedup *d, struct err *e)
         if (!rc)
             rc = gather_bucket(d, &j, e);
     }
-    progress_end(&d->progress);
+    progress_end(&d->progress, rc);
     dedup_join_close(&j);
     return rc;
 }

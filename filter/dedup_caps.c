@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/selected.h"
 #include "filter/dedup_join.h"
 #include "filter/draw.h"
 
@@ -41,7 +42,7 @@ int dedup_caps_open(struct dedup_caps *k, const struct corpus *c, struct err *e)
 
     *k = (struct dedup_caps){.corpus = c};
     stage_inputs_init(&k->inputs);
-    rc = dedup_rounds(c, &rounds, e);
+    rc = selected_rounds(c, &rounds, e);
     if (!rc)
         rc = caps_open(&k->first, c, 0, e);
     k->exact = !rc && k->first.exact;

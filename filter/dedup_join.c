@@ -12,33 +12,34 @@
 
 /* ---- sources ---- */
 
-int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e)
-{
-    char path[IO_PATH_MAX], name[64];
-    int rc;
-
-    for (*rounds = 0; *rounds < DEDUP_ROUNDS_MAX; ++*rounds) {
-        snprintf(name, sizeof name, "selected/round-%u", *rounds);
-        rc = corpus_path(c, name, path, e);
-        if (rc)
-            return rc;
-        if (!io_exists(path))
-            break;
-    }
-    if (*rounds == 0)
-        return err_set(e, E_NOTFOUND,
-                       "%s has no selected/ yet: run `witmill balance %s` "
-                       "first",
-                       c->dir, c->dir);
-    return 0;
-}
-
 static int add_selected(struct dedup_sources *s, const struct corpus *c,
                         struct err *e)
 {
-    int rc = dedup_rounds(c, &s->rounds, e);
+    int rc = selected_rounds(c, &s->rounds, e);
 
     return rc ? rc : selected_check(c, s->rounds, &s->inputs, e);
+}
+
+/* A selection of nothing has no ledgers, and is no reason to stop. */
+static int nothing_to_ask(const struct dedup_sources *s, const struct corpus *c,
+                          struct err *e)
+{
+    struct tally counts = {0}, drops = {0};
+    char name[STAGE_NAME_MAX];
+    int rc = 0;
+
+    for (unsigned r = 0; !rc && r < s->rounds; r++)
+        for (uint32_t k = 0; !rc && k < corpus_buckets(c); k++) {
+            snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", r, k);
+            rc = sidecar_add_tallies(c, name, &counts, &drops, e);
+        }
+    if (!rc && tally_get(&counts, "records"))
+        rc = err_set(e, E_NOTFOUND,
+                     "%s has no images/ yet: run `witmill download %s` first",
+                     c->dir, c->dir);
+    tally_release(&counts);
+    tally_release(&drops);
+    return rc;
 }
 
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
@@ -57,9 +58,7 @@ int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
         rc = stage_inputs_add_output(&s->inputs, c, name, "download", e);
     }
     if (!rc && s->ledgers.n == 0)
-        rc = err_set(e, E_NOTFOUND,
-                     "%s has no images/ yet: run `witmill download %s` first",
-                     c->dir, c->dir);
+        rc = nothing_to_ask(s, c, e);
     if (rc)
         dedup_sources_release(s);
     return rc;

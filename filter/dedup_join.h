@@ -27,7 +27,6 @@
 #include <stdint.h>
 
 #define DEDUP_URL_MEMORY ((size_t)1 << 30) /* bytes of one URL's pairs */
-#define DEDUP_ROUNDS_MAX 100               /* as balance --rounds allows */
 
 /* What there is to read. */
 struct dedup_sources {
@@ -36,8 +35,6 @@ struct dedup_sources {
     struct stage_inputs inputs; /* selected/ by round and bucket, ledgers */
 };
 
-/* How many rounds selected/ has, 0 .. *rounds - 1; -E_NOTFOUND without. */
-int dedup_rounds(const struct corpus *c, unsigned *rounds, struct err *e);
 
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
                        struct err *e);

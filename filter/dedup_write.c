@@ -225,7 +225,7 @@ static int sweep(struct dedup *d, struct err *e)
     }
     if (d->bucket)
         jsonl_abandon(&d->out);
-    progress_end(&d->progress);
+    progress_end(&d->progress, rc);
     dedup_join_close(&j);
     return rc;
 }

@@ -465,7 +465,7 @@ static int all_buckets(struct gather *g, struct err *e)
     progress_begin(&g->progress, "gather", "buckets",
                    corpus_buckets(g->corpus));
     rc = workq_run(&pipeline, g, jobs, sizeof *jobs, 2 * threads, threads, e);
-    progress_end(&g->progress);
+    progress_end(&g->progress, rc);
     for (unsigned i = 0; i < 2 * threads; i++) {
         tally_release(&jobs[i].counts);
         tally_release(&jobs[i].drops);

@@ -425,7 +425,7 @@ int match_run(const struct corpus *c, const struct opt_table *table,
     progress_begin(&m.progress, "match", "records", 0);
     if (!rc)
         rc = each_part(&m, &s, sha256, sum, e);
-    progress_end(&m.progress);
+    progress_end(&m.progress, rc);
     close_batches(&m);
     matcher_release(&m.matcher);
     qlist_close(&m.list);

@@ -15,8 +15,6 @@
 #include "base/err.h"
 #include "base/stage.h"
 
-#define ROUNDS_MAX 100 /* 0 to 99 */
-
 /* Rounds behind `round`: -E_STALE, or with the stage's --redo they are removed,
  * the last one first, so that a kill leaves no gap. */
 int rounds_prune(struct stage *s, unsigned round, struct err *e);

@@ -136,7 +136,7 @@ int scan_run(const struct corpus *c, struct part part, unsigned threads,
                    part.n ? (corpus_buckets(c) + part.n - 1 - part.i) / part.n
                           : corpus_buckets(c));
     rc = workq_run(&pipeline, &s, jobs, size, depth, threads, e);
-    progress_end(&s.progress);
+    progress_end(&s.progress, rc);
     for (unsigned i = 0; i < depth; i++)
         ops->release(ctx, ((struct job *)(void *)(jobs + i * size))->item);
     free(jobs);

@@ -142,7 +142,7 @@ static int make_shards(struct pack *p, struct err *e)
 
     progress_begin(&p->progress, "pack", "samples", p->plan.rows);
     rc = workq_run(&ops, p, jobs, sizeof *jobs, threads + 1, threads, e);
-    progress_end(&p->progress);
+    progress_end(&p->progress, rc);
     for (unsigned i = 0; i < threads + 1; i++)
         job_release(&jobs[i]);
     free(jobs);

@@ -284,7 +284,7 @@ int verify_run(const struct corpus *c, const struct verify_config *config,
         check_queries(&v);
         progress_begin(&v.progress, "verify", "outputs", v.n);
         rc = workq_run(&ops, &v, items, sizeof *items, n + 1, n, e);
-        progress_end(&v.progress);
+        progress_end(&v.progress, rc);
     }
     for (unsigned i = 0; i < n + 1; i++) {
         buf_release(&items[i].lines);

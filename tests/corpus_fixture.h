@@ -304,6 +304,7 @@ static inline void fixture_selected(struct fixture *f, struct stage *stage,
             buf_clear(&line);
             pair_write(&p, &line);
             fixture_must(jsonl_write(&w, buf_str(&line), &e), &e);
+            tally_add(&o.counts, "records", 1);
         }
     }
     fixture_must(jsonl_publish(&w, &e), &e);

@@ -205,33 +205,6 @@ struct fetch {
     struct buf body;
 };
 
-static const char *const reasons[FETCH_REASONS] = {
-#define X(code, name, outcome) name,
-    FETCH_REASON_MAP(X)
-#undef X
-};
-
-static const enum fetch_outcome outcomes[FETCH_REASONS] = {
-#define X(code, name, outcome) outcome,
-    FETCH_REASON_MAP(X)
-#undef X
-};
-
-const char *fetch_reason_name(enum fetch_reason r)
-{
-    return reasons[r];
-}
-
-enum fetch_outcome fetch_reason_outcome(enum fetch_reason r)
-{
-    return outcomes[r];
-}
-
-void fetch_config_init(struct fetch_config *c, enum fetch_mode mode)
-{
-    *c = (struct fetch_config){.mode = mode};
-}
-
 int fetch_open(struct fetch **out, const struct fetch_config *c,
                const struct fetch_callbacks *cb, struct err *e)
 {
@@ -315,8 +288,8 @@ static void answer(struct fetch *f, struct fetch_request q)
     if (!r.reason)
         r.reason = walk(f, q.url, &at, &robots);
     r.final_url = url_of(web, at, final_url);
-    r.outcome = outcomes[r.reason];
-    r.reason_name = reasons[r.reason];
+    r.outcome = fetch_reason_outcome(r.reason);
+    r.reason_name = fetch_reason_name(r.reason);
     if (r.reason == FETCH_R_NONE || r.reason == FETCH_R_SIGNAL) {
         html_of(web, at, &f->body);
         r.body = buf_str(&f->body);

@@ -315,6 +315,30 @@ static void test_dedup__unasked_are_counted(void **state)
     fixture_remove(&f);
 }
 
+/* No text matched: nothing is selected, so that no download leaves a ledger.
+ * Survivors are none, and pack may run; but a selection asks for its ledgers. */
+static void test_dedup__an_empty_selection_is_done(void **state)
+{
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    char command[256];
+
+    (void)state;
+    fixture_make(&f, 0, 1, 1, 0);
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), 0);
+    assert_int_equal(tally_get(&sum.counts, "rows"), 0);
+    sum_release(&sum);
+    fixture_remove(&f);
+    fixture_make(&f, 20, 1, 1, 1);
+    snprintf(command, sizeof command, "rm %s/images/*", f.dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), -E_NOTFOUND);
+    assert_non_null(strstr(e.message, "witmill download"));
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
 static void test_dedup__missing_stages_are_named(void **state)
 {
     struct fixture f;
@@ -520,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_dedup__follows_the_rule),
         cmocka_unit_test(test_dedup__continues_and_refuses),
         cmocka_unit_test(test_dedup__unasked_are_counted),
+        cmocka_unit_test(test_dedup__an_empty_selection_is_done),
         cmocka_unit_test(test_dedup__missing_stages_are_named),
         cmocka_unit_test(test_dedup__full_disk),
         cmocka_unit_test(test_dedup__exact_picks),

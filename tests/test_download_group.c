@@ -2,6 +2,7 @@
  * are made up and handed in. */
 #include "tests/download_corpus.h"
 
+#include "base/selected.h"
 #include "crawler/download_group.h"
 #include "crawler/download_prepare.h"
 #include <fcntl.h>
@@ -454,6 +455,24 @@ static void test_download__missing_rounds_are_named(void **state)
     assert_int_equal(todo_pass(&f->corpus, 1000, &f->pass, &e), -E_USAGE);
 }
 
+/* `balance --round 1` before the download refuses and leaves its folder; were
+ * that a round, neither it nor the download could ever run again. */
+static void test_download__an_empty_folder_is_no_round(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    char path[IO_PATH_MAX];
+    unsigned rounds = 9;
+
+    test_select(&f->corpus, 0, urls, N_URLS, 0);
+    CHECK(corpus_path(&f->corpus, "selected/round-1", path, &e));
+    CHECK(io_mkdirs(path, &e));
+    CHECK(selected_rounds(&f->corpus, &rounds, &e));
+    assert_int_equal(rounds, 1);
+    CHECK(todo_pass(&f->corpus, -1, &f->pass, &e));
+    assert_int_equal(f->pass.round, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -469,6 +488,7 @@ int main(void)
         TEST(test_download__ledger_and_tar_agree),
         TEST(test_download__second_process_is_refused),
         TEST(test_download__missing_rounds_are_named),
+        TEST(test_download__an_empty_folder_is_no_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

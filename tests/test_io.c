@@ -624,6 +624,42 @@ static void test_stage__done_stale_redo(void **state)
     sidecar_release(&side);
 }
 
+static void test_stage__what_changed_is_named(void **state)
+{
+    static const struct {
+        const char *old, *now, *input, *want;
+    } cases[] = {
+        {"{\"cap\":6}", "{\"cap\":7}", "in", "with --cap 6, now 7"},
+        {"{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":1}", "in",
+         "with --b 2, now 1"},
+        {"{}", "{\"cap\":7}", "in", "with --cap unknown, now 7"},
+        {"{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}",
+         "{\"a\":2,\"b\":2,\"c\":2,\"d\":2,\"e\":2}", "in",
+         "with --a 1, now 2, --b 1, now 2, --c 1, now 2, and more"},
+        {"{\"cap\":6}", "{\"cap\":6}", "in \"2\"",
+         "from another in \"2\""},
+        {"{\"cap\":6}", "{\"cap\":6}", "in",
+         "from fewer or other inputs, or under another seed"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sidecar old = {.options = str_of(cases[i].old),
+                              .inputs = STR("{\"in\":\"5e\"}")};
+        struct stage_inputs now;
+        struct buf b;
+
+        stage_inputs_init(&now);
+        stage_inputs_add(&now, cases[i].input, "5e");
+        buf_init(&b, 1024);
+        stage_changes(&old, str_of(cases[i].now), &now, &b);
+        buf_add_char(&b, 0);
+        assert_string_equal(b.p, cases[i].want);
+        buf_release(&b);
+        stage_inputs_release(&now);
+    }
+}
+
 static void test_stage__damaged_sidecar_is_named(void **state)
 {
     struct corpus c = {.head = {.seed = 7}};
@@ -684,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_opt__refuses),
         cmocka_unit_test(test_opt__ini),
         cmocka_unit_test(test_stage__done_stale_redo),
+        cmocka_unit_test(test_stage__what_changed_is_named),
         cmocka_unit_test(test_stage__damaged_sidecar_is_named),
         cmocka_unit_test(test_corpus__refuses_what_is_none),
     };

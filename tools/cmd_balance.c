@@ -1,38 +1,59 @@
 #include <stdio.h>
 
+#include "base/selected.h"
 #include "filter/balance.h"
 #include "tools/command.h"
 #include "tools/merge.h"
+#include "tools/print.h"
 #include "tools/summary.h"
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct balance_config, stage),
-    {.name = "cap", .type = OPT_U64,
-     .at = offsetof(struct balance_config, cap), .arg = "T", .def = "20000",
-     .min = 1, .max = 1e15, .flags = OPT_BYTES,
+    {.name = "cap",
+     .type = OPT_U64,
+     .at = offsetof(struct balance_config, cap),
+     .arg = "T",
+     .def = "20000",
+     .min = 1,
+     .max = 1e15,
+     .flags = OPT_BYTES,
      .help = "How many pairs a query may pick."},
-    {.name = "target", .type = OPT_U64,
-     .at = offsetof(struct balance_config, target), .arg = "N", .def = "0",
+    {.name = "target",
+     .type = OPT_U64,
+     .at = offsetof(struct balance_config, target),
+     .arg = "N",
+     .def = "0",
      .flags = OPT_BYTES,
      .help = "Instead of --cap: take the largest cap that keeps at most N "
              "pairs, and print it."},
-    {.name = "exact", .type = OPT_BOOL,
-     .at = offsetof(struct balance_config, exact), .flags = OPT_BYTES,
+    {.name = "exact",
+     .type = OPT_BOOL,
+     .at = offsetof(struct balance_config, exact),
+     .flags = OPT_BYTES,
      .help = "Every query picks exactly min(T, its pairs), by rank, instead "
              "of that many in expectation. Needs 24 bytes of memory a match."},
-    {.name = "round", .type = OPT_U64,
-     .at = offsetof(struct balance_config, round), .arg = "R", .def = "0",
+    {.name = "round",
+     .type = OPT_U64,
+     .at = offsetof(struct balance_config, round),
+     .arg = "R",
+     .def = "0",
      .flags = OPT_BYTES,
      .help = "0 selects; R > 0 replaces what turned out dead or unusable in "
              "the downloads of the rounds before."},
-    {.name = "rounds", .type = OPT_U64,
-     .at = offsetof(struct balance_config, rounds), .arg = "N", .def = "3",
-     .max = BALANCE_ROUNDS_MAX, .help = "The last round that is allowed."},
-    {.name = "plan", .type = OPT_BOOL,
+    {.name = "rounds",
+     .type = OPT_U64,
+     .at = offsetof(struct balance_config, rounds),
+     .arg = "N",
+     .def = "3",
+     .max = SELECTED_ROUNDS_MAX - 1,
+     .help = "The last round that is allowed."},
+    {.name = "plan",
+     .type = OPT_BOOL,
      .at = offsetof(struct balance_config, plan),
      .help = "Only make caps.bin, which parts need; runs by itself when not "
              "a part."},
-    {.name = "dry-run", .type = OPT_BOOL,
+    {.name = "dry-run",
+     .type = OPT_BOOL,
      .at = offsetof(struct balance_config, dry_run),
      .help = "Say what would be kept, and write nothing."},
     STAGE_OPTION_PART(struct balance_config, stage),
@@ -58,9 +79,8 @@ static const struct opt_table table = {
 static void print(const struct balance_config *b,
                   const struct balance_summary *sum)
 {
-    printf("balance, round %llu%s: cap %llu%s\n",
-           (unsigned long long)b->round, b->dry_run ? " (dry run)" : "",
-           (unsigned long long)sum->t,
+    printf("balance, round %llu%s: cap %s%s\n", (unsigned long long)b->round,
+           b->dry_run ? " (dry run)" : "", print_n(sum->t),
            b->target && b->round == 0 ? ", found by --target" : "");
     summary_line("queries (groups)", sum->groups);
     summary_share("without a match", sum->zero, sum->groups);
@@ -94,8 +114,7 @@ static int run(const void *config, struct err *e)
     if (rc)
         return rc;
     print(b, &sum);
-    return b->stage.part.n || b->dry_run || b->plan ? 0
-                                                    : merge_stage(&c, e);
+    return b->stage.part.n || b->dry_run || b->plan ? 0 : merge_stage(&c, e);
 }
 
 const struct command cmd_balance = {&table, run, true};

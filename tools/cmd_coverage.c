@@ -55,9 +55,9 @@ static const struct opt_table table = {
         "contained in many that others picked. survived: those with a "
         "picture that is no duplicate. packed: those in shards.\n\n"
         "Exit code 1 when the query or synset is not in the list.",
-    .examples = "witmill coverage corpus\n"
-                "witmill coverage corpus \"olive oil\"\n"
-                "witmill coverage corpus --under dog.n.01\n",
+    .examples = "witmill coverage my-corpus\n"
+                "witmill coverage my-corpus \"olive oil\"\n"
+                "witmill coverage my-corpus --under dog.n.01",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct config),

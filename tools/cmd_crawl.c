@@ -2,8 +2,8 @@
 #include "crawler/crawl.h"
 #include "tools/command.h"
 #include "tools/merge.h"
+#include "tools/net_options.h"
 #include "tools/summary.h"
-#include <signal.h>
 #include <stdio.h>
 
 static const char *const scopes[] = {"host", "domain", "any", NULL};
@@ -16,20 +16,14 @@ static const struct opt rows[] = {
      .type = OPT_LIST,
      .at = AT(seed),
      .arg = "URL",
-     .help = "Begin here; may be given again."},
+     .help = "Begin here (repeatable)."},
     {.name = "seeds",
      .type = OPT_STRING,
      .at = AT(seeds),
      .arg = "FILE",
      .help = "Begin at the URLs of FILE, one a line; blank lines and those "
              "that begin with # are skipped."},
-    {.name = "contact",
-     .type = OPT_STRING,
-     .at = AT(fetch.contact),
-     .arg = "URL|MAIL",
-     .help = "Who asks: a page or an address at which a site's owner finds "
-             "you. It stands in the user agent; nothing is asked without.",
-     .flags = OPT_REQUIRED},
+    NET_OPTION_CONTACT(struct crawl_config, fetch),
     {.name = "scope",
      .type = OPT_CHOICE,
      .at = AT(scope),
@@ -79,24 +73,10 @@ static const struct opt rows[] = {
              "inside --allow-net, or its Crawl-delay if that is longer. All "
              "others are asked once in a second at most, or in five times "
              "what their last answer took, or in their Crawl-delay, "
-             "whichever is longest.",
+             "whichever is longest; -1: these too.",
      .min = -1,
      .max = 300},
-    {.name = "host-limit",
-     .type = OPT_STRING,
-     .at = AT(fetch.host_limit),
-     .arg = "FILE",
-     .help = "Lines `HOST N`: so many requests at a time to hosts that "
-             "permit it, instead of one; they are not counted on their IP "
-             "address."},
-    {.name = "in-flight",
-     .type = OPT_U64,
-     .at = AT(fetch.in_flight),
-     .arg = "N",
-     .def = "128",
-     .help = "Requests at a time, all hosts together.",
-     .min = 1,
-     .max = 10000},
+    NET_OPTIONS_LOAD(struct crawl_config, fetch),
     {.name = "max-page-size",
      .type = OPT_SIZE,
      .at = AT(fetch.page_max),
@@ -105,75 +85,13 @@ static const struct opt rows[] = {
      .help = "Give up on a page that is larger, decoded.",
      .min = 1024,
      .max = 1 << 28},
-    {.name = "retries",
-     .type = OPT_U64,
-     .at = AT(fetch.retries),
-     .arg = "N",
-     .def = "3",
-     .help = "Further requests after a failure that may pass: time-outs, "
-             "429, 5xx, broken connections.",
-     .max = 100},
-    {.name = "backoff-ms",
-     .type = OPT_U64,
-     .at = AT(fetch.backoff_ms),
-     .arg = "MS",
-     .def = "2000",
-     .help = "A host's first wait after such a failure; it doubles.",
-     .min = 1,
-     .max = 300000},
-    {.name = "retry-after-max",
-     .type = OPT_U64,
-     .at = AT(fetch.retry_after_max_s),
-     .arg = "SECONDS",
-     .def = "900",
-     .help = "Give up on a host that asks to be left alone for longer.",
-     .max = 1e6},
-    {.name = "connect-timeout-ms",
-     .type = OPT_U64,
-     .at = AT(fetch.connect_timeout_ms),
-     .arg = "MS",
-     .def = "10000",
-     .help = "For a connection, TLS included.",
-     .min = 1,
-     .max = 3600000},
-    {.name = "timeout-ms",
-     .type = OPT_U64,
-     .at = AT(fetch.total_timeout_ms),
-     .arg = "MS",
-     .def = "60000",
-     .help = "For one whole request.",
-     .min = 1,
-     .max = 86400000},
+    NET_OPTIONS_PATIENCE(struct crawl_config, fetch),
     {.name = "retry-failed",
      .type = OPT_BOOL,
      .at = AT(retry_failed),
      .help = "Ask again for what earlier runs gave up on after time-outs, "
              "broken connections, 429 and 5xx."},
-    {.name = "allow-net",
-     .type = OPT_LIST,
-     .at = AT(fetch.allow_net),
-     .arg = "CIDR",
-     .help = "Private or loopback addresses that may be asked, for tests "
-             "and intranets; may be given again."},
-    {.name = "resolve",
-     .type = OPT_LIST,
-     .at = AT(fetch.resolve),
-     .arg = "HOST:PORT:ADDR:PORT2",
-     .help = "Connect HOST:PORT to ADDR:PORT2; may be given again."},
-    {.name = "no-dns",
-     .type = OPT_BOOL,
-     .at = AT(fetch.no_dns),
-     .help = "Look no name up: hosts without --resolve are refused."},
-    {.name = "dns-servers",
-     .type = OPT_STRING,
-     .at = AT(fetch.dns_servers),
-     .arg = "ADDR:PORT,...",
-     .help = "Ask these name servers instead of the system's."},
-    {.name = "ca-file",
-     .type = OPT_STRING,
-     .at = AT(fetch.ca_file),
-     .arg = "PEM",
-     .help = "Certificates to trust instead of the system's."},
+    NET_OPTIONS_REACH(struct crawl_config, fetch),
     {.name = "part-size",
      .type = OPT_SIZE,
      .at = AT(part_bytes),
@@ -226,34 +144,15 @@ static const struct opt_table table = {
         "until each says that it has nothing to do; page budgets are then "
         "each part's own.",
     .examples =
-        "witmill crawl dogs --seed https://example.org/ --contact "
+        "witmill crawl my-corpus --seed https://example.org/ --contact "
         "https://example.org/crawl.html\n"
         "# all hosts of the domains in a list, a thousand pages of each\n"
-        "witmill crawl dogs --seeds sites.txt --scope domain "
+        "witmill crawl my-corpus --seeds sites.txt --scope domain "
         "--max-pages-per-domain 1000 --contact me@example.org",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct crawl_config),
 };
-
-static atomic_bool stop; /* set by the first SIGINT or SIGTERM */
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    atomic_store(&stop, true);
-}
-
-/* The first signal asks, a second one ends the process; both lose nothing that
- * was saved. */
-static void listen_to_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
 
 static const char *end_text(const struct crawl_result *r)
 {
@@ -311,8 +210,7 @@ static int run(const void *given, struct err *e)
 
     if (rc)
         return rc;
-    listen_to_signals();
-    config.stop = &stop;
+    config.stop = stop_on_signals();
     crawl_result_init(&result);
     rc = crawl_run(&c, &config, &table, &result, e);
     if (!rc || rc == -E_CANCEL)

@@ -5,8 +5,8 @@
 #include "shards/tar_write.h"
 #include "tools/command.h"
 #include "tools/merge.h"
+#include "tools/net_options.h"
 #include "tools/summary.h"
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,13 +29,7 @@ static const char *const resize_names[] = {
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct config, stage),
-    {.name = "contact",
-     .type = OPT_STRING,
-     .at = AT(net.contact),
-     .arg = "URL|MAIL",
-     .help = "Who asks: a page or an address at which a site's owner finds "
-             "you. It stands in the user agent; nothing is asked without.",
-     .flags = OPT_REQUIRED},
+    NET_OPTION_CONTACT(struct config, net),
     {.name = "round",
      .type = OPT_STRING,
      .at = AT(round),
@@ -97,85 +91,9 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .min = 1,
      .max = 100},
-    {.name = "host-limit",
-     .type = OPT_STRING,
-     .at = AT(net.host_limit),
-     .arg = "FILE",
-     .help = "Lines `HOST N`: so many requests at a time to hosts that "
-             "permit it, instead of one; they are not counted on their IP "
-             "address."},
-    {.name = "in-flight",
-     .type = OPT_U64,
-     .at = AT(net.in_flight),
-     .arg = "N",
-     .def = "128",
-     .help = "Requests at a time, all hosts together.",
-     .min = 1,
-     .max = 10000},
-    {.name = "retries",
-     .type = OPT_U64,
-     .at = AT(net.retries),
-     .arg = "N",
-     .def = "3",
-     .help = "Further requests after a failure that may pass: time-outs, "
-             "429, 5xx, broken connections.",
-     .max = 100},
-    {.name = "backoff-ms",
-     .type = OPT_U64,
-     .at = AT(net.backoff_ms),
-     .arg = "MS",
-     .def = "2000",
-     .help = "A host's first wait after such a failure; it doubles.",
-     .min = 1,
-     .max = 300000},
-    {.name = "retry-after-max",
-     .type = OPT_U64,
-     .at = AT(net.retry_after_max_s),
-     .arg = "SECONDS",
-     .def = "900",
-     .help = "Give up on a host that asks to be left alone for longer.",
-     .max = 1e6},
-    {.name = "connect-timeout-ms",
-     .type = OPT_U64,
-     .at = AT(net.connect_timeout_ms),
-     .arg = "MS",
-     .def = "10000",
-     .help = "For a connection, TLS included.",
-     .min = 1,
-     .max = 3600000},
-    {.name = "timeout-ms",
-     .type = OPT_U64,
-     .at = AT(net.total_timeout_ms),
-     .arg = "MS",
-     .def = "60000",
-     .help = "For one whole request.",
-     .min = 1,
-     .max = 86400000},
-    {.name = "allow-net",
-     .type = OPT_LIST,
-     .at = AT(net.allow_net),
-     .arg = "CIDR",
-     .help = "Private or loopback addresses that may be asked, for tests "
-             "and intranets (repeatable)."},
-    {.name = "resolve",
-     .type = OPT_LIST,
-     .at = AT(net.resolve),
-     .arg = "HOST:PORT:ADDR:PORT2",
-     .help = "Connect HOST:PORT to ADDR:PORT2 (repeatable)."},
-    {.name = "no-dns",
-     .type = OPT_BOOL,
-     .at = AT(net.no_dns),
-     .help = "Look no name up: hosts without --resolve are refused."},
-    {.name = "dns-servers",
-     .type = OPT_STRING,
-     .at = AT(net.dns_servers),
-     .arg = "ADDR:PORT,...",
-     .help = "Ask these name servers instead of the system's."},
-    {.name = "ca-file",
-     .type = OPT_STRING,
-     .at = AT(net.ca_file),
-     .arg = "PEM",
-     .help = "Certificates to trust instead of the system's."},
+    NET_OPTIONS_LOAD(struct config, net),
+    NET_OPTIONS_PATIENCE(struct config, net),
+    NET_OPTIONS_REACH(struct config, net),
     {.name = "believe-silence",
      .type = OPT_BOOL,
      .at = AT(believe_silence),
@@ -251,24 +169,6 @@ static void tar_abandon(void *ctx)
 
 /* ---- parse ---- */
 
-static atomic_bool stop; /* set by the first SIGINT or SIGTERM */
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    atomic_store(&stop, true);
-}
-
-/* The first signal asks, a second one ends the process; both lose nothing. */
-static void listen_to_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
-
 static int parse_round(const char *s, int64_t *round, struct err *e)
 {
     uint64_t v;
@@ -283,26 +183,6 @@ static int parse_round(const char *s, int64_t *round, struct err *e)
     return 0;
 }
 
-static void take_net(const struct fetch_config *given, struct fetch_config *f)
-{
-    fetch_config_init(f, FETCH_DOWNLOAD);
-    f->contact = given->contact;
-    f->allow_net = given->allow_net;
-    f->resolve = given->resolve;
-    f->no_dns = given->no_dns;
-    f->dns_servers = given->dns_servers;
-    f->host_limit = given->host_limit;
-    f->ca_file = given->ca_file;
-    f->in_flight = given->in_flight;
-    f->retries = given->retries;
-    f->backoff_ms = given->backoff_ms;
-    f->retry_after_max_s = given->retry_after_max_s;
-    f->connect_timeout_ms = given->connect_timeout_ms;
-    f->total_timeout_ms = given->total_timeout_ms;
-    f->queue_max = 65536; /* one a host, many hosts */
-    f->image_max = IMAGE_BYTES_MAX;
-}
-
 static int make_config(const struct config *c, struct download_config *d,
                        struct err *e)
 {
@@ -313,7 +193,6 @@ static int make_config(const struct config *c, struct download_config *d,
         d->workers = JAIL_WORKERS_MAX;
     d->memory_bytes = c->memory;
     d->believe_silence = c->believe_silence;
-    d->stop = &stop;
     d->image = image_config_default();
     d->image.limits.min_side = (uint32_t)c->min_side;
     d->image.limits.max_aspect = c->max_aspect;
@@ -321,7 +200,9 @@ static int make_config(const struct config *c, struct download_config *d,
     d->image.mode = (enum image_resize_mode)c->resize;
     d->image.size = (uint32_t)c->image_size;
     d->image.quality = (int)c->quality;
-    take_net(&c->net, &d->fetch);
+    fetch_config_from(&d->fetch, FETCH_DOWNLOAD, &c->net);
+    d->fetch.queue_max = 65536; /* one a host, many hosts */
+    d->fetch.image_max = IMAGE_BYTES_MAX;
     if (c->max_aspect > 0 && c->max_aspect < 1)
         return err_set(e, E_USAGE, "--max-aspect: 0, or at least 1");
     return parse_round(c->round, &d->round, e);
@@ -331,8 +212,6 @@ static int make_config(const struct config *c, struct download_config *d,
 
 static void print_summary(const struct download_summary *s)
 {
-    double seconds = (double)s->milliseconds / 1000;
-
     printf("download, round %u, pass %02u\n", s->round, s->pass);
     summary_line("URLs listed", s->listed);
     summary_line("closed by earlier passes", s->closed);
@@ -342,10 +221,9 @@ static void print_summary(const struct download_summary *s)
     summary_share("failed", tally_get(&s->outcomes, "failed"), s->asked);
     summary_share("rejected", tally_get(&s->outcomes, "rejected"), s->asked);
     summary_share("refused", tally_get(&s->outcomes, "refused"), s->asked);
-    summary_tally("why not", &s->reasons);
-    printf("  %.1f MB received, %.1f MB stored, %.1f s, %.1f URLs a second\n",
-           (double)s->wire_bytes / 1e6, (double)s->stored_bytes / 1e6, seconds,
-           seconds > 0 ? (double)s->asked / seconds : 0.0);
+    summary_line("bytes received", s->wire_bytes);
+    summary_line("bytes stored", s->stored_bytes);
+    summary_tally("left out", &s->reasons);
 }
 
 static int run(const void *config, struct err *e)
@@ -365,7 +243,7 @@ static int run(const void *config, struct err *e)
         rc = corpus_open(&corpus, c->stage.corpus, e);
     if (rc)
         return rc;
-    listen_to_signals();
+    d.stop = stop_on_signals();
     stage_init(&stage, &corpus, "download", DOWNLOAD_VERSION, &table, c,
                c->stage.redo);
     download_summary_init(&sum);

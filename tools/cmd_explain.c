@@ -36,7 +36,7 @@ static const struct opt_table table = {
         "round that selected it, the outcome of the download, what it "
         "duplicates, and its shard and key.\n\n"
         "Exit code 1 when the corpus has never met the URL.",
-    .examples = "witmill explain corpus http://manual.test/images/a.png\n",
+    .examples = "witmill explain my-corpus http://manual.test/images/a.png",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct explain_config),

@@ -7,13 +7,18 @@
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct gather_config, stage),
-    {.name = "finish", .type = OPT_BOOL,
+    {.name = "finish",
+     .type = OPT_BOOL,
      .at = offsetof(struct gather_config, finish),
      .help = "Only add up the counts of all buckets into counts.bin: once, "
              "when all parts are done."},
-    {.name = "memory", .type = OPT_SIZE,
-     .at = offsetof(struct gather_config, memory_bytes), .arg = "SIZE",
-     .def = "2G", .min = 1 << 24, .max = 1e15,
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct gather_config, memory_bytes),
+     .arg = "SIZE",
+     .def = "2G",
+     .min = 1 << 24,
+     .max = 1e15,
      .help = "For the buckets being sorted, all threads together."},
     STAGE_OPTION_PART(struct gather_config, stage),
     STAGE_OPTION_THREADS(struct gather_config, stage),
@@ -46,16 +51,15 @@ static int run(const void *config, struct err *e)
         return rc;
     rc = gather_run(&c, &table, g, &sum, e);
     if (!rc) {
-        printf("gather: %llu buckets, %llu of them done before\n",
-               (unsigned long long)sum.buckets,
-               (unsigned long long)sum.buckets_done_before);
+        summary_outputs("gather", sum.buckets, "bucket",
+                        sum.buckets_done_before);
         summary_line("records read", tally_get(&sum.counts, "read"));
         summary_line("unique pairs", tally_get(&sum.counts, "records"));
-        summary_tally("left out", &sum.drops);
-        if (g->stage.part.n == 0) {
+        if (g->stage.part.n == 0)
             summary_line("matches in all", sum.matches);
+        summary_tally("left out", &sum.drops);
+        if (g->stage.part.n == 0)
             rc = merge_stage(&c, e);
-        }
     }
     tally_release(&sum.counts);
     tally_release(&sum.drops);

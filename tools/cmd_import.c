@@ -17,27 +17,42 @@ static const char *const headers[] = {"auto", "yes", "no", NULL};
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct import_config, stage),
-    {.name = "html", .type = OPT_LIST,
-     .at = offsetof(struct import_config, html), .arg = "DIR",
+    {.name = "html",
+     .type = OPT_LIST,
+     .at = offsetof(struct import_config, html),
+     .arg = "DIR",
      .help = "A saved site: all .html, .htm, .xhtml and .xht files below DIR. "
              "Repeatable, each with its --base."},
-    {.name = "base", .type = OPT_LIST,
-     .at = offsetof(struct import_config, bases), .arg = "URL",
+    {.name = "base",
+     .type = OPT_LIST,
+     .at = offsetof(struct import_config, bases),
+     .arg = "URL",
      .help = "The URL that DIR was saved from."},
-    {.name = "links", .type = OPT_LIST,
-     .at = offsetof(struct import_config, links), .arg = "FILE",
+    {.name = "links",
+     .type = OPT_LIST,
+     .at = offsetof(struct import_config, links),
+     .arg = "FILE",
      .help = "A list of image URLs and texts: TSV, CSV or JSON lines, plain "
              "or compressed by gzip, bzip2, zstd. Repeatable."},
-    {.name = "as", .type = OPT_STRING,
-     .at = offsetof(struct import_config, batch), .arg = "NAME",
-     .def = "import", .help = "The batch's name under pairs/."},
-    {.name = "format", .type = OPT_CHOICE,
-     .at = offsetof(struct import_config, table.format), .def = "auto",
-     .choices = formats, .flags = OPT_BYTES,
+    {.name = "as",
+     .type = OPT_STRING,
+     .at = offsetof(struct import_config, batch),
+     .arg = "NAME",
+     .def = "import",
+     .help = "The batch's name under pairs/."},
+    {.name = "format",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct import_config, table.format),
+     .def = "auto",
+     .choices = formats,
+     .flags = OPT_BYTES,
      .help = "Of the lists; auto looks at the name, then at the first line."},
-    {.name = "header", .type = OPT_CHOICE,
-     .at = offsetof(struct import_config, table.header), .def = "auto",
-     .choices = headers, .flags = OPT_BYTES,
+    {.name = "header",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct import_config, table.header),
+     .def = "auto",
+     .choices = headers,
+     .flags = OPT_BYTES,
      .help = "Whether a list's first line names its columns; auto: when one "
              "of them is a usual name for the URL."},
     COLUMN("url-column", TABLE_URL,
@@ -73,15 +88,15 @@ static int run(const void *config, struct err *e)
     const struct import_config *m = config;
     struct import_summary sum;
     struct corpus c;
+    char title[STAGE_NAME_MAX];
     int rc = corpus_open(&c, m->stage.corpus, e);
 
     if (rc)
         return rc;
     rc = import_run(&c, &table, m, &sum, e);
     if (!rc) {
-        printf("import %s: %llu parts, %llu of them done before\n", m->batch,
-               (unsigned long long)sum.parts,
-               (unsigned long long)sum.parts_done_before);
+        snprintf(title, sizeof title, "import, batch %s", m->batch);
+        summary_outputs(title, sum.parts, "part", sum.parts_done_before);
         summary_line("pages", tally_get(&sum.counts, "pages"));
         summary_line("images on them", tally_get(&sum.counts, "images"));
         summary_line("list rows", tally_get(&sum.counts, "rows"));

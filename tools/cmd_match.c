@@ -76,9 +76,7 @@ static int run(const void *config, struct err *e)
         return rc;
     rc = match_run(&c, &table, m, &sum, e);
     if (!rc) {
-        printf("match: %llu parts, %llu of them done before\n",
-               (unsigned long long)sum.parts,
-               (unsigned long long)sum.parts_done_before);
+        summary_outputs("match", sum.parts, "part", sum.parts_done_before);
         summary_line("pairs read", tally_get(&sum.counts, "read"));
         summary_share("matched", tally_get(&sum.counts, "records"),
                       tally_get(&sum.counts, "read"));

@@ -37,9 +37,9 @@ static const struct opt_table table = {
         "corpus.db is an SQLite database that any tool opens, also while "
         "stages run; docs/queries.md has ready questions.",
     .examples = "# after all parts of a stage\n"
-                "witmill merge corpus\n"
+                "witmill merge my-corpus\n"
                 "# with every selected pair\n"
-                "witmill merge corpus --catalog full\n",
+                "witmill merge my-corpus --catalog full",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct config),

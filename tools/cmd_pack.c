@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/selected.h"
 #include "filter/caps.h"
 #include "filter/counts.h"
 #include "filter/dedup.h"
@@ -77,7 +78,7 @@ static int open_numbers(struct numbers *n, const struct corpus *c,
     if (!rc)
         rc = counts_open(&n->counts, c, e);
     if (!rc)
-        rc = dedup_rounds(c, &rounds, e);
+        rc = selected_rounds(c, &rounds, e);
     return rc ? rc : caps_open(&n->caps, c, rounds - 1, e);
 }
 
@@ -90,8 +91,7 @@ static void close_numbers(struct numbers *n)
 
 static void print(const struct pack_summary *sum)
 {
-    printf("pack: %llu shards, %llu of them made now\n",
-           (unsigned long long)sum->shards, (unsigned long long)sum->made);
+    summary_outputs("pack", sum->shards, "shard", sum->shards - sum->made);
     summary_line("samples", sum->samples);
     if (!sum->made)
         return;

@@ -49,8 +49,8 @@ static const struct opt_table table = {
         "hosts, sizes, and a page of pictures with their texts and queries. "
         "The page is one file that fetches nothing and runs nothing, for a "
         "screen of any size or for paper. Equal corpora give equal bytes.",
-    .examples = "witmill report corpus\n"
-                "witmill report corpus --out /tmp/corpus.html\n",
+    .examples = "witmill report my-corpus\n"
+                "witmill report my-corpus --out /tmp/corpus.html",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct report_config),

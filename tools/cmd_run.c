@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/selected.h"
 #include "base/stage.h"
 #include "filter/balance.h"
 #include "tools/command.h"
@@ -38,7 +39,7 @@ static const struct opt rows[] = {
              "defaults when they have no section."},
     {.name = "rounds", .type = OPT_U64,
      .at = offsetof(struct run_config, rounds), .arg = "N", .def = "3",
-     .max = 99,
+     .max = SELECTED_ROUNDS_MAX - 1,
      .help = "At most so many rounds that replace pairs whose image turned "
              "out dead or unusable."},
     {.name = "threads", .type = OPT_U64,
@@ -232,8 +233,6 @@ static int raised(const struct corpus *c, unsigned round, uint64_t *n,
 {
     char name[64];
     struct sidecar s;
-    struct str key;
-    struct json j;
     int rc;
 
     *n = 0;
@@ -241,15 +240,7 @@ static int raised(const struct corpus *c, unsigned round, uint64_t *n,
     rc = sidecar_read(&s, c, name, e);
     if (rc)
         return rc;
-    json_open(&j, s.extra, NULL);
-    json_object(&j);
-    while (json_member(&j, &key)) {
-        if (str_eq(key, STR("raised")))
-            *n = json_u64(&j);
-        else
-            json_skip(&j);
-    }
-    rc = json_close(&j, e);
+    rc = sidecar_extra_u64(&s, "raised", n, e);
     sidecar_release(&s);
     return rc;
 }

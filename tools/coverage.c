@@ -98,15 +98,24 @@ static int print_spreads(struct coverage *v, struct err *e)
     return 0;
 }
 
+struct table {
+    FILE *out;
+    const char *title; /* NULL once it is printed: an empty table has none */
+};
+
 static int print_entry(void *ctx, const struct ask_entry *row, struct err *e)
 {
-    FILE *out = ctx;
+    struct table *t = ctx;
     struct buf text;
 
     (void)e;
+    if (t->title)
+        fprintf(t->out, "\n  %-28s %13s %11s %13s %11s\n", t->title, "found",
+                "picks", "selected", "packed");
+    t->title = NULL;
     buf_init(&text, BUF_NO_LIMIT);
     print_plain(&text, row->norm, 40);
-    fprintf(out, "  %-28s %13s %11s %13s %11s\n", buf_str(&text).p,
+    fprintf(t->out, "  %-28s %13s %11s %13s %11s\n", buf_str(&text).p,
             print_n(row->found), print_n(row->picks), print_n(row->selected),
             print_n(row->packed));
     buf_release(&text);
@@ -126,10 +135,10 @@ static int print_tables(struct coverage *v, struct err *e)
     if (!catalog_section_there(v->catalog, "gather"))
         return 0;
     for (size_t i = 0; i < 3 && !rc; i++) {
-        fprintf(v->out, "\n  %-28s %13s %11s %13s %11s\n", tables[i].title,
-                "found", "picks", "selected", "packed");
-        rc = ask_entries(v->catalog, tables[i].list, v->top, print_entry,
-                         v->out, e);
+        struct table t = {v->out, tables[i].title};
+
+        rc =
+            ask_entries(v->catalog, tables[i].list, v->top, print_entry, &t, e);
     }
     return rc;
 }

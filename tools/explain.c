@@ -20,7 +20,7 @@ struct texts {
     struct qlist list;
     struct counts counts;
     bool counted;
-    struct caps caps[EXPLAIN_ROUNDS];
+    struct caps caps[SELECTED_ROUNDS_MAX];
     unsigned rounds;
     unsigned round; /* of the file being read */
     unsigned n;     /* texts printed */
@@ -274,7 +274,7 @@ static int open_texts(struct texts *t, struct err *e)
         return rc;
     t->counted = counts_open(&t->counts, t->x.corpus, &none) == 0 &&
                  t->counts.n == t->x.corpus->head.n_queries;
-    while (t->rounds < EXPLAIN_ROUNDS) {
+    while (t->rounds < SELECTED_ROUNDS_MAX) {
         struct caps *k = &t->caps[t->rounds];
 
         none.code = 0;

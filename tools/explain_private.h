@@ -8,9 +8,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/jsonl.h"
+#include "base/selected.h"
 #include "tools/explain.h"
-
-#define EXPLAIN_ROUNDS 64
 
 struct explain {
     const struct corpus *corpus;

@@ -74,14 +74,19 @@ static int note_count(void *ctx, const struct ask_total *t, struct err *e)
     const struct step *s = &steps[r->step];
     struct funnel_row *row;
     uint64_t number = 0;
+    bool counted;
     char label[48];
 
     (void)e;
     if (!in_words(s->stages, t->stage) ||
         !(s->split || str_ends(str_of(s->scope), STR("/")) || !*s->scope
               ? str_starts(t->scope, str_of(s->scope))
-              : str_eq(t->scope, str_of(s->scope))) ||
-        !str_eq(t->name, str_of(s->count)))
+              : str_eq(t->scope, str_of(s->scope))))
+        return 0;
+    /* Nothing is counted as 0: that a step gave nothing shows by what else its
+     * stage counted.  Lists have no pages, which is no step that failed. */
+    counted = str_eq(t->name, str_of(s->count));
+    if (!counted && !*s->scope)
         return 0;
     if (s->split &&
         str_u64(str_slice(t->scope, strlen(s->scope), t->scope.n), &number))
@@ -96,7 +101,7 @@ static int note_count(void *ctx, const struct ask_total *t, struct err *e)
         return 0;
     snprintf(row->stage, sizeof row->stage, "%.*s", STR_ARG(t->stage));
     snprintf(row->what, sizeof row->what, "%s", s->what);
-    row->n += t->n;
+    row->n += counted ? t->n : 0;
     return 0;
 }
 

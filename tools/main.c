@@ -8,11 +8,10 @@
 
 static void overview(FILE *to)
 {
-    fprintf(to,
-            "witmill " WITMILL_VERSION
-            ": WebImageText-like corpora and CLIP models\n\n"
-            "usage: witmill COMMAND [options]; witmill COMMAND --help "
-            "explains one\n\n");
+    fprintf(to, "witmill " WITMILL_VERSION
+                ": WebImageText-like corpora and CLIP models\n\n"
+                "usage: witmill COMMAND [options]; witmill COMMAND --help "
+                "explains one\n\n");
     for (size_t i = 0; command_list[i]; i++)
         fprintf(to, "  %-12s %s\n", command_list[i]->options->command,
                 command_list[i]->options->summary);
@@ -55,6 +54,17 @@ static void print_message(const char *command, const char *message)
     fputc('\n', stderr);
 }
 
+/* Results that did not arrive are a failure, whenever that came out: errno is
+ * gone when it was before the last write. */
+static int flush_results(struct err *e)
+{
+    if (fflush(stdout))
+        return err_errno(e, E_IO, "write", "standard output");
+    if (ferror(stdout))
+        return err_set(e, E_IO, "standard output could not be written");
+    return 0;
+}
+
 static int run_command(const struct command *c, int argc, char **argv)
 {
     _Alignas(16) char config[4096];
@@ -75,13 +85,11 @@ static int run_command(const struct command *c, int argc, char **argv)
         rc = opt_finish(&s, &e);
     if (!rc)
         rc = c->run(config, &e);
-    if (fflush(stdout) || ferror(stdout))
-        rc = rc ? rc : err_errno(&e, E_IO, "write", "standard output");
+    rc = rc ? rc : flush_results(&e);
     if (rc && e.code)
         print_message(c->options->command, e.message);
     else if (rc && rc != -E_NEGATIVE)
-        fprintf(stderr, "witmill %s: %s\n", c->options->command,
-                err_name(rc));
+        fprintf(stderr, "witmill %s: %s\n", c->options->command, err_name(rc));
     opt_release(&s);
     return command_exit_code(rc);
 }

@@ -245,7 +245,7 @@ static int count_survivor(void *ctx, const struct survivor *s,
         n->contains[q]++;
         n->picks[q] += kept || (!exact && n->caps.n &&
                                 merge_picks(n->m, &n->caps, q, p->uid,
-                                            MERGE_ROUNDS_MAX, false));
+                                            SELECTED_ROUNDS_MAX, false));
     }
     return 0;
 }

@@ -311,7 +311,7 @@ unsigned merge_rounds(const struct merge *m)
 
         if (str_starts(scope, folder) &&
             !str_u64(str_slice(scope, folder.n, scope.n), &r) &&
-            r < MERGE_ROUNDS_MAX && r >= rounds)
+            r < SELECTED_ROUNDS_MAX && r >= rounds)
             rounds = (unsigned)r + 1;
     }
     return rounds;

@@ -8,6 +8,7 @@
 #ifndef TOOLS_MERGE_PRIVATE_H
 #define TOOLS_MERGE_PRIVATE_H
 
+#include "base/selected.h"
 #include "base/stage.h"
 #include "base/survivor.h"
 #include "catalog/catalog.h"
@@ -18,7 +19,6 @@
 #include "tools/merge.h"
 #include <stdbool.h>
 
-#define MERGE_ROUNDS_MAX 64 /* rounds and passes have two digits */
 
 struct merge_part {
     char *output; /* "selected/round-0/bucket-0003" */
@@ -74,7 +74,7 @@ int merge_end(struct merge *m, const char *section, const char *digest, int rc,
 /* ---- the last round's caps ---- */
 
 struct merge_caps {
-    struct caps round[MERGE_ROUNDS_MAX];
+    struct caps round[SELECTED_ROUNDS_MAX];
     unsigned n; /* rounds there are */
 };
 

@@ -12,7 +12,7 @@
 int merge_caps_open(struct merge *m, struct merge_caps *k, struct err *e)
 {
     *k = (struct merge_caps){.n = 0};
-    for (unsigned round = 0; round < MERGE_ROUNDS_MAX; round++) {
+    for (unsigned round = 0; round < SELECTED_ROUNDS_MAX; round++) {
         struct err inner = ERR_INIT;
         int rc = caps_open(&k->round[round], m->corpus, round, &inner);
 
@@ -143,7 +143,7 @@ static int merge_bucket(struct merge *m, struct source *sources, unsigned n,
 int merge_each_selected(struct merge *m, merge_pair_fn fn, void *ctx,
                         struct err *e)
 {
-    struct source sources[MERGE_ROUNDS_MAX];
+    struct source sources[SELECTED_ROUNDS_MAX];
     unsigned rounds = merge_rounds(m);
     int rc = 0;
 

@@ -9,6 +9,17 @@
 
 #define LABEL_COLUMNS 28
 
+void summary_outputs(const char *stage, uint64_t n, const char *unit,
+                     uint64_t before)
+{
+    printf("%s: %s %s%s", stage, print_n(n), unit, n == 1 ? "" : "s");
+    if (n > 0 && before == n)
+        printf(", done before");
+    else if (before)
+        printf(", %s of them done before", print_n(before));
+    printf("\n");
+}
+
 void summary_line(const char *label, uint64_t n)
 {
     printf("  %-*s %15s\n", LABEL_COLUMNS, label, print_n(n));

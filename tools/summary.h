@@ -9,6 +9,10 @@
 #include <stdint.h>
 #include "base/tally.h"
 
+/* What a summary begins with: "match: 4 parts, 1 of them done before". */
+void summary_outputs(const char *stage, uint64_t n, const char *unit,
+                     uint64_t before);
+
 /* "  label          1,234,567" */
 void summary_line(const char *label, uint64_t n);
 

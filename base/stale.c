@@ -1,0 +1,93 @@
+/* Why an output on disk is not the one that is asked for, in words. */
+#include "base/stage.h"
+
+#define SHOWN_MAX   3         /* options named; the rest is "..." */
+#define VALUE_MAX   80        /* bytes of a value shown */
+#define NAME_MEMORY (1 << 24) /* bytes of names with escapes */
+
+/* The member's own bytes; none when object has no such member. */
+static struct str member_of(struct str object, struct str name)
+{
+    struct str key, v, found = STR_NONE;
+    struct arena arena;
+    struct json j;
+
+    arena_init(&arena, NAME_MEMORY);
+    json_open(&j, object, &arena);
+    json_object(&j);
+    while (json_member(&j, &key)) {
+        v = json_raw(&j);
+        if (str_eq(key, name))
+            found = v;
+    }
+    arena_release(&arena);
+    return found;
+}
+
+static void add_value(struct buf *out, struct str v)
+{
+    buf_add(out, str_slice(v, 0, VALUE_MAX));
+    if (v.n > VALUE_MAX)
+        buf_add(out, STR("..."));
+}
+
+static unsigned options_changed(struct str then, struct str now,
+                                struct buf *out)
+{
+    unsigned n = 0;
+    struct str name;
+    struct json j;
+
+    json_open(&j, now, NULL); /* our own: no escapes in names */
+    json_object(&j);
+    while (json_member(&j, &name)) {
+        struct str a = member_of(then, name), b = json_raw(&j);
+
+        if (str_eq(a, b))
+            continue;
+        if (n < SHOWN_MAX) {
+            buf_addf(out, "%s--%.*s ", n ? ", " : "with ", STR_ARG(name));
+            add_value(out, a.n ? a : STR("unknown"));
+            buf_add(out, STR(", now "));
+            add_value(out, b);
+        } else if (n == SHOWN_MAX) {
+            buf_add(out, STR(", and more"));
+        }
+        n++;
+    }
+    return n;
+}
+
+/* The first place where the two lists part; NULL when all of now was there. */
+static const char *input_changed(const struct sidecar *old,
+                                 const struct stage_inputs *now)
+{
+    const char *changed = NULL;
+    struct arena arena;
+    struct str name;
+    struct json j;
+
+    arena_init(&arena, NAME_MEMORY);
+    json_open(&j, old->inputs, &arena);
+    json_object(&j);
+    for (size_t i = 0; i < now->n && !changed; i++)
+        if (!json_member(&j, &name) || !str_eq(name, str_of(now->v[i].name)) ||
+            !str_eq(json_string(&j), str_of(now->v[i].sha256)))
+            changed = now->v[i].name;
+    arena_release(&arena);
+    return changed;
+}
+
+void stage_changes(const struct sidecar *old, struct str options,
+                   const struct stage_inputs *now, struct buf *out)
+{
+    const char *input;
+
+    if (options_changed(old->options, options, out))
+        return;
+    input = input_changed(old, now);
+    if (input)
+        buf_addf(out, "from another %s", input);
+    else
+        buf_add(out, STR("from fewer or other inputs, or under another seed"));
+}
