@@ -215,7 +215,8 @@ int jsonl_open(struct jsonl_reader *r, const char *path, struct err *e)
 int jsonl_open_range(struct jsonl_reader *r, const char *path, uint64_t from,
                      uint64_t to, struct err *e)
 {
-    *r = (struct jsonl_reader){.fd = -1, .at = from, .end = to};
+    *r = (struct jsonl_reader){
+        .fd = -1, .at = from, .end = to, .expect = UINT64_MAX};
     if (from > to)
         return err_set(e, E_FORMAT, "%s: no frames from byte %llu to %llu",
                        path, (unsigned long long)from, (unsigned long long)to);
@@ -299,6 +300,21 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
     return 0;
 }
 
+static int at_end(const struct jsonl_reader *r, struct str rest,
+                  struct err *e)
+{
+    if (rest.n)
+        return err_set(e, E_FORMAT, "%s: no newline behind line %llu", r->path,
+                       (unsigned long long)r->line);
+    if (r->expect != UINT64_MAX && r->line != r->expect)
+        return err_set(e, E_DAMAGED,
+                       "%s has %llu records, its sidecar says %llu: remove "
+                       "the sidecar and run the stage that made it again",
+                       r->path, (unsigned long long)r->line,
+                       (unsigned long long)r->expect);
+    return 0;
+}
+
 int jsonl_next(struct jsonl_reader *r, struct str *line, bool *more,
                struct err *e)
 {
@@ -327,10 +343,7 @@ int jsonl_next(struct jsonl_reader *r, struct str *line, bool *more,
         if (rc)
             return rc;
         if (!*more)
-            return have.n ? err_set(e, E_FORMAT,
-                                    "%s: no newline behind line %llu",
-                                    r->path, (unsigned long long)r->line)
-                          : 0;
+            return at_end(r, have, e);
     }
 }
 

@@ -11,7 +11,8 @@
  *                           fsync (the crawl, the downloads' journal)
  *          jsonl_reader reads the whole or one range of frames.  A torn tail
  *          loses only the frame that was being written: jsonl_whole_bytes()
- *          says where it begins.
+ *          says where it begins.  A part that is cut between two frames reads
+ *          well but for its number of lines: sidecar_open() knows that.
  * Fails.   -E_IO; -E_FORMAT for a frame that does not decode, with path and
  *          offset; lines over JSONL_LINE_MAX are -E_TOOBIG (ours never are).
  * Threads. One per struct.
@@ -84,6 +85,7 @@ struct jsonl_reader {
     struct buf content;  /* decoded, not yet given */
     size_t content_at;
     bool mid_frame;      /* a frame is open: the end here is a cut */
+    uint64_t expect;     /* lines in all, UINT64_MAX: not known */
     uint64_t line;       /* number of the line last given, from 1 */
 };
 

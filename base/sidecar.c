@@ -244,6 +244,29 @@ void sidecar_release(struct sidecar *s)
     tally_release(&s->drops);
 }
 
+int sidecar_open(struct jsonl_reader *r, const struct corpus *c,
+                 const char *name, struct err *e)
+{
+    char file[STAGE_NAME_MAX + 16], path[IO_PATH_MAX];
+    struct sidecar s;
+    uint64_t n;
+    int rc;
+
+    *r = (struct jsonl_reader){.fd = -1};
+    snprintf(file, sizeof file, "%s.jsonl.zst", name);
+    rc = corpus_path(c, file, path, e);
+    if (!rc)
+        rc = sidecar_read(&s, c, name, e);
+    if (rc)
+        return rc;
+    n = tally_get(&s.counts, "records"); /* a 0 is not written */
+    sidecar_release(&s);
+    rc = jsonl_open(r, path, e);
+    if (n)
+        r->expect = n;
+    return rc;
+}
+
 int sidecar_add_tallies(const struct corpus *c, const char *name,
                         struct tally *counts, struct tally *drops,
                         struct err *e)

@@ -31,6 +31,7 @@
 #include <stdint.h>
 #include "base/corpus.h"
 #include "base/json.h"
+#include "base/jsonl.h"
 #include "base/opt.h"
 #include "base/part.h"
 #include "base/tally.h"
@@ -209,6 +210,11 @@ struct sidecar {
 int sidecar_read(struct sidecar *s, const struct corpus *c, const char *name,
                  struct err *e);
 void sidecar_release(struct sidecar *s);
+
+/* Open NAME.jsonl.zst of a finished output; its end is -E_DAMAGED when it has
+ * not as many lines as the sidecar counted `records`. */
+int sidecar_open(struct jsonl_reader *r, const struct corpus *c,
+                 const char *name, struct err *e);
 
 /* Add output `name`'s counts and drops to the caller's: what was counted when a
  * finished output was made. */

@@ -145,15 +145,12 @@ static int take(struct partition *p, struct str url, const char *from,
 static int bucket(struct partition *p, uint32_t k, struct arena *a,
                   struct err *e)
 {
-    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
+    char name[STAGE_NAME_MAX];
     struct jsonl_reader r;
     int rc;
 
     bucket_name(p->pass->round, k, name);
-    memcpy(name + strlen(name), ".jsonl.zst", sizeof ".jsonl.zst");
-    rc = corpus_path(p->corpus, name, path, e);
-    if (!rc)
-        rc = jsonl_open(&r, path, e);
+    rc = sidecar_open(&r, p->corpus, name, e);
     if (rc)
         return rc;
     for (;;) {
@@ -167,9 +164,10 @@ static int bucket(struct partition *p, uint32_t k, struct arena *a,
         arena_reset(a);
         rc = pair_read(line, a, &pair, e);
         if (rc)
-            rc = err_wrap(e, rc, "%s:%llu", path, (unsigned long long)r.line);
+            rc = err_wrap(e, rc, "%s:%llu", r.path,
+                          (unsigned long long)r.line);
         else
-            rc = take(p, pair.url, path, e);
+            rc = take(p, pair.url, r.path, e);
         if (rc)
             break;
         p->todo->records++;

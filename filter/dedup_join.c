@@ -118,7 +118,7 @@ static int advance_pair(struct dedup_join *j, struct dedup_record *r,
 
 int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e)
 {
-    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
+    char name[STAGE_NAME_MAX];
 
     for (unsigned i = 0; i < j->sources->rounds; i++) {
         struct dedup_record *r = &j->rounds[i];
@@ -128,13 +128,9 @@ int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e)
             jsonl_close(&r->in);
         r->open = false;
         r->last_h = 0;
-        snprintf(name, sizeof name, "selected/round-%u/bucket-%04u.jsonl.zst",
-                 i, bucket);
-        rc = corpus_path(j->corpus, name, path, e);
-        if (!rc) {
-            rc = jsonl_open(&r->in, path, e);
-            r->open = true;
-        }
+        snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", i, bucket);
+        rc = sidecar_open(&r->in, j->corpus, name, e);
+        r->open = true;
         if (!rc)
             rc = advance_pair(j, r, e);
         if (rc)

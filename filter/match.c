@@ -192,40 +192,16 @@ static int write_frames(struct match *m, struct jsonl_writer *w,
     return rc;
 }
 
-/* A part that is cut between two frames reads well; its sidecar knows. */
-static int all_read(struct match *m, const char *source, struct err *e)
-{
-    uint64_t want, got = tally_get(&m->output->counts, "read");
-    struct sidecar s;
-    int rc = sidecar_read(&s, m->corpus, source, e);
-
-    if (rc)
-        return rc;
-    want = tally_get(&s.counts, "records");
-    sidecar_release(&s);
-    return want == got
-               ? 0
-               : err_set(e, E_DAMAGED,
-                         "%s has %llu records, its sidecar says %llu: remove "
-                         "the sidecar and run import or crawl again",
-                         m->in.path, (unsigned long long)got,
-                         (unsigned long long)want);
-}
-
 static int match_part(struct match *m, struct stage_output *o,
                       const char *source, struct err *e)
 {
-    char from[IO_PATH_MAX], to[IO_PATH_MAX], name[STAGE_NAME_MAX + 16];
+    char to[IO_PATH_MAX], name[STAGE_NAME_MAX + 16];
     struct jsonl_writer w;
-    int rc;
+    int rc = stage_path(o, ".jsonl.zst", to, e);
 
     m->output = o;
-    snprintf(name, sizeof name, "%s.jsonl.zst", source);
-    rc = corpus_path(m->corpus, name, from, e);
     if (!rc)
-        rc = stage_path(o, ".jsonl.zst", to, e);
-    if (!rc)
-        rc = jsonl_open(&m->in, from, e);
+        rc = sidecar_open(&m->in, m->corpus, source, e);
     if (rc)
         return rc;
     rc = spool_open(&m->out, m->corpus->dir, corpus_buckets(m->corpus),
@@ -234,8 +210,6 @@ static int match_part(struct match *m, struct stage_output *o,
         rc = workq_run(&pipeline, m, m->batches, sizeof *m->batches, m->depth,
                        stage_threads(&m->config->stage), e);
     jsonl_close(&m->in);
-    if (!rc)
-        rc = all_read(m, source, e);
     if (!rc)
         rc = jsonl_open_write(&w, to, e);
     if (!rc) {

@@ -40,45 +40,18 @@ static int produce(void *ctx, void *item, bool *more, struct err *e)
     return 0;
 }
 
-/* A bucket that is cut between two frames reads well; its sidecar knows. */
-static int all_read(const struct corpus *c, uint32_t bucket,
-                    const struct jsonl_reader *r, struct err *e)
-{
-    struct sidecar s;
-    char name[64];
-    uint64_t want;
-    int rc;
-
-    snprintf(name, sizeof name, "unique/bucket-%04u", bucket);
-    rc = sidecar_read(&s, c, name, e);
-    if (rc)
-        return rc;
-    want = tally_get(&s.counts, "records");
-    sidecar_release(&s);
-    return want == r->line
-               ? 0
-               : err_set(e, E_DAMAGED,
-                         "%s has %llu records, its sidecar says %llu: remove "
-                         "the sidecar and run gather again",
-                         r->path, (unsigned long long)r->line,
-                         (unsigned long long)want);
-}
-
 static int read_bucket(const struct scan *s, struct job *job, struct err *e)
 {
-    char name[64], path[IO_PATH_MAX];
+    char name[64];
     struct jsonl_reader r;
     struct arena arena;
     struct str line;
     bool more;
     int rc;
 
-    snprintf(name, sizeof name, "unique/bucket-%04u.jsonl.zst", job->bucket);
-    rc = corpus_path(s->corpus, name, path, e);
-    if (rc)
-        return rc;
+    snprintf(name, sizeof name, "unique/bucket-%04u", job->bucket);
     arena_init(&arena, RECORD_ARENA_MAX);
-    rc = jsonl_open(&r, path, e);
+    rc = sidecar_open(&r, s->corpus, name, e);
     while (!rc && !(rc = jsonl_next(&r, &line, &more, e)) && more) {
         struct pair p;
 
@@ -87,11 +60,9 @@ static int read_bucket(const struct scan *s, struct job *job, struct err *e)
         if (!rc)
             rc = s->ops->pair(s->ctx, job->item, &p, e);
         if (rc)
-            rc = err_wrap(e, rc, "%s: line %llu", path,
+            rc = err_wrap(e, rc, "%s: line %llu", r.path,
                           (unsigned long long)r.line);
     }
-    if (!rc)
-        rc = all_read(s->corpus, job->bucket, &r, e);
     jsonl_close(&r);
     arena_release(&arena);
     return rc;

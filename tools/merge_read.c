@@ -101,17 +101,14 @@ static int advance(const struct merge *m, struct source *s, struct err *e)
 static int open_source(const struct merge *m, struct source *s, unsigned round,
                        uint32_t k, struct err *e)
 {
-    char output[STAGE_NAME_MAX], name[STAGE_NAME_MAX + 16], path[IO_PATH_MAX];
+    char output[STAGE_NAME_MAX];
     int rc;
 
     s->round = round;
     snprintf(output, sizeof output, "selected/round-%u/bucket-%04u", round, k);
     if (!merge_has(m, output))
         return 0;
-    snprintf(name, sizeof name, "%s.jsonl.zst", output);
-    rc = corpus_path(m->corpus, name, path, e);
-    if (!rc)
-        rc = jsonl_open(&s->reader, path, e);
+    rc = sidecar_open(&s->reader, m->corpus, output, e);
     if (rc)
         return rc;
     arena_init(&s->arena, LINE_ARENA);
