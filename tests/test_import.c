@@ -188,8 +188,8 @@ static void test_import__a_site_is_cut_into_parts(void **state)
         open_corpus(&c);
         for (int k = 0; runs[i][k]; k++) {
             snprintf(args, sizeof args,
-                     "--html %.60s/site --base http://h.test/ --as s %s", c.dir,
-                     runs[i][k]);
+                     "--html %.60s/site --base http://h.test/ --as s %s",
+                     site.dir, runs[i][k]);
             must(import(&c, args, &sum, &e), &e);
             assert_int_equal(sum.parts, i < 2 ? 3 : k ? 2 : 1);
             release(&sum);
