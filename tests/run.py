@@ -112,10 +112,10 @@ def main():
             print(f"{word:8} {name:36} {counts[0]:5} passed "
                   f"{seconds:7.1f} s", flush=True)
             if counts[2] and not counts[1]:
-                for line in text.splitlines():
-                    if "skipped" in line and "SKIPPED" not in line:
-                        print("         " + line.strip())
-                        break
+                reasons = [line.strip() for line in text.splitlines()
+                           if line.strip().startswith("skipped")]
+                for reason in dict.fromkeys(reasons):
+                    print("         " + reason)
             if counts[1]:
                 print("\n".join("    " + line
                                 for line in text.splitlines()[-60:]))

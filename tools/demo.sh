@@ -19,7 +19,8 @@ say() { printf '\n=== %s\n' "$*"; }
 
 fetch_packages()
 {
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/debs"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/coming" \
+        "$debs"
     set -- -q -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" \
         -o APT::Sandbox::User="$(id -un)"
     apt-get "$@" update >"$apt/update.log" 2>&1 || {
@@ -28,8 +29,11 @@ fetch_packages()
             "make demo DEMO_DEBS=FOLDER" >&2
         exit 1
     }
+    # apt-get writes under the final name from the first byte on, and goes on
+    # with what it finds: only what it has checked leaves its folder.
     # shellcheck disable=SC2086  # one word a package
-    (cd "$apt/debs" && apt-get "$@" download $packages)
+    (cd "$apt/coming" && apt-get "$@" download $packages)
+    mv "$apt"/coming/*.deb "$debs"
 }
 
 find_deb()
@@ -119,21 +123,31 @@ samples = 500
 INI
 
 say "the chain (witmill run $demo/corpus $demo/demo.ini)"
-"$witmill" run "$demo/corpus" "$demo/demo.ini" 2>"$demo/run.log" || {
+tools/demo_chain.py "$witmill" "$demo/corpus" "$demo/demo.ini" "$demo" || {
     tail -n 20 "$demo/run.log" >&2
     exit 1
 }
 say "is it whole? (witmill verify $demo/corpus)"
-"$witmill" verify "$demo/corpus"
-say "what it covers (witmill coverage $demo/corpus)"
-"$witmill" coverage "$demo/corpus"
-say "one query (witmill coverage $demo/corpus \"brush\")"
-"$witmill" coverage "$demo/corpus" "brush" || :
-say "all kinds of dogs (witmill coverage $demo/corpus --under dog.n.01)"
-"$witmill" coverage "$demo/corpus" --under dog.n.01 | head -n 20
+"$witmill" verify "$demo/corpus" 2>>"$demo/run.log" || {
+    tail -n 20 "$demo/run.log" >&2
+    exit 1
+}
+say "one query (witmill coverage $demo/corpus penguin --top 12)"
+"$witmill" coverage "$demo/corpus" penguin --top 12
+say "a branch of WordNet (witmill coverage $demo/corpus --under aquatic_bird.n.01)"
+"$witmill" coverage "$demo/corpus" --under aquatic_bird.n.01 >"$demo/branch.txt"
+# The entries without a pair would fill screens.
+awk '$(NF - 3) != "0"' "$demo/branch.txt"
+say "all of it (witmill coverage $demo/corpus --top 5)"
+"$witmill" coverage "$demo/corpus" --top 5 >"$demo/coverage.txt"
+# The funnel last, where it is still on the screen.
+sed '1,/^$/d' "$demo/coverage.txt"
+echo
+sed '/^$/,$d' "$demo/coverage.txt"
 cat <<TXT
 
-The report:   $PWD/$demo/corpus/report.html
-The shards:   $PWD/$demo/corpus/shards/
-The settings: $PWD/$demo/demo.ini
+The report:     $PWD/$demo/corpus/report.html
+The shards:     $PWD/$demo/corpus/shards/
+The settings:   $PWD/$demo/demo.ini
+What it said:   $PWD/$demo/chain.txt
 TXT

@@ -44,9 +44,26 @@ fi
 trap '[ -z "$made" ] || rm -f "$policy"' EXIT
 trap 'exit 1' INT TERM
 
+# apt's hundreds of lines are kept for when something goes wrong.  A machine
+# without package lists (a container's, say) is told so by -s, which changes
+# nothing; lists that are there but old show as a download that fails.
 export DEBIAN_FRONTEND=noninteractive
+log=build/deps.log
+mkdir -p build
 # shellcheck disable=SC2086  # one word a package
-if ! apt-get install -y -q --no-install-recommends $missing; then
-    apt-get update -q
-    apt-get install -y -q --no-install-recommends $missing
-fi
+install()
+{
+    apt-get install -y -q --no-install-recommends "$@" $missing
+}
+echo "installing" $missing
+echo "(apt-get's own words: $log)"
+{
+    install -s >/dev/null 2>&1 || apt-get update -q
+    install || {
+        apt-get update -q
+        install
+    }
+} >"$log" 2>&1 || {
+    cat "$log" >&2
+    exit 1
+}
