@@ -21,6 +21,7 @@ struct loading {
     size_t cap_picked;
     uint64_t in_batch;
     uint64_t samples; /* pack: rows a shard; 0: not packed */
+    uint64_t last_row; /* whose pairs have their sample */
 };
 
 static uint64_t uid_hash(const uint8_t uid[MD5_SIZE])
@@ -203,7 +204,11 @@ static int load_sample(void *ctx, const struct survivor *s,
     struct loading *l = ctx;
     int rc;
 
+    /* One text is enough: all pairs of the URL are found by it. */
     (void)text;
+    if (row == l->last_row)
+        return 0;
+    l->last_row = row;
     if (!loaded(l, s->url) || !merge_shard_done(l->m, row / l->samples))
         return 0;
     rc = catalog_load_sample(&l->loader, s->url, row, e);
@@ -268,7 +273,7 @@ int merge_pairs(struct merge *m, struct err *e)
     static const char *const from[] = {"selected", "images", "survivors",
                                        "shards"};
     char digest[SHA256_HEX], seed[64];
-    struct loading l = {.m = m};
+    struct loading l = {.m = m, .last_row = UINT64_MAX};
     bool same;
     int rc;
 
