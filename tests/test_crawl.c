@@ -327,9 +327,13 @@ static void test_crawl__killed(void **state)
         assert_true(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
         kills += status != 0;
         assert_true(kills < 500);
+        if (status == 0 && kills < 6) { /* a machine too fast for it: anew */
+            corpus_remove(state);
+            corpus_make(state);
+            status = 1;
+        }
     }
     printf("crawl: killed %d times, %zu pairs\n", kills, whole.n);
-    assert_true(kills > 2);
     corpus_collect(&pieces, NULL);
     assert_same(&whole, &pieces);
     corpus_free_lines(&whole);
