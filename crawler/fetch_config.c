@@ -187,6 +187,8 @@ static int take_limits(struct fetch *f, const char *path, struct err *e)
         }
         f->limits = xgrow(f->limits, &cap, f->n_limits + 1, sizeof *f->limits);
         f->limits[f->n_limits].host = xstrndup(host);
+        for (char *p = f->limits[f->n_limits].host; *p; p++)
+            *p = str_lower_char(*p); /* as canonical URLs have it */
         f->limits[f->n_limits++].limit = (unsigned)limit;
     }
     buf_release(&file);

@@ -41,7 +41,7 @@
         .name = "in-flight", .type = OPT_U64,                                  \
         .at = offsetof(type_, member.in_flight), .arg = "N", .def = "128",     \
         .help = "Requests at a time, all hosts together.", .min = 1,           \
-        .max = 10000                                                           \
+        .max = 4096                                                            \
     }
 
 /* What a failure costs. */
