@@ -66,25 +66,6 @@ bool image_filter_find(struct str name, enum image_filter *f)
     return true;
 }
 
-static const char *const mode_names[IMAGE_RESIZE_MODES] = {
-    "no", "keep-ratio", "keep-ratio-largest", "center-crop"};
-
-const char *image_resize_mode_name(enum image_resize_mode m)
-{
-    assert((unsigned)m < IMAGE_RESIZE_MODES);
-    return mode_names[m];
-}
-
-bool image_resize_mode_find(struct str name, enum image_resize_mode *m)
-{
-    unsigned i;
-
-    if (!find_name(mode_names, IMAGE_RESIZE_MODES, name, &i))
-        return false;
-    *m = (enum image_resize_mode)i;
-    return true;
-}
-
 struct image_limits image_limits_default(void)
 {
     struct image_limits l = image_limits_decodable();

@@ -206,9 +206,6 @@ enum image_resize_mode {
     IMAGE_RESIZE_MODES
 };
 
-const char *image_resize_mode_name(enum image_resize_mode m);
-bool image_resize_mode_find(struct str name, enum image_resize_mode *m);
-
 struct image_config {
     struct image_limits limits;
     enum image_resize_mode mode;

@@ -331,16 +331,6 @@ uint64_t json_u64(struct json *j)
     return j->rc ? 0 : v;
 }
 
-int64_t json_i64(struct json *j)
-{
-    int64_t v = 0;
-    struct str s = number_token(j);
-
-    if (!j->rc && str_i64(s, &v))
-        fail(j, E_RANGE);
-    return j->rc ? 0 : v;
-}
-
 double json_double(struct json *j)
 {
     double v = 0;

@@ -65,7 +65,6 @@ bool json_element(struct json *j);
 
 struct str json_string(struct json *j);
 uint64_t json_u64(struct json *j);
-int64_t json_i64(struct json *j);
 double json_double(struct json *j);
 bool json_bool(struct json *j);
 void json_skip(struct json *j); /* any value, checked */
@@ -91,7 +90,6 @@ void json_out_name(struct json_out *o, const char *name);
 void json_out_name_str(struct json_out *o, struct str name);
 void json_out_string(struct json_out *o, struct str s);
 void json_out_u64(struct json_out *o, uint64_t v);
-void json_out_i64(struct json_out *o, int64_t v);
 /* Shortest form that reads back the same; NaN and infinities become null. */
 void json_out_double(struct json_out *o, double v);
 void json_out_bool(struct json_out *o, bool v);

@@ -135,12 +135,6 @@ void json_out_u64(struct json_out *o, uint64_t v)
     buf_add_bytes(o->to, text + at, sizeof text - at);
 }
 
-void json_out_i64(struct json_out *o, int64_t v)
-{
-    before(o);
-    buf_addf(o->to, "%lld", (long long)v);
-}
-
 void json_out_double(struct json_out *o, double v)
 {
     char text[40];

@@ -237,11 +237,6 @@ uint64_t db_get_u64(const struct db_stmt *st, int column)
     return v < 0 ? 0 : (uint64_t)v;
 }
 
-double db_get_double(const struct db_stmt *st, int column)
-{
-    return sqlite3_column_double(st->handle, column);
-}
-
 struct str db_get_text(const struct db_stmt *st, int column)
 {
     /* The length is asked after the text: the text may be converted. */

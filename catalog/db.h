@@ -142,7 +142,6 @@ int db_columns(const struct db_stmt *st);
 bool db_is_null(const struct db_stmt *st, int column);
 uint64_t db_get_u64(const struct db_stmt *st, int column); /* negatives as 0 */
 int64_t db_get_i64(const struct db_stmt *st, int column);
-double db_get_double(const struct db_stmt *st, int column);
 struct str db_get_text(const struct db_stmt *st, int column);
 
 #endif

@@ -135,7 +135,7 @@ static void page(const char *folder, const char *other, uint64_t first,
 int main(int argc, char **argv)
 {
     static const char *const hosts[] = {"a.test", "b.test"};
-    uint64_t pictures, pages;
+    uint64_t pictures = 0, pages;
 
     if (argc != 3 || str_u64(str_of(argv[2]), &pictures) || pictures == 0 ||
         pictures > 900)

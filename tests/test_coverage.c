@@ -359,6 +359,34 @@ static void test_coverage__strangers_texts_are_made_plain(void **state)
     assert_string_equal(print_share(1, 0), "-");
 }
 
+/* Cells are filled by columns, not bytes; what is longer goes on below. */
+static void test_print__cells_stay_in_their_columns(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"dog", "dog  |"},
+        {"12345", "12345|"},
+        {"123456", "123456\n       |"},
+        {"caf\u00e9", "caf\u00e9 |"},
+        {"cafe\u0301", "cafe\u0301 |"},
+        {"\u732b", "\u732b   |"},
+        {"", "     |"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char out[64] = "";
+        FILE *f = fmemopen(out, sizeof out, "w");
+
+        assert_non_null(f);
+        print_cell(f, str_of(rows[i].in), 2, 5);
+        fprintf(f, "|");
+        assert_int_equal(fclose(f), 0);
+        assert_string_equal(out, rows[i].out);
+    }
+}
+
 int main(void)
 {
 #define T(name)                                                                \
@@ -373,6 +401,7 @@ int main(void)
         T(explain_early),
         T(a_damaged_catalogue),
         T(strangers_texts_are_made_plain),
+        cmocka_unit_test(test_print__cells_stay_in_their_columns),
     };
 
     log_quiet(true);

@@ -106,19 +106,16 @@ struct table {
 static int print_entry(void *ctx, const struct ask_entry *row, struct err *e)
 {
     struct table *t = ctx;
-    struct buf text;
 
     (void)e;
     if (t->title)
         fprintf(t->out, "\n  %-28s %13s %11s %13s %11s\n", t->title, "found",
                 "picks", "selected", "packed");
     t->title = NULL;
-    buf_init(&text, BUF_NO_LIMIT);
-    print_plain(&text, row->norm, 40);
-    fprintf(t->out, "  %-28s %13s %11s %13s %11s\n", buf_str(&text).p,
-            print_n(row->found), print_n(row->picks), print_n(row->selected),
-            print_n(row->packed));
-    buf_release(&text);
+    fprintf(t->out, "  ");
+    print_cell(t->out, row->norm, 2, 28);
+    fprintf(t->out, " %13s %11s %13s %11s\n", print_n(row->found),
+            print_n(row->picks), print_n(row->selected), print_n(row->packed));
     return 0;
 }
 

@@ -192,11 +192,13 @@ int coverage_query(struct coverage *v, const char *text, struct err *e)
 
 /* ---- hyponyms ---- */
 
+#define SYNSET 36 /* columns of the table of hyponyms */
+#define ENTRY  30
+
 static int under_row(void *ctx, const struct ask_entry *row, struct err *e)
 {
     struct rows *r = ctx;
     FILE *out = r->v->out;
-    struct buf text;
 
     (void)e;
     r->n++;
@@ -209,15 +211,15 @@ static int under_row(void *ctx, const struct ask_entry *row, struct err *e)
         return 0;
     }
     if (r->n == 1)
-        fprintf(out, "  %-28s %-28s %13s %11s %13s %11s\n", "synset", "entry",
-                "found", "picks", "selected", "packed");
-    buf_init(&text, BUF_NO_LIMIT);
-    print_plain(&text, row->text, 40);
-    fprintf(out, "  %-28.*s %-28s %13s %11s %13s %11s\n", STR_ARG(row->synset),
-            row->id == CATALOG_NONE ? "(none)" : buf_str(&text).p,
-            print_n(row->found), print_n(row->picks), print_n(row->selected),
-            print_n(row->packed));
-    buf_release(&text);
+        fprintf(out, "  %-*s %-*s %13s %11s %13s %11s\n", SYNSET, "synset",
+                ENTRY, "entry", "found", "picks", "selected", "packed");
+    fprintf(out, "  ");
+    print_cell(out, row->synset, 2, SYNSET);
+    fprintf(out, " ");
+    print_cell(out, row->id == CATALOG_NONE ? STR("(none)") : row->text,
+               3 + SYNSET, ENTRY);
+    fprintf(out, " %13s %11s %13s %11s\n", print_n(row->found),
+            print_n(row->picks), print_n(row->selected), print_n(row->packed));
     return 0;
 }
 

@@ -74,3 +74,42 @@ void print_safe(FILE *to, struct str s, size_t max_bytes)
     fwrite(buf_str(&b).p, 1, b.n, to);
     buf_release(&b);
 }
+
+/* As terminals count: 0 for what stands on the character before, 2 for the
+ * wide blocks of East Asia and pictographs. */
+static int columns_of(struct str s)
+{
+    int n = 0;
+
+    for (size_t at = 0; at < s.n;) {
+        uint32_t cp = utf8_next(s, &at);
+
+        if (cp >= 0x300 && cp <= 0x36f)
+            continue;
+        n += (cp >= 0x1100 && cp <= 0x115f) || (cp >= 0x2e80 && cp <= 0xa4cf) ||
+                     (cp >= 0xac00 && cp <= 0xd7a3) ||
+                     (cp >= 0xf900 && cp <= 0xfaff) ||
+                     (cp >= 0xff00 && cp <= 0xff60) ||
+                     (cp >= 0x1f300 && cp <= 0x1faff) ||
+                     (cp >= 0x20000 && cp <= 0x3fffd)
+                 ? 2
+                 : 1;
+    }
+    return n;
+}
+
+void print_cell(FILE *to, struct str s, int indent, int columns)
+{
+    struct buf b;
+    int n;
+
+    buf_init(&b, BUF_NO_LIMIT);
+    print_plain(&b, s, 0);
+    n = columns_of(buf_str(&b));
+    fwrite(buf_str(&b).p, 1, b.n, to);
+    if (n > columns)
+        fprintf(to, "\n%*s", indent + columns, "");
+    else
+        fprintf(to, "%*s", columns - n, "");
+    buf_release(&b);
+}

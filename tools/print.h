@@ -22,7 +22,12 @@ const char *print_share(uint64_t part, uint64_t whole);
 /* s made safe, at most max_bytes of it and then "..."; 0: all. */
 void print_safe(FILE *to, struct str s, size_t max_bytes);
 
-/* The same into a buffer: controls and direction marks as <U+XXXX>. */
+/* A cell of a table that begins at column `indent`: s made safe and filled up
+ * to `columns`.  A longer one takes the line for itself, and the row goes on
+ * below at the same place: nothing is cut, and columns stay columns. */
+void print_cell(FILE *to, struct str s, int indent, int columns);
+
+/* print_safe() into a buffer: controls and direction marks as <U+XXXX>. */
 void print_plain(struct buf *out, struct str s, size_t max_bytes);
 
 #endif
