@@ -95,8 +95,8 @@ static void test_pair__refuses_what_is_none(void **state)
         HEAD "\"text\":\"\xff\"}",
         HEAD "\"text\":\"t\",\"other\":\"\\q\"}",
         "{\"uid\":\"" UID "0\",\"url\":\"u\",\"text\":\"t\"}",
-        "{\"uid\":\"x00150983cd24fb0d6963f7d28e17f72\",\"url\":\"u\","
-        "\"text\":\"t\"}",
+        ("{\"uid\":\"x00150983cd24fb0d6963f7d28e17f72\",\"url\":\"u\","
+         "\"text\":\"t\"}"),
         "{\"url\":\"u\",\"text\":\"t\"}",
     };
     struct arena a;

@@ -240,7 +240,7 @@ static void test_table__over_long_rows(void **state)
         assert_int_equal(
             dump(file("fits.tsv", buf_str(&in)), &config, &out, NULL), 0);
         assert_int_equal(out.n, TABLE_ROW_MAX + 15);
-        assert_string_equal(out.p + out.n - 10, ";2:u2|t2||;" + 1);
+        assert_string_equal(out.p + out.n - 10, "2:u2|t2||;");
     }
 
     buf_clear(&in);
