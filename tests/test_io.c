@@ -17,33 +17,7 @@
 #include "base/stage.h"
 #include "base/stream.h"
 #include "base/workq.h"
-
-static char folder[] = "/tmp/witmill-io-XXXXXX";
-
-static const char *at(const char *name)
-{
-    static char path[4][IO_PATH_MAX];
-    static int turn;
-    char *to = path[turn++ % 4];
-
-    snprintf(to, IO_PATH_MAX, "%s/%s", folder, name);
-    return to;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
+#include "tests/folder.h"
 
 static void test_io__publish_replaces_whole(void **state)
 {
@@ -203,9 +177,9 @@ static void test_stream__lines(void **state)
     bool more;
 
     (void)state;
-    assert_int_equal(stream_open_memory(&s, STR("a\r\n\nlonglonglong\nb"),
-                                        "memory", NULL),
-                     0);
+    assert_int_equal(
+        stream_open_memory(&s, STR("a\r\n\nlonglonglong\nb"), "memory", NULL),
+        0);
     lines_init(&l, s, 5);
     assert_int_equal(lines_next(&l, &line, &more, NULL), 0);
     assert_true(more && str_eq(line, STR("a")));
@@ -281,9 +255,9 @@ static void test_jsonl__frames_read_alone(void **state)
     }
     assert_int_equal(jsonl_publish(&w, NULL), 0);
     for (int f = 0; f < 3; f++)
-        assert_int_equal(count_lines(at("p.jsonl.zst"), offset[f],
-                                     offset[f + 1], 0),
-                         f * 1000);
+        assert_int_equal(
+            count_lines(at("p.jsonl.zst"), offset[f], offset[f + 1], 0),
+            f * 1000);
     assert_int_equal(count_lines(at("p.jsonl.zst"), 0, UINT64_MAX, 0), 3000);
     assert_int_equal(jsonl_sha256(at("p.jsonl.zst"), hex, NULL), 0);
     assert_string_equal(hex, w.sha256);
@@ -307,8 +281,7 @@ static void test_jsonl__torn_tail_costs_one_frame(void **state)
     jsonl_append_close(&a);
     for (uint64_t cut = ends[1]; cut <= ends[2]; cut += 37) {
         assert_int_equal(truncate(at("t.jsonl.zst"), (off_t)cut), 0);
-        assert_int_equal(jsonl_whole_bytes(at("t.jsonl.zst"), &whole, &n,
-                                           NULL),
+        assert_int_equal(jsonl_whole_bytes(at("t.jsonl.zst"), &whole, &n, NULL),
                          0);
         assert_int_equal(whole, ends[1]);
         assert_int_equal(n, 1000);
@@ -347,8 +320,7 @@ static void test_jsonl__flipped_byte_is_found(void **state)
         buf_clear(&copy);
         buf_add(&copy, buf_str(&b));
         copy.p[i] ^= 1;
-        assert_int_equal(io_write_file(at("g.jsonl.zst"), buf_str(&copy),
-                                       NULL),
+        assert_int_equal(io_write_file(at("g.jsonl.zst"), buf_str(&copy), NULL),
                          0);
         rc = jsonl_open(&r, at("g.jsonl.zst"), NULL);
         while (!rc && !(rc = jsonl_next(&r, &line, &more, NULL)) && more)
@@ -409,9 +381,8 @@ static void test_workq__consumes_in_order(void **state)
     for (unsigned threads = 1; threads <= 5; threads++) {
         struct numbers n = {.last = 2000};
 
-        assert_int_equal(workq_run(&ops, &n, items, sizeof *items, 16, threads,
-                                   NULL),
-                         0);
+        assert_int_equal(
+            workq_run(&ops, &n, items, sizeof *items, 16, threads, NULL), 0);
         assert_int_equal(n.seen, 2000);
     }
 }
@@ -426,9 +397,9 @@ static void test_workq__first_error_in_order(void **state)
         struct numbers n = {.last = 2000, .fail_at = 100};
         struct err e = ERR_INIT;
 
-        assert_int_equal(workq_run(&ops, &n, items, sizeof *items, 8, threads,
-                                   &e),
-                         -E_FORMAT);
+        assert_int_equal(
+            workq_run(&ops, &n, items, sizeof *items, 8, threads, &e),
+            -E_FORMAT);
         assert_string_equal(e.message, "item 100");
         assert_int_equal(n.seen, 100);
     }
@@ -449,23 +420,49 @@ struct config {
 static const char *const modes[] = {"one", "two", NULL};
 
 static const struct opt rows[] = {
-    {.name = "CORPUS", .type = OPT_STRING,
+    {.name = "CORPUS",
+     .type = OPT_STRING,
      .at = offsetof(struct config, corpus),
-     .flags = OPT_REQUIRED | OPT_POSITIONAL, .help = "The folder."},
-    {.name = "cap", .type = OPT_U64, .at = offsetof(struct config, cap),
-     .def = "20000", .min = 1, .max = 1e9, .flags = OPT_BYTES,
+     .flags = OPT_REQUIRED | OPT_POSITIONAL,
+     .help = "The folder."},
+    {.name = "cap",
+     .type = OPT_U64,
+     .at = offsetof(struct config, cap),
+     .def = "20000",
+     .min = 1,
+     .max = 1e9,
+     .flags = OPT_BYTES,
      .help = "Cap."},
-    {.name = "memory", .type = OPT_SIZE, .at = offsetof(struct config, memory),
-     .def = "2G", .help = "Memory."},
-    {.name = "exact", .type = OPT_BOOL, .at = offsetof(struct config, exact),
-     .flags = OPT_BYTES, .help = "Exact."},
-    {.name = "seed", .type = OPT_LIST, .at = offsetof(struct config, seeds),
-     .flags = OPT_BYTES, .help = "Seeds."},
-    {.name = "mode", .type = OPT_CHOICE, .at = offsetof(struct config, mode),
-     .def = "one", .choices = modes, .flags = OPT_BYTES, .help = "Mode."},
-    {.name = "rate", .type = OPT_DOUBLE, .at = offsetof(struct config, rate),
-     .def = "1.5", .help = "Rate."},
-    {.name = "part", .type = OPT_PART, .at = offsetof(struct config, part),
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct config, memory),
+     .def = "2G",
+     .help = "Memory."},
+    {.name = "exact",
+     .type = OPT_BOOL,
+     .at = offsetof(struct config, exact),
+     .flags = OPT_BYTES,
+     .help = "Exact."},
+    {.name = "seed",
+     .type = OPT_LIST,
+     .at = offsetof(struct config, seeds),
+     .flags = OPT_BYTES,
+     .help = "Seeds."},
+    {.name = "mode",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct config, mode),
+     .def = "one",
+     .choices = modes,
+     .flags = OPT_BYTES,
+     .help = "Mode."},
+    {.name = "rate",
+     .type = OPT_DOUBLE,
+     .at = offsetof(struct config, rate),
+     .def = "1.5",
+     .help = "Rate."},
+    {.name = "part",
+     .type = OPT_PART,
+     .at = offsetof(struct config, part),
      .help = "Part."},
 };
 
@@ -479,8 +476,9 @@ static const struct opt_table table = {.command = "test",
 
 static void test_opt__argv_and_fingerprint(void **state)
 {
-    const char *argv[] = {"dir", "--cap", "1_000", "--exact", "--seed=a", "--seed",
-                    "b",   "--memory", "3k", "--mode=two", "--part", "1/4"};
+    const char *argv[] = {"dir",      "--cap",      "1_000",  "--exact",
+                          "--seed=a", "--seed",     "b",      "--memory",
+                          "3k",       "--mode=two", "--part", "1/4"};
     struct config c;
     struct opt_set s;
     struct buf b;
@@ -495,21 +493,25 @@ static void test_opt__argv_and_fingerprint(void **state)
     assert_int_equal(c.part.i, 1);
     buf_init(&b, 1000);
     opt_json(&table, &c, &b);
-    assert_string_equal(
-        b.p, "{\"cap\":1000,\"exact\":true,\"seed\":[\"a\",\"b\"],"
-             "\"mode\":\"two\"}");
+    assert_string_equal(b.p,
+                        "{\"cap\":1000,\"exact\":true,\"seed\":[\"a\",\"b\"],"
+                        "\"mode\":\"two\"}");
     buf_release(&b);
     opt_release(&s);
 }
 
 static void test_opt__refuses(void **state)
 {
-    static const char *const bad[][3] = {
-        {"dir", "--cap", "0"},      {"dir", "--cap", "x"},
-        {"dir", "--nope", "1"},     {"dir", "--mode", "three"},
-        {"dir", "extra", "--exact"}, {"dir", "--part", "4/4"},
-        {"dir", "--memory", "1Q"},  {"--exact", "--no-exact", "--exact"},
-        {"dir", "--exact=maybe", "--exact"}, {"dir", "--rate", "inf"}};
+    static const char *const bad[][3] = {{"dir", "--cap", "0"},
+                                         {"dir", "--cap", "x"},
+                                         {"dir", "--nope", "1"},
+                                         {"dir", "--mode", "three"},
+                                         {"dir", "extra", "--exact"},
+                                         {"dir", "--part", "4/4"},
+                                         {"dir", "--memory", "1Q"},
+                                         {"--exact", "--no-exact", "--exact"},
+                                         {"dir", "--exact=maybe", "--exact"},
+                                         {"dir", "--rate", "inf"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -630,14 +632,12 @@ static void test_stage__what_changed_is_named(void **state)
         const char *old, *now, *input, *want;
     } cases[] = {
         {"{\"cap\":6}", "{\"cap\":7}", "in", "with --cap 6, now 7"},
-        {"{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":1}", "in",
-         "with --b 2, now 1"},
+        {"{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":1}", "in", "with --b 2, now 1"},
         {"{}", "{\"cap\":7}", "in", "with --cap unknown, now 7"},
         {"{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}",
          "{\"a\":2,\"b\":2,\"c\":2,\"d\":2,\"e\":2}", "in",
          "with --a 1, now 2, --b 1, now 2, --c 1, now 2, and more"},
-        {"{\"cap\":6}", "{\"cap\":6}", "in \"2\"",
-         "from another in \"2\""},
+        {"{\"cap\":6}", "{\"cap\":6}", "in \"2\"", "from another in \"2\""},
         {"{\"cap\":6}", "{\"cap\":6}", "in",
          "from fewer or other inputs, or under another seed"},
     };
@@ -725,5 +725,5 @@ int main(void)
         cmocka_unit_test(test_corpus__refuses_what_is_none),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

@@ -17,31 +17,7 @@
 #include "shards/pack.h"
 #include "shards/sample.h"
 #include "tests/corpus_fixture.h"
-
-static const struct opt rows[] = {{.name = "radius",
-                                   .type = OPT_U64,
-                                   .at = offsetof(struct dedup_config, radius),
-                                   .help = "bits",
-                                   .flags = OPT_BYTES},
-                                  {.name = "samples",
-                                   .type = OPT_U64,
-                                   .at = offsetof(struct pack_config, samples),
-                                   .help = "samples",
-                                   .flags = OPT_BYTES}};
-static const struct opt_table dedup_table = {.command = "dedup",
-                                             .synopsis = "",
-                                             .summary = "",
-                                             .rows = rows,
-                                             .n = 1,
-                                             .config_size =
-                                                 sizeof(struct dedup_config)};
-static const struct opt_table pack_table = {.command = "pack",
-                                            .synopsis = "",
-                                            .summary = "",
-                                            .rows = rows + 1,
-                                            .n = 1,
-                                            .config_size =
-                                                sizeof(struct pack_config)};
+#include "tests/pack_tables.h"
 
 static bool get_query(void *ctx, uint64_t i, struct pack_query *q)
 {

@@ -17,33 +17,7 @@
 #include "base/stage.h"
 #include "base/stream.h"
 #include "base/workq.h"
-
-static char folder[] = "/tmp/witmill-parts-XXXXXX";
-
-static const char *at(const char *name)
-{
-    static char path[4][IO_PATH_MAX];
-    static int turn;
-    char *to = path[turn++ % 4];
-
-    snprintf(to, IO_PATH_MAX, "%s/%s", folder, name);
-    return to;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
+#include "tests/folder.h"
 
 /* ---- frames ---- */
 
@@ -373,5 +347,5 @@ int main(void)
         cmocka_unit_test(test_workq__a_failing_read_stands_behind_what_it_read),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

@@ -12,23 +12,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "crawler/table.h"
-
-static char folder[] = "/tmp/witmill-table-XXXXXX";
-
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
+#include "tests/folder.h"
 
 static const char *file(const char *name, struct str bytes)
 {
@@ -300,5 +284,5 @@ int main(void)
         cmocka_unit_test(test_table__packed_by_content),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }
