@@ -26,8 +26,6 @@ static const char *const sql[STATEMENTS] = {
     [PUT_ROBOTS] = "INSERT OR REPLACE INTO robots VALUES(?,?,?,?)",
     [GET_ROBOTS] = "SELECT status, fetched, body FROM robots WHERE origin=?",
     [PUT_PART] = "INSERT OR REPLACE INTO part VALUES(?,?,?)",
-    [REMOVE_PART] = "DELETE FROM part WHERE number=?",
-    [REMOVE_COUNTS] = "DELETE FROM part_count WHERE part=?",
     [NEXT_PART] = "SELECT number, bytes, closed FROM part WHERE number>=? "
                   "ORDER BY number LIMIT 1",
     [ADD_COUNT] = "INSERT INTO part_count VALUES(?,?,?,?) "

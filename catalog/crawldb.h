@@ -123,7 +123,6 @@ enum crawldb_count {
 
 int crawldb_put_part(struct crawldb *db, const struct crawldb_part *p,
                      struct err *e);
-int crawldb_remove_part(struct crawldb *db, uint32_t number, struct err *e);
 /* The part with the least number >= from; *found false at the end. */
 int crawldb_next_part(struct crawldb *db, uint32_t from, struct crawldb_part *p,
                       bool *found, struct err *e);

@@ -109,18 +109,6 @@ int crawldb_put_part(struct crawldb *db, const struct crawldb_part *p,
     return crawldb_run(db, PUT_PART, e);
 }
 
-int crawldb_remove_part(struct crawldb *db, uint32_t number, struct err *e)
-{
-    int rc;
-
-    db_put_u64(&db->st[REMOVE_COUNTS], number);
-    rc = crawldb_run(db, REMOVE_COUNTS, e);
-    if (rc)
-        return rc;
-    db_put_u64(&db->st[REMOVE_PART], number);
-    return crawldb_run(db, REMOVE_PART, e);
-}
-
 int crawldb_next_part(struct crawldb *db, uint32_t from, struct crawldb_part *p,
                       bool *found, struct err *e)
 {

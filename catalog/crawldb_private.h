@@ -26,8 +26,6 @@ enum crawldb_statement {
     PUT_ROBOTS,
     GET_ROBOTS,
     PUT_PART,
-    REMOVE_PART,
-    REMOVE_COUNTS,
     NEXT_PART,
     ADD_COUNT,
     GET_COUNTS,
