@@ -1,9 +1,9 @@
 /* witmill crawl: parse, call, print. */
 #include "crawler/crawl.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
-#include <signal.h>
 #include <stdio.h>
 
 static const char *const scopes[] = {"host", "domain", "any", NULL};
@@ -236,25 +236,6 @@ static const struct opt_table table = {
     .config_size = sizeof(struct crawl_config),
 };
 
-static atomic_bool stop; /* set by the first SIGINT or SIGTERM */
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    atomic_store(&stop, true);
-}
-
-/* The first signal asks, a second one ends the process; both lose nothing that
- * was saved. */
-static void listen_to_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
-
 static const char *end_text(const struct crawl_result *r)
 {
     switch (r->end) {
@@ -311,10 +292,10 @@ static int run(const void *given, struct err *e)
 
     if (rc)
         return rc;
-    listen_to_signals();
-    config.stop = &stop;
+    config.stop = interrupt_listen();
     crawl_result_init(&result);
     rc = crawl_run(&c, &config, &table, &result, e);
+    rc = interrupt_end(rc, e);
     if (!rc || rc == -E_CANCEL)
         print_result(&result, config.stage.part.n > 0);
     if (!rc && result.published && config.stage.part.n == 0)

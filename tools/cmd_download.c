@@ -4,9 +4,9 @@
 #include "crawler/download.h"
 #include "shards/tar_write.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -251,24 +251,6 @@ static void tar_abandon(void *ctx)
 
 /* ---- parse ---- */
 
-static atomic_bool stop; /* set by the first SIGINT or SIGTERM */
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    atomic_store(&stop, true);
-}
-
-/* The first signal asks, a second one ends the process; both lose nothing. */
-static void listen_to_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
-
 static int parse_round(const char *s, int64_t *round, struct err *e)
 {
     uint64_t v;
@@ -313,7 +295,6 @@ static int make_config(const struct config *c, struct download_config *d,
         d->workers = JAIL_WORKERS_MAX;
     d->memory_bytes = c->memory;
     d->believe_silence = c->believe_silence;
-    d->stop = &stop;
     d->image = image_config_default();
     d->image.limits.min_side = (uint32_t)c->min_side;
     d->image.limits.max_aspect = c->max_aspect;
@@ -365,11 +346,12 @@ static int run(const void *config, struct err *e)
         rc = corpus_open(&corpus, c->stage.corpus, e);
     if (rc)
         return rc;
-    listen_to_signals();
+    d.stop = interrupt_listen();
     stage_init(&stage, &corpus, "download", DOWNLOAD_VERSION, &table, c,
                c->stage.redo);
     download_summary_init(&sum);
     rc = download_run(&stage, &d, &tar, &sum, e);
+    rc = interrupt_end(rc, e);
     if (!rc || rc == -E_CANCEL)
         print_summary(&sum);
     if (!rc && !c->stage.part.n && stage.merge_needed)
