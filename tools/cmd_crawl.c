@@ -1,6 +1,7 @@
 /* witmill crawl: parse, call, print. */
 #include "crawler/crawl.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/merge.h"
 #include "tools/net_options.h"
 #include "tools/summary.h"
@@ -210,9 +211,10 @@ static int run(const void *given, struct err *e)
 
     if (rc)
         return rc;
-    config.stop = stop_on_signals();
+    config.stop = interrupt_listen();
     crawl_result_init(&result);
     rc = crawl_run(&c, &config, &table, &result, e);
+    rc = interrupt_end(rc, e);
     if (!rc || rc == -E_CANCEL)
         print_result(&result, config.stage.part.n > 0);
     if (!rc && result.published && config.stage.part.n == 0)

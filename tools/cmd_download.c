@@ -4,6 +4,7 @@
 #include "crawler/download.h"
 #include "shards/tar_write.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/merge.h"
 #include "tools/net_options.h"
 #include "tools/summary.h"
@@ -243,11 +244,12 @@ static int run(const void *config, struct err *e)
         rc = corpus_open(&corpus, c->stage.corpus, e);
     if (rc)
         return rc;
-    d.stop = stop_on_signals();
+    d.stop = interrupt_listen();
     stage_init(&stage, &corpus, "download", DOWNLOAD_VERSION, &table, c,
                c->stage.redo);
     download_summary_init(&sum);
     rc = download_run(&stage, &d, &tar, &sum, e);
+    rc = interrupt_end(rc, e);
     if (!rc || rc == -E_CANCEL)
         print_summary(&sum);
     if (!rc && !c->stage.part.n && stage.merge_needed)

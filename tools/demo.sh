@@ -88,9 +88,13 @@ mkfifo "$demo/port"
     --missing-every 20 --log "$demo/httpd.log" --die-with-parent \
     >"$demo/port" &
 server=$!
-trap 'kill $server 2>/dev/null; rm -f "$demo/port"' EXIT
-trap 'exit 1' INT TERM
-read -r port <"$demo/port"
+trap 'kill $server 2>/dev/null || :' EXIT # it is gone already after a Ctrl-C
+trap 'rm -f "$demo/port"; exit 1' INT TERM
+read -r port <"$demo/port" || {
+    echo "the test server did not start" >&2
+    exit 1
+}
+rm -f "$demo/port"
 
 cat >"$demo/demo.ini" <<INI
 # The demo's settings, as make demo wrote them.

@@ -28,6 +28,7 @@ done
 
 if [ "$(id -u)" != 0 ]; then
     echo "missing packages; run as root:" >&2
+    echo "  apt-get update" >&2
     echo "  apt-get install --no-install-recommends$missing" >&2
     exit 1
 fi

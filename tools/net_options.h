@@ -1,19 +1,15 @@
 /*
- * net_options - what crawl and download alike take about the network, and how
- * both are asked to stop.
+ * net_options - what crawl and download alike take about the network.
  *
  * Model.   Rows for an option table; `member` is the struct fetch_config
  *          inside config `type`.  Their texts and bounds stand here once, so
  *          that a page of the manual and a section of the INI file say the
  *          same for both.
- * Threads. stop_on_signals() is called by one, once; what it returns is read
- *          by any.
+ * Threads. Constants.
  */
 #ifndef TOOLS_NET_OPTIONS_H
 #define TOOLS_NET_OPTIONS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include "base/opt.h"
 #include "crawler/fetch.h"
@@ -111,9 +107,5 @@
         .at = offsetof(type_, member.ca_file), .arg = "PEM",                   \
         .help = "Certificates to trust instead of the system's."               \
     }
-
-/* The first SIGINT or SIGTERM sets what is returned, a second one ends the
- * process; both lose nothing that was saved. */
-atomic_bool *stop_on_signals(void);
 
 #endif

@@ -197,25 +197,25 @@ static int host_table(struct page *p, bool by_failures, const char *caption,
 
 static int count_host(void *ctx, const struct ask_host *h, struct err *e)
 {
-    uint64_t *seen = ctx;
+    uint64_t *n = ctx;
 
+    (void)h;
     (void)e;
-    seen[0]++;
-    seen[1] += h->asked > h->images;
+    ++*n;
     return 0;
 }
 
 int page_hosts(struct page *p, struct err *e)
 {
-    uint64_t seen[2] = {0, 0};
-    int rc = ask_hosts(p->catalog, true, 1, count_host, seen, e);
+    uint64_t top = p->config->top, hosts = 0, failing = 0;
+    int rc = ask_hosts(p->catalog, false, top + 1, count_host, &hosts, e);
 
-    if (!rc && !seen[0])
-        rc = ask_hosts(p->catalog, false, 1, count_host, seen, e);
+    if (!rc)
+        rc = ask_hosts(p->catalog, true, 1, count_host, &failing, e);
     page_heading(p, "hosts", "Hosts");
     if (rc)
         return rc;
-    if (!seen[0]) {
+    if (!hosts) {
         report_html_add(p->b, "<p>No picture has been asked for yet.</p>\n");
         return 0;
     }
@@ -223,7 +223,8 @@ int page_hosts(struct page *p, struct err *e)
                     "Hosts asked most: URLs asked, and pictures "
                     "that came.",
                     e);
-    if (!rc && seen[1])
+    /* A few hosts all stand in the first table. */
+    if (!rc && failing && hosts > top)
         rc = host_table(p, true, "Hosts with most URLs that gave no picture.",
                         e);
     return rc;
