@@ -1,0 +1,178 @@
+/* opt: argv, INI and the part of the fingerprint. test_opt.c prints. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/io.h"
+#include "base/opt.h"
+#include "base/part.h"
+#include "tests/folder.h"
+
+struct config {
+    const char *corpus;
+    uint64_t cap, memory;
+    bool exact;
+    struct opt_list seeds;
+    int mode;
+    double rate;
+    struct part part;
+};
+
+static const char *const modes[] = {"one", "two", NULL};
+
+static const struct opt rows[] = {
+    {.name = "CORPUS",
+     .type = OPT_STRING,
+     .at = offsetof(struct config, corpus),
+     .flags = OPT_REQUIRED | OPT_POSITIONAL,
+     .help = "The folder."},
+    {.name = "cap",
+     .type = OPT_U64,
+     .at = offsetof(struct config, cap),
+     .def = "20000",
+     .min = 1,
+     .max = 1e9,
+     .flags = OPT_BYTES,
+     .help = "Cap."},
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct config, memory),
+     .def = "2G",
+     .help = "Memory."},
+    {.name = "exact",
+     .type = OPT_BOOL,
+     .at = offsetof(struct config, exact),
+     .flags = OPT_BYTES,
+     .help = "Exact."},
+    {.name = "seed",
+     .type = OPT_LIST,
+     .at = offsetof(struct config, seeds),
+     .flags = OPT_BYTES,
+     .help = "Seeds."},
+    {.name = "mode",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct config, mode),
+     .def = "one",
+     .choices = modes,
+     .flags = OPT_BYTES,
+     .help = "Mode."},
+    {.name = "rate",
+     .type = OPT_DOUBLE,
+     .at = offsetof(struct config, rate),
+     .def = "1.5",
+     .help = "Rate."},
+    {.name = "part",
+     .type = OPT_PART,
+     .at = offsetof(struct config, part),
+     .help = "Part."},
+};
+
+static const struct opt_table table = {.command = "test",
+                                       .synopsis = "CORPUS",
+                                       .summary = "A test.",
+                                       .examples = "witmill test x",
+                                       .rows = rows,
+                                       .n = sizeof rows / sizeof *rows,
+                                       .config_size = sizeof(struct config)};
+
+static void test_opt__argv_and_fingerprint(void **state)
+{
+    const char *argv[] = {"dir",      "--cap",      "1_000",  "--exact",
+                          "--seed=a", "--seed",     "b",      "--memory",
+                          "3k",       "--mode=two", "--part", "1/4"};
+    struct config c;
+    struct opt_set s;
+    struct buf b;
+
+    (void)state;
+    opt_init(&s, &table, &c);
+    assert_int_equal(opt_argv(&s, 12, (char *const *)(uintptr_t)argv, NULL), 0);
+    assert_int_equal(opt_finish(&s, NULL), 0);
+    assert_string_equal(c.corpus, "dir");
+    assert_int_equal(c.cap, 1000);
+    assert_int_equal(c.memory, 3072);
+    assert_int_equal(c.part.i, 1);
+    buf_init(&b, 1000);
+    opt_json(&table, &c, &b);
+    assert_string_equal(b.p,
+                        "{\"cap\":1000,\"exact\":true,\"seed\":[\"a\",\"b\"],"
+                        "\"mode\":\"two\"}");
+    buf_release(&b);
+    opt_release(&s);
+}
+
+static void test_opt__refuses(void **state)
+{
+    static const char *const bad[][3] = {{"dir", "--cap", "0"},
+                                         {"dir", "--cap", "x"},
+                                         {"dir", "--nope", "1"},
+                                         {"dir", "--mode", "three"},
+                                         {"dir", "extra", "--exact"},
+                                         {"dir", "--part", "4/4"},
+                                         {"dir", "--memory", "1Q"},
+                                         {"--exact", "--no-exact", "--exact"},
+                                         {"dir", "--exact=maybe", "--exact"},
+                                         {"dir", "--rate", "inf"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct config c;
+        struct opt_set s;
+        struct err e = ERR_INIT;
+        int rc;
+
+        opt_init(&s, &table, &c);
+        rc = opt_argv(&s, 3, (char *const *)(uintptr_t)bad[i], &e);
+        if (!rc)
+            rc = opt_finish(&s, &e);
+        if (rc != -E_USAGE)
+            fail_msg("accepted case %zu", i);
+        assert_true(e.message[0] != 0);
+        opt_release(&s);
+    }
+}
+
+static int take(void *ctx, struct str section, struct str name,
+                struct str value, struct err *e)
+{
+    if (!str_eq(section, STR("balance")))
+        return err_set(e, E_USAGE, "no section");
+    return name.n ? opt_put(ctx, name, value, e) : 0;
+}
+
+static void test_opt__ini(void **state)
+{
+    struct config c;
+    struct opt_set s;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    opt_init(&s, &table, &c);
+    io_write_file(at("a.ini"),
+                  STR("# a comment\n[balance]\ncap = 50\nseed = x y\n"
+                      "exact = yes\n"),
+                  NULL);
+    assert_int_equal(opt_ini(at("a.ini"), take, &s, &e), 0);
+    assert_int_equal(c.cap, 50);
+    assert_int_equal(c.seeds.n, 2);
+    assert_true(c.exact);
+    io_write_file(at("b.ini"), STR("[balance]\n\ncapp = 50\n"), NULL);
+    assert_int_equal(opt_ini(at("b.ini"), take, &s, &e), -E_USAGE);
+    assert_non_null(strstr(e.message, "b.ini:3: unknown key \"capp\""));
+    opt_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opt__argv_and_fingerprint),
+        cmocka_unit_test(test_opt__refuses),
+        cmocka_unit_test(test_opt__ini),
+    };
+
+    return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
+}
