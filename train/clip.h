@@ -1,0 +1,91 @@
+/*
+ * clip - a whole model: both towers, the scale between them, one loss.
+ *
+ * Model.   clip_open() builds the tensors for a config on a device and
+ *          initialises them (or leaves zeros for a file to fill).
+ *          clip_encode_*() give normalised features.  clip_gradients() is
+ *          one batch: features of both sides chunk by chunk, one streamed
+ *          loss over the whole batch, then gradients chunk by chunk, each
+ *          chunk's forward made again (gradient caching, Gao et al. 2021).
+ *          With one chunk nothing is made again.  Chunks hold whole BatchNorm
+ *          groups, so the result does not depend on the chunk but for
+ *          rounding.  clip_plan() sizes the device's stack for it by a dry run.
+ * Owns.    Layers and store; not the device.
+ * Fails.   -E_RANGE for a chunk that splits a group, -E_NOMEM; what stuck in
+ *          the device.
+ * Threads. The device's.
+ * Cost.    clip_gradients() allocates nothing.
+ * Source.  facts b.3, b.4; DESIGN section 5.
+ */
+#ifndef TRAIN_CLIP_H
+#define TRAIN_CLIP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "train/config.h"
+#include "train/device.h"
+#include "train/store.h"
+#include "train/tower.h"
+
+struct clip {
+    struct clip_config config;
+    struct device *d;          /* borrowed */
+    struct store store;
+    int logit_scale;           /* index into the store */
+    int logit_bias;            /* -1 without */
+    union {
+        struct vit vit;
+        struct resnet resnet;
+    } vision;
+    struct text_tower text;
+};
+
+/* Weights at zero; `train` also opens gradients and the optimiser's moments. */
+int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
+              bool train, struct err *e);
+void clip_close(struct clip *m);
+
+/* Weights as published for a fresh model (facts b.2), each number a function
+ * of (seed, tensor name, index): train/random.h. */
+void clip_initialise(struct clip *m, uint64_t seed);
+
+enum loss_kind { LOSS_INFONCE, LOSS_SIGMOID };
+
+/* How a batch is computed; none of it changes the result but for rounding. */
+struct clip_options {
+    int chunk;            /* pairs at a time, 0: the whole batch */
+    int bn_batch;         /* G: pictures a BatchNorm group; 0: the batch */
+    bool packed;          /* captions end at their EOT */
+    bool reduce;          /* last block: the row that is read */
+    bool recompute;       /* per block */
+    enum loss_kind loss;  /* this one does */
+};
+
+struct clip_batch {
+    int n;
+    const void *pixels;   /* real [n, 3, size, size], host memory */
+    struct captions captions; /* n of them, host memory */
+};
+
+/* Size the stack for batches of up to n pairs, or for encoding up to n. */
+int clip_plan(struct clip *m, const struct clip_options *o, int n,
+              struct err *e);
+
+/*
+ * Loss and gradients.  Gradients are zeroed first; running statistics are
+ * collected and moved.  image, text: real [n, embed_dim] on the host, the
+ * normalised features, or NULL.
+ */
+int clip_gradients(struct clip *m, const struct clip_options *o,
+                   const struct clip_batch *b, double *loss, void *image,
+                   void *text, struct err *e);
+
+/* Normalised features, real [n, embed_dim] on the host, BatchNorm by running
+ * statistics; n in chunks of o->chunk. */
+int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
+                       const void *pixels, void *features, struct err *e);
+int clip_encode_texts(struct clip *m, const struct clip_options *o,
+                      const struct captions *c, void *features,
+                      struct err *e);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * tower - pictures to features, captions to features, and back.
+ *
+ * Model.   vit, resnet and text each have the same life: init declares the
+ *          tensors in open_clip's names, forward makes features (act,
+ *          [n, embed_dim], not normalised), backward takes their gradient and
+ *          adds to the gradients of the tensors.  forward with pass.train
+ *          leaves on the device's stack what backward reads; the caller
+ *          releases to its mark behind backward (or at once, without train).
+ *          Pictures are real [n, 3, size, size], normalised by the caller.
+ * Owns.    Each struct its layers (release frees them).
+ * Threads. The device's.
+ * Source.  facts b.3: Dosovitskiy et al. 2021 (ViT), He et al. 2016 with
+ *          CLIP's stem, anti-aliased strides and attention pooling (Radford et
+ *          al. 2021, section 2.4), Radford et al. 2019 (text).
+ */
+#ifndef TRAIN_TOWER_H
+#define TRAIN_TOWER_H
+
+#include <stdint.h>
+#include "train/block.h"
+#include "train/config.h"
+#include "train/rows.h"
+
+/* ---- text: train/text.c ---- */
+
+struct text_tower {
+    struct text_config c;
+    int embed_dim;
+    int token, position, projection;  /* indices into the store */
+    struct norm_at ln_final;
+    struct block_stack blocks;
+    struct {                          /* kept for backward */
+        struct caption_rows at;
+        void *x, *read, *normed;
+        struct norm_kept norm;
+    } kept;
+};
+
+/* Declares positional_embedding, text_projection and the rest in the order of
+ * open_clip's state dict; logit_scale stands between them (clip.c). */
+void text_tower_init(struct text_tower *t, struct store *s,
+                     const struct clip_config *c);
+void text_tower_release(struct text_tower *t);
+
+/* `at` from rows_captions(), kept by the caller on the stack. */
+void text_tower_forward(const struct pass *p, struct text_tower *t,
+                        const struct caption_rows *at, void *features);
+void text_tower_backward(const struct pass *p, struct text_tower *t,
+                         const void *dfeatures);
+
+/* ---- ViT: train/vit.c ---- */
+
+struct vit {
+    struct vision_config c;
+    int embed_dim, grid;
+    int conv1, class_embedding, position, projection;
+    struct norm_at ln_pre, ln_post;
+    struct block_stack blocks;
+    struct {
+        struct rows rows;
+        void *patches, *tokens, *x, *read, *normed;
+        struct norm_kept pre, post;
+    } kept;
+};
+
+void vit_init(struct vit *v, struct store *s, const struct clip_config *c);
+void vit_release(struct vit *v);
+void vit_forward(const struct pass *p, struct vit *v, int n,
+                 const void *pixels, void *features);
+void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures);
+
+/* ---- ModifiedResNet: train/resnet.c ---- */
+
+/*
+ * BatchNorm of a training pass is over groups of `group` consecutive pictures;
+ * n is a multiple of it (or smaller: then one group).  With `collect`, the
+ * batch's statistics are added to the running ones' sums in the gradient
+ * class (op_batchnorm_collect); without pass.train and with `running`, the
+ * running statistics are used.
+ */
+struct resnet_batch {
+    int n;                /* pictures */
+    int group;            /* pictures a BatchNorm group */
+    bool running;         /* evaluate with running statistics */
+    bool collect;
+};
+
+struct bottleneck;        /* train/resnet.c */
+
+struct resnet {
+    struct vision_config c;
+    int embed_dim;
+    struct bottleneck *blocks; /* [sum of stages], owned */
+    int n;
+    struct resnet_stem *stem;  /* owned */
+    struct resnet_pool *pool;  /* attention pooling, owned */
+    struct resnet_batch batch; /* of the forward that is kept */
+};
+
+void resnet_init(struct resnet *r, struct store *s,
+                 const struct clip_config *c);
+void resnet_release(struct resnet *r);
+void resnet_forward(const struct pass *p, struct resnet *r,
+                    const struct resnet_batch *b, const void *pixels,
+                    void *features);
+void resnet_backward(const struct pass *p, struct resnet *r,
+                     const void *dfeatures);
+
+/* Move running statistics by the mean of what `groups` groups collected:
+ * running = 0.9 running + 0.1 sum / groups. */
+void resnet_move_statistics(const struct pass *p, struct resnet *r,
+                            int64_t groups);
+
+#endif
