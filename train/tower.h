@@ -37,8 +37,8 @@ struct text_tower {
     } kept;
 };
 
-/* Declares positional_embedding, text_projection and the rest in the order of
- * open_clip's state dict; logit_scale stands between them (clip.c). */
+/* Declares its tensors in the order of open_clip's state dict, whose
+ * logit_scale stands behind text_projection (here behind all: clip.c). */
 void text_tower_init(struct text_tower *t, struct store *s,
                      const struct clip_config *c);
 void text_tower_release(struct text_tower *t);
