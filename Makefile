@@ -28,7 +28,7 @@ B       := build/$(variant)
 
 # Folders of the library half, in the order of the dependency law
 # (tools/check_layers.py holds the law itself).
-folders := base catalog querylist filter shards crawler
+folders := base catalog querylist filter shards crawler train train/ref train/cpu
 
 packages := libcurl libcares libxml-2.0 sqlite3 libjpeg libpng libwebp \
             libwebpdemux libavif lcms2 libarchive zlib libdeflate libzstd \
@@ -43,7 +43,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              -fno-strict-aliasing -ffp-contract=off -pthread -fPIC \
              -fstack-protector-strong \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DWITMILL_SANITIZED=1,-D_FORTIFY_SOURCE=2) \
-             $(pkg_cflags) $(CFLAGS)
+             $(pkg_cflags) $(openmp_cc) $(CFLAGS)
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 # Asked of pkg-config once per build, and loudly when one is missing.
@@ -55,7 +55,10 @@ ifeq ($(pkg_libs),)
 $(error pkg-config does not know one of: $(packages). Run `make deps` first)
 endif
 endif
-LIBS = $(pkg_libs) -lgif -lbz2 -lm -ldl
+LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) -lm -ldl
+
+# GCC's OpenMP runtime is the one oneDNN is linked with; clang brings its own.
+openmp := -fopenmp
 
 lib_src   := $(foreach d,$(folders),$(wildcard $d/*.c))
 tool_src  := $(wildcard tools/*.c)
@@ -64,7 +67,12 @@ part_src  := $(wildcard tests/httpd_*.c)
 help_src  := $(filter-out $(test_src) $(part_src),$(wildcard tests/*.c))
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 sql_src   := $(wildcard catalog/*.sql)
-lib_obj   := $(lib_src:%.c=$B/%.o)
+ref_src   := $(filter-out train/ref/ref.c,$(wildcard train/ref/*.c))
+kern_src  := $(wildcard train/cpu/k_*.c)
+isas      := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
+lib_obj   := $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(lib_src))) \
+             $(ref_src:%.c=$B/%.f64.o) \
+             $(foreach i,$(isas),$(kern_src:%.c=$B/%.$i.f32.o) $(kern_src:%.c=$B/%.$i.bf16.o))
 tool_obj  := $(tool_src:%.c=$B/%.o)
 tests_bin := $(test_src:tests/%.c=$B/%)
 help_bin  := $(help_src:tests/%.c=$B/%)
@@ -77,6 +85,27 @@ all: $B/witmill
 $B/%.o: %.c
 	$Qmkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<";)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The reference ops once more, in double.
+$B/%.f64.o: %.c
+	$Qmkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $< (double)";)$(CC) $(CFLAGS_ALL) -DREF_F64 -MMD -MP -c -o $@ $<
+
+# The CPU's kernels: an object for each instruction set and activation type
+# (train/cpu/k.h).  Their results may differ from set to set, so here alone the
+# compiler may contract and reorder what no test of equality sees.
+isa_base :=
+isa_v3   := -march=x86-64-v3
+isa_v4   := -march=x86-64-v4 -mprefer-vector-width=512
+kern_flags = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $(openmp)
+define kernel_rule
+$B/train/cpu/k_%.$1.$2.o: train/cpu/k_%.c
+	$$Qmkdir -p $$(@D)
+	$$(if $$(V),,@echo "  CC    $$< ($1, $2)";)$$(CC) $$(CFLAGS_ALL) $$(kern_flags) $$(isa_$1) -DCPU_ISA=$1 $$(if $$(filter bf16,$2),-DCPU_ACT_BF16) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(isas),$(foreach t,f32 bf16,$(eval $(call kernel_rule,$i,$t))))
+
+$(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(wildcard train/cpu/*.c))): openmp_cc := $(openmp)
 
 $B/libwitmill.a: $(lib_obj)
 	$Qrm -f $@
@@ -96,6 +125,9 @@ $B/tools/report.o: tools/report.css
 
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
+# Counts what a step of training allocates.
+$B/test_step_alloc: LDFLAGS_ALL += $(foreach f,malloc calloc realloc posix_memalign aligned_alloc,-Wl,--wrap=$f)
 
 # Programs that tests start: the scripted server, dumpers, the fault shim's
 # helpers. They may use the library.

@@ -29,6 +29,9 @@ DOORS = {
     r"xxhash|openssl/": r"base/hash\.c",
     r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z_]*\.[ch]",
     r"seccomp": r"base/jail[a-z_]*\.c",
+    r"oneapi/|dnnl": r"train/cpu/products\.c",
+    r"cuda|cublas|cudnn|nccl": r"train/cuda/[a-z_]+\.(c|h|cu)",
+    r"mpi\.h": r"train/[a-z_]+\.c",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')

@@ -22,22 +22,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "train/layer.h"
 #include "train/op.h"
 #include "train/rows.h"
 #include "train/store.h"
-
-/* Where a model is run and how: handed through all layers. */
-struct pass {
-    struct device *d;
-    const struct store *store;
-    bool train;      /* forward keeps what backward reads; gradients flow */
-    bool recompute;  /* per block (ViT, text) or bottleneck (ResNet) */
-    bool reduce;     /* last block: the read rows alone */
-};
-
-/* Indices into the store. */
-struct norm_at { int g, b; };
-struct linear_at { int w, b; };
 
 struct block {
     int dim, heads, hidden;  /* columns; hidden of the MLP */
@@ -66,20 +54,13 @@ void block_stack_init(struct block_stack *s, struct store *store, int layers,
 void block_stack_release(struct block_stack *s);
 
 /* y: act [r->reads, dim], the read rows of the last block's output.  x: act
- * [r->total, dim] is kept by the caller until backward. */
+ * [r->total, dim] is kept by the caller until backward.  Without train nothing
+ * stays on the stack. */
 void block_stack_forward(const struct pass *p, struct block_stack *s,
                          const struct rows *r, const void *x, void *y);
 
 /* dx: act [r->total, dim]. */
 void block_stack_backward(const struct pass *p, struct block_stack *s,
                           const struct rows *r, const void *dy, void *dx);
-
-/* A LayerNorm and its statistics, kept on the stack. */
-struct norm_kept { void *mean, *rstd; };
-void norm_forward(const struct pass *p, struct norm_at at, int64_t rows,
-                  int64_t dim, const void *x, struct norm_kept *k, void *y);
-void norm_backward(const struct pass *p, struct norm_at at, int64_t rows,
-                   int64_t dim, const void *x, const struct norm_kept *k,
-                   const void *dy, const void *res, void *dx);
 
 #endif

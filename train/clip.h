@@ -47,7 +47,7 @@ void clip_close(struct clip *m);
 
 /* Weights as published for a fresh model (facts b.2), each number a function
  * of (seed, tensor name, index): train/random.h. */
-void clip_initialise(struct clip *m, uint64_t seed);
+int clip_initialise(struct clip *m, uint64_t seed, struct err *e);
 
 enum loss_kind { LOSS_INFONCE, LOSS_SIGMOID };
 

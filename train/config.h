@@ -2,11 +2,20 @@
  * config - which CLIP: the sizes of both towers.
  *
  * Model.   A struct clip_config says all that decides shapes and arithmetic.
- *          It comes from the table of published models, or from a model JSON
- *          as open_clip writes it (facts: embed_dim, quick_gelu, vision_cfg
- *          with layers as a number for a ViT and as four for a ResNet,
- *          text_cfg); clip_config_write() gives that JSON back, which is also
- *          what a weights file carries.
+ *          It comes from the table of models, or from one of three forms of
+ *          JSON, told apart by their members: open_clip's model JSON, the
+ *          open_clip_config.json of its hub (whose model_cfg is taken), the
+ *          config.json of transformers' CLIPModel.
+ *          open_clip's JSON is read whole.  A member that would make another
+ *          model (timm_model_name, ls_init_value, pool_type ...) may stand
+ *          there with the value that changes nothing; with any other it is
+ *          refused, as is a member nobody knows.  Three are taken and left:
+ *          patch_dropout (below 1; asked of training, not of the model),
+ *          custom_text (other names in files, which weights.h reads) and what
+ *          only speaks of a part that is absent (timm_pool, ...).
+ *          transformers' config.json holds dozens of members of its common
+ *          base; those that make sizes and arithmetic are read, the rest is
+ *          left.
  * Fails.   -E_FORMAT for JSON that is none, -E_UNSUPPORTED for a member that
  *          asks for another architecture (named), -E_RANGE for sizes outside
  *          the ceilings below or that do not fit each other.
@@ -24,28 +33,29 @@
 
 #define CONFIG_WIDTH_MAX   16384
 #define CONFIG_LAYERS_MAX  1024
-#define CONFIG_IMAGE_MAX   4096    /* pixels a side */
+#define CONFIG_IMAGE_MAX   4096 /* pixels a side */
 #define CONFIG_VOCAB_MAX   4194304
-#define CONFIG_CONTEXT_MAX 4096    /* tokens a caption */
+#define CONFIG_CONTEXT_MAX 4096       /* tokens a caption */
 #define CONFIG_JSON_MAX    (1u << 20) /* bytes of a model JSON */
 #define CONFIG_NAME_MAX    64
+#define CONFIG_LOGIT_SCALE 2.6592600369327783 /* ln(1/0.07) */
 
 enum vision_kind { VISION_VIT, VISION_RESNET };
 
 struct vision_config {
     enum vision_kind kind;
-    int image_size;      /* pixels a side */
-    int width;           /* ViT: of a token; ResNet: channels behind the stem */
-    int layers;          /* ViT: blocks */
-    int stages[4];       /* ResNet: bottlenecks of each stage */
-    int patch_size;      /* ViT: pixels a side */
-    int head_width;      /* columns of one attention head (64) */
-    double mlp_ratio;    /* hidden width of the MLP by width (4) */
+    int image_size;   /* pixels a side */
+    int width;        /* ViT: of a token; ResNet: channels behind the stem */
+    int layers;       /* ViT: blocks */
+    int stages[4];    /* ResNet: bottlenecks of each stage */
+    int patch_size;   /* ViT: pixels a side */
+    int head_width;   /* columns of one attention head (64) */
+    double mlp_ratio; /* hidden width of the MLP by width (4) */
 };
 
 struct text_config {
-    int context_length;  /* tokens a caption, SOT and EOT included (77) */
-    int vocab_size;      /* 49,408; the last id is EOT */
+    int context_length; /* tokens a caption, SOT and EOT included (77) */
+    int vocab_size;     /* 49,408; the last id is EOT */
     int width, heads, layers;
     double mlp_ratio;
 };
@@ -61,32 +71,49 @@ struct clip_config {
     struct text_config text;
 };
 
-/* A published model by its name (open_clip's, OpenAI's spelling with slash and
- * @, any letter case; with "-quickgelu" behind it for OpenAI's activation, the
- * exact GELU without).  -E_NOTFOUND lists the names. */
+/* A model of the table by its name: open_clip's ("ViT-L-14-336") or OpenAI's
+ * ("ViT-L/14@336px"), in any letter case; with "-quickgelu" behind it for
+ * OpenAI's activation, the exact GELU without.  The nine published models come
+ * first; tiny-vit and tiny-resnet are ours, of a few hundred thousand
+ * parameters, for tests and demos.  -E_NOTFOUND lists the names. */
 int clip_config_find(struct clip_config *c, const char *name, struct err *e);
 
 /* The n-th name of the table, NULL behind the last. */
 const char *clip_config_name(int n);
 
-/* From an open_clip model JSON, or from open_clip_config.json (whose model_cfg
- * is taken).  place names the file in messages. */
-int clip_config_parse(struct clip_config *c, struct str json,
-                      const char *place, struct err *e);
+/* From JSON in any of the three forms; place names the file in messages.  The
+ * name is the table's when a model of it is the same, else "". */
+int clip_config_parse(struct clip_config *c, struct str json, const char *place,
+                      struct err *e);
 
-/* The model JSON, appended. */
+/* open_clip's model JSON, appended. */
 void clip_config_write(const struct clip_config *c, struct buf *to);
+
+/* The same as open_clip_config.json, with the preprocessing of facts b.8. */
+void clip_config_write_hub(const struct clip_config *c, struct buf *to);
+
+/* transformers' config.json; a ViT with equal activations, as all are. */
+void clip_config_write_transformers(const struct clip_config *c,
+                                    struct buf *to);
 
 /* 0 when every size is inside its ceiling and they fit each other. */
 int clip_config_check(const struct clip_config *c, struct err *e);
 
-/* Whether both give the same tensors and arithmetic (the name aside). */
+/* Set the name to the table's for these sizes, "" when no model has them. */
+void clip_config_recognise(struct clip_config *c);
+
+/* Whether both give the same tensors and arithmetic: name and initial values
+ * aside. */
 bool clip_config_equal(const struct clip_config *a,
                        const struct clip_config *b);
 
 /* Derived sizes. */
-int clip_config_grid(const struct clip_config *c);   /* tokens or pixels a
-                                 side of what attention sees: 7 for B/32, RN50 */
+int clip_config_hidden(int width, double mlp_ratio); /* columns inside an MLP:
+                                 the product, cut to an integer as open_clip's
+                                 int() does */
+int clip_config_vision_heads(const struct clip_config *c);
+int clip_config_grid(const struct clip_config *c);     /* tokens or pixels a
+                                   side of what attention sees: 7 for B/32, RN50 */
 int clip_config_features(const struct clip_config *c); /* columns behind the
                                  trunk: width, or 32 width for a ResNet */
 

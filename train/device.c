@@ -172,9 +172,8 @@ void *device_take(struct device *d, size_t bytes)
     if (d->planning)
         return nowhere;
     if (d->used > d->stack_size) {
-        device_fail(d, E_TOOBIG,
-                    "activations take %zu bytes, planned were %zu", d->used,
-                    d->stack_size);
+        device_fail(d, E_TOOBIG, "activations take %zu bytes, planned were %zu",
+                    d->used, d->stack_size);
         return d->stack ? d->stack : nowhere;
     }
     return d->stack + at;

@@ -122,6 +122,8 @@ struct op_attention {
     const int32_t *q_begin, *q_end; /* [seqs] rows, device memory */
     const int32_t *k_begin, *k_end; /* [seqs] */
     int max_q, max_k;               /* longest ranges */
+    int64_t pairs;                  /* (query, key) pairs in all, to count the
+                                       work by: the indices lie elsewhere */
     int64_t q_rows;                 /* rows of q, out and lse */
     const void *q, *k, *v;          /* act, rows of ldq, ldk, ldv numbers */
     int64_t ldq, ldk, ldv;          /* >= heads * dim */

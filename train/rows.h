@@ -27,6 +27,8 @@ struct rows {
     int reads;                /* samples: sequences that are read, the first */
     int max_len;              /* longest sequence */
     bool causal;
+    int64_t pairs;            /* (query, key) pairs of full attention */
+    int64_t read_pairs;       /* and when only the read rows ask */
     const int32_t *begin, *end;   /* [seqs], device memory */
     const int32_t *read;          /* [reads] the row that is read */
     const int32_t *see;           /* [reads] one behind the last row it sees */

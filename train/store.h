@@ -13,7 +13,7 @@
  *
  *          Buffers (running statistics) come behind all parameters, so that
  *          the optimiser runs over [0, parameters) in one go.
- * Owns.    Names, table and classes.
+ * Owns.    Names, table and classes; struct pass and layers borrow it.
  * Fails.   -E_NOMEM with the bytes of the class.
  * Threads. One at a time.
  * Cost.    Offsets are multiples of 64 numbers; padding stays zero.
@@ -23,7 +23,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "train/device.h"
@@ -58,7 +57,6 @@ struct store {
     size_t cap;
     int64_t parameters;          /* numbers up to the first buffer */
     int64_t size;                /* numbers of a class */
-    struct arena names;
     size_t real_size, act_size;  /* bytes of a number, once open */
     char *real, *act, *grad, *m, *v; /* device memory; NULL when not open */
 };
@@ -66,8 +64,8 @@ struct store {
 void store_init(struct store *s);
 void store_release(struct store *s, struct device *d);
 
-/* Declare a tensor; shape is borrowed; the format makes its name.  The result
- * is its index: offsets are only known after store_seal(). */
+/* Declare a tensor; shape is copied; the format makes its name.  The result is
+ * its index: offsets are only known after store_seal(). */
 int store_add(struct store *s, struct init init, int rank,
               const int64_t *shape, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
@@ -78,7 +76,8 @@ int store_add_buffer(struct store *s, struct init init, int64_t count,
 /* Lay the tensors out; no more are added. */
 void store_seal(struct store *s);
 
-/* Allocate on d: weights, and with `train` the other classes; all zero. */
+/* Allocate on d: weights, and with `train` the other classes; all zero.  After
+ * a failure the store is as before; release it all the same. */
 int store_open(struct store *s, struct device *d, bool train, struct err *e);
 
 /* Tensor i in a class. */
@@ -89,7 +88,8 @@ void *store_grad(const struct store *s, int i); /* NULL without train */
 /* Index of a name, -1 when there is none. */
 int store_find(const struct store *s, struct str name);
 
-/* Host numbers (of type `from`) into tensor i and back out of a class. */
+/* Host numbers (of type `from`) into tensor i of `real`, and back out of a class.
+ * A change of type goes through a small buffer on the heap: not for a step. */
 void store_put(struct store *s, struct device *d, int i, const void *host,
                enum dtype from);
 void store_get(const struct store *s, struct device *d, int i, void *host,

@@ -37,8 +37,8 @@ struct text_tower {
     } kept;
 };
 
-/* Declares positional_embedding, text_projection and the rest in the order of
- * open_clip's state dict; logit_scale stands between them (clip.c). */
+/* Declares its tensors in the order of open_clip's state dict, whose
+ * logit_scale stands behind text_projection (here behind all: clip.c). */
 void text_tower_init(struct text_tower *t, struct store *s,
                      const struct clip_config *c);
 void text_tower_release(struct text_tower *t);
@@ -76,8 +76,17 @@ void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures);
  * BatchNorm of a training pass is over groups of `group` consecutive pictures;
  * n is a multiple of it (or smaller: then one group).  With `collect`, the
  * batch's statistics are added to the running ones' sums in the gradient
- * class (op_batchnorm_collect); without pass.train and with `running`, the
- * running statistics are used.
+ * class (op_batchnorm_collect), once: neither recompute nor backward adds to
+ * them again.  Without pass.train and with `running`, the running statistics
+ * are used.
+ *
+ * Kept for backward: the pixels as NHWC; of each unit the convolution's
+ * output, its own output and the statistics; both means of a bottleneck with
+ * stride; all of attention pooling.  That is 29 million numbers a picture of
+ * RN50 at 224.  With recompute, of the stem only the pixels and of a
+ * bottleneck its input: 6 million, and for a moment the largest part's.
+ * Backward takes two maps of the largest size between blocks, which change
+ * roles, and of one block at a time its inner gradients.
  */
 struct resnet_batch {
     int n;                /* pictures */

@@ -1,0 +1,177 @@
+#include "train/resnet_private.h"
+
+#include <math.h>
+
+static struct linear_at init_linear(struct store *s, int in, int out,
+                                    const char *name)
+{
+    const int64_t shape[2] = {out, in};
+    struct init normal = {INIT_NORMAL, 1 / sqrt(in)};
+    struct init uniform = {INIT_UNIFORM, 1 / sqrt(in)};
+    struct linear_at at;
+
+    at.w = store_add(s, normal, 2, shape, "visual.attnpool.%s.weight", name);
+    at.b = store_add(s, uniform, 1, shape, "visual.attnpool.%s.bias", name);
+    return at;
+}
+
+void resnet_pool_init(struct resnet_pool *a, struct store *s, int pixels,
+                      int dim, int heads, int out)
+{
+    const int64_t shape[2] = {pixels + 1, dim};
+    struct init normal = {INIT_NORMAL, 1 / sqrt(dim)};
+
+    *a = (struct resnet_pool){
+        .pixels = pixels, .dim = dim, .heads = heads, .out = out};
+    a->position =
+        store_add(s, normal, 2, shape, "visual.attnpool.positional_embedding");
+    a->k = init_linear(s, dim, dim, "k_proj");
+    a->q = init_linear(s, dim, dim, "q_proj");
+    a->v = init_linear(s, dim, dim, "v_proj");
+    a->c = init_linear(s, dim, out, "c_proj");
+}
+
+static void linear(const struct pass *p, struct linear_at at, int64_t rows,
+                   int in, int out, const void *x, void *y)
+{
+    op_linear(p->d, &(struct op_linear){.m = rows,
+                                        .n = out,
+                                        .k = in,
+                                        .x = x,
+                                        .w = store_act(p->store, at.w),
+                                        .b = store_real(p->store, at.b),
+                                        .y = y});
+}
+
+static void linear_backward(const struct pass *p, struct linear_at at,
+                            int64_t rows, int in, int out, const void *x,
+                            const void *dy, bool add, void *dx)
+{
+    op_linear_dw(p->d,
+                 &(struct op_linear_dw){.m = rows,
+                                        .n = out,
+                                        .k = in,
+                                        .x = x,
+                                        .dy = dy,
+                                        .dw = store_grad(p->store, at.w),
+                                        .db = store_grad(p->store, at.b)});
+    op_linear_dx(p->d, &(struct op_linear_dx){.m = rows,
+                                              .n = out,
+                                              .k = in,
+                                              .dy = dy,
+                                              .w = store_act(p->store, at.w),
+                                              .add = add,
+                                              .dx = dx});
+}
+
+/* One query a picture over all its tokens. */
+static struct op_attention attention(const struct resnet_pool *a)
+{
+    struct op_attention t = {.heads = a->heads,
+                             .dim = a->dim / a->heads,
+                             .q = a->kept.q,
+                             .k = a->kept.k,
+                             .v = a->kept.v,
+                             .ldq = a->dim,
+                             .ldk = a->dim,
+                             .ldv = a->dim,
+                             .out = a->kept.out,
+                             .lse = a->kept.lse};
+
+    rows_attend_read(&a->kept.rows, &t);
+    return t;
+}
+
+static void pool_take(const struct pass *p, struct resnet_pool *a, int n)
+{
+    int64_t all = (int64_t)n * (a->pixels + 1) * a->dim;
+    int64_t one = (int64_t)n * a->dim;
+
+    rows_pictures(p->d, n, a->pixels + 1, &a->kept.rows);
+    a->kept.tokens = device_take_act(p->d, all);
+    a->kept.means = device_take_act(p->d, one);
+    a->kept.q = device_take_act(p->d, one);
+    a->kept.k = device_take_act(p->d, all);
+    a->kept.v = device_take_act(p->d, all);
+    a->kept.out = device_take_act(p->d, one);
+    a->kept.lse = device_take_real(p->d, (int64_t)n * a->heads);
+}
+
+void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
+                         const void *x, void *y)
+{
+    const struct rows *r = &a->kept.rows;
+    struct op_attention t;
+
+    pool_take(p, a, n);
+    op_tokens(p->d,
+              &(struct op_tokens){.batch = n,
+                                  .n = a->pixels,
+                                  .dim = a->dim,
+                                  .x = x,
+                                  .position = store_real(p->store, a->position),
+                                  .y = a->kept.tokens});
+    op_gather(p->d, &(struct op_gather){.n = n,
+                                        .dim = a->dim,
+                                        .total = r->total,
+                                        .rows = r->read,
+                                        .x = a->kept.tokens,
+                                        .y = a->kept.means});
+    linear(p, a->q, n, a->dim, a->dim, a->kept.means, a->kept.q);
+    linear(p, a->k, r->total, a->dim, a->dim, a->kept.tokens, a->kept.k);
+    linear(p, a->v, r->total, a->dim, a->dim, a->kept.tokens, a->kept.v);
+    t = attention(a);
+    op_attention(p->d, &t);
+    linear(p, a->c, n, a->dim, a->out, a->kept.out, y);
+}
+
+/* From the gradient of attention's output, which is spoilt, to that of the
+ * tokens. */
+static void attention_backward(const struct pass *p,
+                               const struct resnet_pool *a, int n, void *dout,
+                               void *dtokens)
+{
+    const struct rows *r = &a->kept.rows;
+    int64_t all = r->total * a->dim;
+    size_t mark = device_mark(p->d);
+    struct op_attention t = attention(a);
+    void *dq = device_take_act(p->d, (int64_t)n * a->dim);
+    void *dk = device_take_act(p->d, all);
+    void *dv = device_take_act(p->d, all);
+
+    op_attention_bwd(
+        p->d, &(struct op_attention_bwd){
+                  .forward = &t, .dout = dout, .dq = dq, .dk = dk, .dv = dv});
+    linear_backward(p, a->k, r->total, a->dim, a->dim, a->kept.tokens, dk,
+                    false, dtokens);
+    linear_backward(p, a->v, r->total, a->dim, a->dim, a->kept.tokens, dv, true,
+                    dtokens);
+    /* dout has been read: it takes the gradient of the means. */
+    linear_backward(p, a->q, n, a->dim, a->dim, a->kept.means, dq, false, dout);
+    op_scatter_add(p->d, &(struct op_scatter_add){.n = n,
+                                                  .dim = a->dim,
+                                                  .total = r->total,
+                                                  .rows = r->read,
+                                                  .y = dout,
+                                                  .x = dtokens});
+    device_release(p->d, mark);
+}
+
+void resnet_pool_backward(const struct pass *p, const struct resnet_pool *a,
+                          int n, const void *dy, void *dx)
+{
+    size_t mark = device_mark(p->d);
+    void *dtokens = device_take_act(p->d, a->kept.rows.total * a->dim);
+    void *dout = device_take_act(p->d, (int64_t)n * a->dim);
+
+    linear_backward(p, a->c, n, a->dim, a->out, a->kept.out, dy, false, dout);
+    attention_backward(p, a, n, dout, dtokens);
+    op_tokens_bwd(p->d, &(struct op_tokens_bwd){
+                            .batch = n,
+                            .n = a->pixels,
+                            .dim = a->dim,
+                            .dy = dtokens,
+                            .dx = dx,
+                            .dposition = store_grad(p->store, a->position)});
+    device_release(p->d, mark);
+}
