@@ -10,6 +10,7 @@
 
 #define HUGE_PAGE   ((size_t)2 << 20)
 #define THREADS_MAX 4096
+#define WORTH       16384 /* fewer are done before threads have woken up */
 
 void cpu_base_f32_fill(struct cpu *c);
 void cpu_base_bf16_fill(struct cpu *c);
@@ -161,6 +162,7 @@ int cpu_open_isa(struct device *d, enum dtype act, int threads,
     c->threads = threads ? threads : omp_get_max_threads();
     c->act = act;
     c->isa = isa;
+    c->worth = WORTH;
     omp_set_num_threads(c->threads);
     rc = cpu_products_open(c, e);
     if (rc) {
