@@ -174,6 +174,15 @@ static inline int64_t play_size(struct play *p, int small_max, int large_max)
     return sizes[play_pick(p, n)];
 }
 
+/* A size over which is normalised.  Of one or two numbers that gradient is 0 or
+ * all but: its differences say that, a comparison of rounding errors nothing.
+ */
+static inline int64_t play_size_of_norm(struct play *p, int small_max,
+                                        int large_max)
+{
+    return (p->large ? 4 : 0) + play_size(p, small_max, large_max);
+}
+
 /* ---- arrays ---- */
 
 static inline size_t play_number(const struct play *p, enum play_type type)
