@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "train/block.h"
+#include "train/layer.h"
 #include "train/rows.h"
 #include "train/store.h"
 #include "train/tower.h"
