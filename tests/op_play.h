@@ -432,11 +432,15 @@ static inline double play_loss(const struct play *p)
     for (int i = 0; i < p->n; i++) {
         const struct play_slot *s = &p->slot[i];
 
+        const struct play_slot *of = &p->slot[s->of < 0 ? 0 : s->of];
+
         if (s->role != PLAY_IN || s->of < 0)
             continue;
-        assert_true(p->slot[s->of].taken);
+        /* of an input: it reaches the loss on another way, too */
+        assert_true(of->taken || of->role == PLAY_IN);
         for (int64_t k = 0; k < s->n; k++)
-            loss += s->begin[k] * p->slot[s->of].end[k];
+            loss +=
+                s->begin[k] * (of->role == PLAY_IN ? of->begin : of->end)[k];
     }
     return loss;
 }
