@@ -32,10 +32,10 @@ void resnet_pool_init(struct resnet_pool *a, struct store *s, int pixels,
 }
 
 /* One of the projections that keep the width. */
-static struct linear square(const struct pass *p, const struct resnet_pool *a,
-                            struct linear_at at)
+static struct product square(const struct pass *p, const struct resnet_pool *a,
+                             struct linear_at at)
 {
-    return linear_of(p, at, 0, a->dim, a->dim);
+    return product_of(p, at, 0, a->dim, a->dim);
 }
 
 /* One query a picture over all its tokens. */
@@ -75,9 +75,9 @@ void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
                          const void *x, void *y)
 {
     const struct rows *r = &a->kept.rows;
-    struct linear q = square(p, a, a->q), k = square(p, a, a->k);
-    struct linear v = square(p, a, a->v);
-    struct linear c = linear_of(p, a->c, 0, a->out, a->dim);
+    struct product q = square(p, a, a->q), k = square(p, a, a->k);
+    struct product v = square(p, a, a->v);
+    struct product c = product_of(p, a->c, 0, a->out, a->dim);
     struct op_attention t;
 
     pool_take(p, a, n);
@@ -94,17 +94,17 @@ void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
                                         .rows = r->read,
                                         .x = a->kept.tokens,
                                         .y = a->kept.means});
-    linear_forward(p, &q, n, a->kept.means, NULL, a->kept.q);
-    linear_forward(p, &k, r->total, a->kept.tokens, NULL, a->kept.k);
-    linear_forward(p, &v, r->total, a->kept.tokens, NULL, a->kept.v);
+    product_forward(p, &q, n, a->kept.means, NULL, a->kept.q);
+    product_forward(p, &k, r->total, a->kept.tokens, NULL, a->kept.k);
+    product_forward(p, &v, r->total, a->kept.tokens, NULL, a->kept.v);
     t = attention(a);
     op_attention(p->d, &t);
-    linear_forward(p, &c, n, a->kept.out, NULL, y);
+    product_forward(p, &c, n, a->kept.out, NULL, y);
 }
 
 /* dx += the gradient through l. */
-static void linear_add(const struct pass *p, const struct linear *l,
-                       int64_t rows, const void *dy, void *dx)
+static void product_add(const struct pass *p, const struct product *l,
+                        int64_t rows, const void *dy, void *dx)
 {
     op_linear_dx(p->d, &(struct op_linear_dx){.m = rows,
                                               .n = l->n,
@@ -122,8 +122,8 @@ static void attention_backward(const struct pass *p,
                                void *dtokens)
 {
     const struct rows *r = &a->kept.rows;
-    struct linear q = square(p, a, a->q), k = square(p, a, a->k);
-    struct linear v = square(p, a, a->v);
+    struct product q = square(p, a, a->q), k = square(p, a, a->k);
+    struct product v = square(p, a, a->v);
     size_t mark = device_mark(p->d);
     struct op_attention t = attention(a);
     void *dq = device_take_act(p->d, (int64_t)n * a->dim);
@@ -133,11 +133,11 @@ static void attention_backward(const struct pass *p,
     op_attention_bwd(
         p->d, &(struct op_attention_bwd){
                   .forward = &t, .dout = dout, .dq = dq, .dk = dk, .dv = dv});
-    linear_backward(p, &k, r->total, a->kept.tokens, dk, dtokens);
-    linear_backward(p, &v, r->total, a->kept.tokens, dv, NULL);
-    linear_add(p, &v, r->total, dv, dtokens);
+    product_backward(p, &k, r->total, a->kept.tokens, dk, dtokens);
+    product_backward(p, &v, r->total, a->kept.tokens, dv, NULL);
+    product_add(p, &v, r->total, dv, dtokens);
     /* dout has been read: it takes the gradient of the means. */
-    linear_backward(p, &q, n, a->kept.means, dq, dout);
+    product_backward(p, &q, n, a->kept.means, dq, dout);
     op_scatter_add(p->d, &(struct op_scatter_add){.n = n,
                                                   .dim = a->dim,
                                                   .total = r->total,
@@ -150,12 +150,12 @@ static void attention_backward(const struct pass *p,
 void resnet_pool_backward(const struct pass *p, const struct resnet_pool *a,
                           int n, const void *dy, void *dx)
 {
-    struct linear c = linear_of(p, a->c, 0, a->out, a->dim);
+    struct product c = product_of(p, a->c, 0, a->out, a->dim);
     size_t mark = device_mark(p->d);
     void *dtokens = device_take_act(p->d, a->kept.rows.total * a->dim);
     void *dout = device_take_act(p->d, (int64_t)n * a->dim);
 
-    linear_backward(p, &c, n, a->kept.out, dy, dout);
+    product_backward(p, &c, n, a->kept.out, dy, dout);
     attention_backward(p, a, n, dout, dtokens);
     op_tokens_bwd(p->d, &(struct op_tokens_bwd){
                             .batch = n,
