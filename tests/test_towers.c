@@ -361,6 +361,49 @@ static void test_towers__recompute_is_bit_equal(void **state)
     }
 }
 
+static size_t taken(int64_t numbers_taken, size_t number_bytes)
+{
+    size_t bytes = (size_t)numbers_taken * number_bytes;
+
+    return (bytes + DEVICE_ALIGN - 1) / DEVICE_ALIGN * DEVICE_ALIGN;
+}
+
+/* What stands on the stack between forward and backward: nothing that backward
+ * does not read. */
+static void test_vit__keeps(void **state)
+{
+    const int64_t n = SAMPLES, d = 9, h = 13, r = n * 10; /* 9 squares, class */
+    const size_t row = taken(r * d, 8), stats = 2 * taken(r, 8);
+    const size_t read = taken(n * d, 8), read_stats = 2 * taken(n, 8);
+    const size_t tower = taken(n * 5, 8) + taken(5 * n + 1, 4) +
+                         taken(n * 9 * 27, 8) + 2 * row + stats + 2 * read +
+                         read_stats;
+    const size_t block = 4 * row + taken(3 * r * d, 8) + 2 * taken(r * h, 8) +
+                         taken(3 * r, 8) + 2 * stats;
+    const size_t reduced = row + stats + 6 * read + taken(2 * r * d, 8) +
+                           2 * taken(n * h, 8) + taken(3 * n, 8) + read_stats;
+    const struct {
+        bool reduce, recompute;
+        size_t kept;
+    } want[] = {
+        {false, false, tower + 2 * block + row},
+        {true, false, tower + block + row + reduced},
+        {false, true, tower + row},
+        {true, true, tower + row},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct form f = {false, want[i].reduce, want[i].recompute, 1};
+        struct world *w = open_world(VIT, false);
+        struct result got = run_form(w, f);
+
+        assert_int_equal(got.kept, want[i].kept);
+        free(got.grad);
+        close_world(w);
+    }
+}
+
 /* Without training the features are the same bits, and the blocks leave nothing
  * on the stack. */
 static void test_towers__encode(void **state)
@@ -686,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_text__forms_are_equal),
         cmocka_unit_test(test_vit__forms_are_equal),
         cmocka_unit_test(test_towers__recompute_is_bit_equal),
+        cmocka_unit_test(test_vit__keeps),
         cmocka_unit_test(test_towers__encode),
         cmocka_unit_test(test_text__behind_eot),
         cmocka_unit_test(test_towers__gradients_add),
