@@ -126,6 +126,9 @@ $B/tools/report.o: tools/report.css
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
+# Counts what a step of training allocates.
+$B/test_step_alloc: LDFLAGS_ALL += $(foreach f,malloc calloc realloc posix_memalign aligned_alloc,-Wl,--wrap=$f)
+
 # Programs that tests start: the scripted server, dumpers, the fault shim's
 # helpers. They may use the library.
 $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a

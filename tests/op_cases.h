@@ -16,27 +16,28 @@
 struct op_case {
     const char *name;
     play_case *run;
+    bool gradient;  /* it has a backward */
     uint64_t seeds; /* 0 .. seeds - 1 show all flags and many shapes */
 };
 
 static const struct op_case op_cases[] = {
-    {"linear", case_linear, 64},
-    {"conv", case_conv, 48},
-    {"attention", case_attention, 48},
-    {"attention_one", case_attention_one, 24},
-    {"layernorm", case_layernorm, 32},
-    {"batchnorm", case_batchnorm, 64},
-    {"batchnorm_running", case_batchnorm_running, 12},
-    {"l2norm", case_l2norm, 16},
-    {"embed", case_embed, 16},
-    {"pixels", case_pixels, 16},
-    {"tokens", case_tokens, 16},
-    {"avgpool", case_avgpool, 24},
-    {"gather", case_gather, 16},
-    {"nce", case_nce, 24},
-    {"sigmoid_loss", case_sigmoid_loss, 24},
-    {"adamw", case_adamw, 16},
-    {"small", case_small, 16},
+    {"linear", case_linear, true, 64},
+    {"conv", case_conv, true, 48},
+    {"attention", case_attention, true, 48},
+    {"attention_one", case_attention_one, true, 24},
+    {"layernorm", case_layernorm, true, 32},
+    {"batchnorm", case_batchnorm, true, 64},
+    {"batchnorm_running", case_batchnorm_running, false, 12},
+    {"l2norm", case_l2norm, true, 16},
+    {"embed", case_embed, true, 16},
+    {"pixels", case_pixels, false, 16},
+    {"tokens", case_tokens, true, 16},
+    {"avgpool", case_avgpool, true, 24},
+    {"gather", case_gather, true, 16},
+    {"nce", case_nce, true, 24},
+    {"sigmoid_loss", case_sigmoid_loss, true, 24},
+    {"adamw", case_adamw, false, 16},
+    {"small", case_small, false, 16},
 };
 
 #define OP_CASES (sizeof op_cases / sizeof *op_cases)

@@ -291,7 +291,8 @@ static inline void case_attention_one(struct play *p)
 static inline void case_layernorm(struct play *p)
 {
     bool res = play_flag(p), over_dy = play_flag(p), over_res = play_flag(p);
-    int64_t rows = play_size(p, 7, 130), dim = play_size(p, 8, 300);
+    int64_t rows = play_size(p, 7, 130);
+    int64_t dim = play_size_of_norm(p, 8, 300);
     struct op_layernorm f = {
         .rows = rows,
         .dim = dim,
@@ -351,7 +352,7 @@ static inline void case_batchnorm(struct play *p)
 {
     bool relu = play_flag(p), res = play_flag(p), over_dy = play_flag(p);
     int64_t groups = play_flag(p) ? 3 : 1;
-    int64_t per = play_size(p, 7, 130), dim = play_size(p, 5, 130);
+    int64_t per = play_size_of_norm(p, 7, 130), dim = play_size(p, 5, 130);
     int64_t n = groups * per * dim;
     struct op_batchnorm f = {
         .groups = groups,
@@ -432,7 +433,8 @@ static inline void case_batchnorm_running(struct play *p)
 
 static inline void case_l2norm(struct play *p)
 {
-    int64_t rows = play_size(p, 7, 130), dim = play_size(p, 8, 300);
+    int64_t rows = play_size(p, 7, 130);
+    int64_t dim = play_size_of_norm(p, 8, 300);
     struct op_l2norm f = {
         .rows = rows,
         .dim = dim,

@@ -189,7 +189,8 @@ static inline void case_gather(struct play *p)
 /* Both directions, by one rank or by three with a third of the rows each. */
 static inline void case_nce(struct play *p)
 {
-    int64_t ranks = play_flag(p) ? 3 : 1, rows = play_size(p, 3, 64);
+    int64_t ranks = play_flag(p) ? 3 : 1;
+    int64_t rows = play_size_of_norm(p, 3, 64);
     int64_t cols = ranks * rows, dim = play_size(p, 5, 300);
     const void *side[2] = {play_in(p, "image", PLAY_REAL, cols * dim),
                            play_in(p, "text", PLAY_REAL, cols * dim)};
@@ -246,7 +247,8 @@ static inline void case_nce(struct play *p)
 
 static inline void case_sigmoid_loss(struct play *p)
 {
-    int64_t ranks = play_flag(p) ? 3 : 1, rows = play_size(p, 3, 64);
+    int64_t ranks = play_flag(p) ? 3 : 1;
+    int64_t rows = play_size_of_norm(p, 3, 64);
     int64_t cols = ranks * rows, dim = play_size(p, 5, 300);
     const void *side[2] = {play_in(p, "image", PLAY_REAL, cols * dim),
                            play_in(p, "text", PLAY_REAL, cols * dim)};

@@ -174,6 +174,15 @@ static inline int64_t play_size(struct play *p, int small_max, int large_max)
     return sizes[play_pick(p, n)];
 }
 
+/* A size over which is normalised.  Of one or two numbers that gradient is 0 or
+ * all but: its differences say that, a comparison of rounding errors nothing.
+ */
+static inline int64_t play_size_of_norm(struct play *p, int small_max,
+                                        int large_max)
+{
+    return (p->large ? 4 : 0) + play_size(p, small_max, large_max);
+}
+
 /* ---- arrays ---- */
 
 static inline size_t play_number(const struct play *p, enum play_type type)
@@ -432,11 +441,15 @@ static inline double play_loss(const struct play *p)
     for (int i = 0; i < p->n; i++) {
         const struct play_slot *s = &p->slot[i];
 
+        const struct play_slot *of = &p->slot[s->of < 0 ? 0 : s->of];
+
         if (s->role != PLAY_IN || s->of < 0)
             continue;
-        assert_true(p->slot[s->of].taken);
+        /* of an input: it reaches the loss on another way, too */
+        assert_true(of->taken || of->role == PLAY_IN);
         for (int64_t k = 0; k < s->n; k++)
-            loss += s->begin[k] * p->slot[s->of].end[k];
+            loss +=
+                s->begin[k] * (of->role == PLAY_IN ? of->begin : of->end)[k];
     }
     return loss;
 }

@@ -61,6 +61,7 @@ struct cpu {          /* struct device's state */
     int threads;      /* >= 1 */
     enum dtype act;   /* DTYPE_F32 or DTYPE_BF16 */
     enum cpu_isa isa; /* of the kernels */
+    int64_t worth;    /* numbers that wake up other threads; tests set 0 */
     struct ops ops;   /* what the device points to */
     struct cpu_passes passes;
     char *scratch;       /* aligned to DEVICE_ALIGN */

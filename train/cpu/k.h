@@ -46,12 +46,9 @@ typedef float act_t;
 #define K_PARALLEL(d, work)                                                    \
     K_PRAGMA(omp parallel for schedule(static) num_threads(k_threads(d, work)))
 
-/* Fewer numbers than this are done before other threads have woken up. */
-#define K_WORTH 16384
-
 K_INLINE int k_threads(const struct device *d, int64_t work)
 {
-    return work < K_WORTH ? 1 : cpu_of(d)->threads;
+    return work < cpu_of(d)->worth ? 1 : cpu_of(d)->threads;
 }
 
 K_INLINE uint32_t k_bits(float x)

@@ -3,7 +3,9 @@
 /* What is written as kernels, by file; the rest is train/cpu/products.c. */
 #define K_MAP(X)                                                               \
     X(layernorm)                                                               \
-    X(layernorm_bwd) X(l2norm) X(l2norm_bwd)               /* k_norm.c */      \
+    X(layernorm_bwd)                                                           \
+    X(l2norm)                                                                  \
+    X(l2norm_bwd)                                          /* k_norm.c */      \
         X(batchnorm) X(batchnorm_bwd) X(batchnorm_collect) /* k_batchnorm.c */ \
         X(embed) X(embed_bwd) X(gather) X(scatter_add)     /* k_rows.c */      \
         X(patches) X(nhwc) X(tokens) X(tokens_bwd)         /* k_tokens.c */    \

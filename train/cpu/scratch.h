@@ -58,4 +58,27 @@ static inline size_t part_bytes(int64_t dim, int sums)
     return (bytes + 63) & ~(size_t)63; /* threads do not share a line */
 }
 
+/* What ops take: the parts of sums over rows, over the rows of groups;
+ * `coefs` strips of floats a group; the parts of a sum of squares. */
+static inline size_t scratch_rows(int64_t rows, int64_t dim, int sums)
+{
+    return (size_t)chunk_count(rows, CHUNKS_MAX) * part_bytes(dim, sums);
+}
+
+static inline size_t scratch_groups(int64_t groups, int64_t per, int64_t dim,
+                                    int sums)
+{
+    return (size_t)(groups * group_chunks(groups, per)) * part_bytes(dim, sums);
+}
+
+static inline size_t scratch_coefs(int64_t groups, int64_t dim, int coefs)
+{
+    return (size_t)(groups * coefs * strip_fold(dim) * dim) * sizeof(float);
+}
+
+static inline size_t scratch_sumsq(int64_t n)
+{
+    return (size_t)((n + SUMSQ_CHUNK - 1) / SUMSQ_CHUNK) * sizeof(double);
+}
+
 #endif

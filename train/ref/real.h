@@ -51,4 +51,10 @@ static inline void add_scaled(int64_t n, double a, const real *b, double *sum)
         sum[i] += a * (double)b[i];
 }
 
+/* A "+=" output, rounded once. */
+static inline void add_to(real *to, double x)
+{
+    *to = (real)((double)*to + x);
+}
+
 #endif

@@ -1,0 +1,241 @@
+/*
+ * clip_world - a small model, a batch, and all that a step leaves behind.
+ *
+ * Model.   world_open() on a kind of device, world_run() for one batch under
+ *          some options; the outcome holds loss, features, every gradient and
+ *          the buffers in double, in the order of the store's list, so that
+ *          two runs can be compared tensor by tensor.
+ */
+#ifndef TESTS_CLIP_WORLD_H
+#define TESTS_CLIP_WORLD_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "train/clip.h"
+#include "train/cpu/cpu.h"
+#include "train/random.h"
+#include "train/ref/ref.h"
+
+enum world_device { REF_DOUBLE, REF_FLOAT, CPU_FLOAT, CPU_BF16 };
+
+struct world {
+    struct device d;
+    struct clip m;
+    int n;
+    void *pixels; /* real */
+    int32_t *ids;
+};
+
+struct outcome {
+    double loss;
+    double *numbers;  /* gradients, then sums or values of buffers */
+    double *features; /* image, then text */
+    size_t peak;      /* bytes of activations */
+};
+
+static inline void world_device(struct device *d, enum world_device kind)
+{
+    struct err e = ERR_INIT;
+    int rc;
+
+    if (kind == REF_DOUBLE || kind == REF_FLOAT)
+        rc = ref_open(d, kind == REF_DOUBLE ? DTYPE_F64 : DTYPE_F32, &e);
+    else
+        rc = cpu_open(d, kind == CPU_FLOAT ? DTYPE_F32 : DTYPE_BF16, 2, &e);
+    if (rc)
+        fail_msg("%s", e.message);
+}
+
+/* Captions of 3 .. context tokens: SOT (vocab - 2), words, EOT (vocab - 1). */
+static inline void world_captions(struct world *w, uint64_t seed)
+{
+    const struct text_config *c = &w->m.config.text;
+    uint64_t s = random_stream(seed, STR("captions"));
+    int context = c->context_length;
+
+    for (int i = 0; i < w->n; i++) {
+        int32_t *ids = w->ids + (int64_t)i * context;
+        int len = 3 + (int)(random_bits(s, (uint64_t)i) % (context - 2u));
+
+        memset(ids, 0, (size_t)context * sizeof *ids);
+        for (int t = 1; t + 1 < len; t++)
+            ids[t] = (int32_t)(random_bits(s, (uint64_t)(1000 + i * 100 + t)) %
+                               (c->vocab_size - 2u));
+        ids[0] = c->vocab_size - 2;
+        ids[len - 1] = c->vocab_size - 1;
+    }
+}
+
+/* Weights as published, the scales of BatchNorm that begin at zero lifted so
+ * that every tensor has a gradient. */
+static inline void world_weights(struct world *w, uint64_t seed)
+{
+    struct err e = ERR_INIT;
+
+    assert_int_equal(clip_initialise(&w->m, seed, &e), 0);
+    for (int i = 0; i < w->m.store.n; i++) {
+        const struct tensor *t = &w->m.store.list[i];
+        uint64_t s = random_stream(seed + 1, str_of(t->name));
+        double *x;
+
+        if (t->rank != 1 || t->buffer)
+            continue;
+        x = malloc((size_t)t->count * sizeof *x);
+        assert_non_null(x);
+        for (int64_t k = 0; k < t->count; k++)
+            x[k] = (strstr(t->name, "bias") ? 0 : 0.75) +
+                   0.5 * random_uniform(s, (uint64_t)k);
+        store_put(&w->m.store, &w->d, i, x, DTYPE_F64);
+        free(x);
+    }
+    store_refresh(&w->m.store, &w->d);
+}
+
+static inline void world_open(struct world *w, enum world_device kind,
+                              const struct clip_config *c, int n, uint64_t seed)
+{
+    struct err e = ERR_INIT;
+    size_t side = (size_t)c->vision.image_size, count = 3 * side * side;
+    uint64_t s = random_stream(seed, STR("pixels"));
+    double *x;
+
+    memset(w, 0, sizeof *w);
+    world_device(&w->d, kind);
+    if (clip_open(&w->m, &w->d, c, true, &e))
+        fail_msg("%s", e.message);
+    w->n = n;
+    count *= (size_t)n;
+    w->pixels = malloc(count * dtype_size(w->d.real));
+    w->ids =
+        malloc((size_t)n * (size_t)c->text.context_length * sizeof *w->ids);
+    x = malloc(count * sizeof *x);
+    assert_true(w->pixels && w->ids && x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = 4 * random_uniform(s, i) - 2;
+    dtype_convert(w->pixels, w->d.real, x, DTYPE_F64, count);
+    free(x);
+    world_captions(w, seed);
+    world_weights(w, seed);
+}
+
+static inline void world_close(struct world *w)
+{
+    clip_close(&w->m);
+    device_close(&w->d);
+    free(w->pixels);
+    free(w->ids);
+}
+
+static inline struct clip_batch world_batch(const struct world *w)
+{
+    return (struct clip_batch){
+        .n = w->n,
+        .pixels = w->pixels,
+        .captions = {.n = w->n,
+                     .context = w->m.config.text.context_length,
+                     .ids = w->ids}};
+}
+
+/* All tensors' gradients; of buffers their values. */
+static inline double *world_numbers(const struct world *w)
+{
+    const struct store *s = &w->m.store;
+    double *out = malloc((size_t)s->size * sizeof *out);
+
+    assert_non_null(out);
+    for (int i = 0; i < s->n; i++) {
+        double *at = out + s->list[i].at;
+
+        if (s->list[i].buffer)
+            store_get(s, w->m.d, i, at, DTYPE_F64);
+        else
+            store_get_grad(s, w->m.d, i, at, DTYPE_F64);
+    }
+    return out;
+}
+
+static inline void world_run(struct world *w, const struct clip_options *o,
+                             struct outcome *out)
+{
+    struct err e = ERR_INIT;
+    struct clip_batch b = world_batch(w);
+    size_t side = (size_t)w->n * (size_t)w->m.config.embed_dim;
+    void *image = malloc(side * 8), *text = malloc(side * 8);
+
+    assert_true(image && text);
+    if (clip_plan(&w->m, o, w->n, &e) ||
+        clip_gradients(&w->m, o, &b, &out->loss, image, text, &e))
+        fail_msg("%s", e.message);
+    out->peak = w->d.peak;
+    assert_true(w->d.peak <= w->d.stack_size);
+    out->numbers = world_numbers(w);
+    out->features = malloc(2 * side * sizeof *out->features);
+    assert_non_null(out->features);
+    dtype_convert(out->features, DTYPE_F64, image, w->d.real, side);
+    dtype_convert(out->features + side, DTYPE_F64, text, w->d.real, side);
+    free(image);
+    free(text);
+}
+
+static inline void outcome_release(struct outcome *o)
+{
+    free(o->numbers);
+    free(o->features);
+}
+
+/* Largest |a - b| of a tensor over the largest |b| of it or, for tensors
+ * whose gradient is next to nothing, a thousandth of the model's largest. */
+static inline void outcome_compare(const struct world *w,
+                                   const struct outcome *a,
+                                   const struct outcome *b, double limit)
+{
+    const struct store *s = &w->m.store;
+    size_t side = (size_t)w->n * (size_t)w->m.config.embed_dim;
+    double top = 0;
+
+    for (int64_t k = 0; k < s->parameters; k++)
+        top = fmax(top, fabs(b->numbers[k]));
+    assert_true(top > 0);
+    if (fabs(a->loss - b->loss) > limit * fabs(b->loss))
+        fail_msg("loss %.17g, not %.17g", a->loss, b->loss);
+    for (size_t k = 0; k < 2 * side; k++)
+        if (fabs(a->features[k] - b->features[k]) > limit)
+            fail_msg("feature %zu: %.17g, not %.17g", k, a->features[k],
+                     b->features[k]);
+    for (int i = 0; i < s->n; i++) {
+        const struct tensor *t = &s->list[i];
+        double worst = 0, most = 1e-3 * top;
+
+        for (int64_t k = 0; k < t->count; k++) {
+            double x = a->numbers[t->at + k], y = b->numbers[t->at + k];
+
+            assert_true(isfinite(x) && isfinite(y));
+            worst = fmax(worst, fabs(x - y));
+            most = fmax(most, fabs(y));
+        }
+        if (worst > limit * most)
+            fail_msg("%s: off by %.3g of %.3g", t->name, worst, most);
+    }
+}
+
+/* To the last bit. */
+static inline void outcome_equal(const struct world *w, const struct outcome *a,
+                                 const struct outcome *b)
+{
+    const struct store *s = &w->m.store;
+    size_t side = (size_t)w->n * (size_t)w->m.config.embed_dim;
+
+    assert_memory_equal(&a->loss, &b->loss, sizeof a->loss);
+    assert_memory_equal(a->features, b->features,
+                        2 * side * sizeof *a->features);
+    for (int i = 0; i < s->n; i++)
+        if (memcmp(a->numbers + s->list[i].at, b->numbers + s->list[i].at,
+                   (size_t)s->list[i].count * sizeof *a->numbers))
+            fail_msg("%s differs", s->list[i].name);
+}
+
+#endif

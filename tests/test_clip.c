@@ -1,0 +1,304 @@
+/* A batch through the whole model: the ways to compute it agree, and its
+ * gradient is the loss's. */
+#include "tests/clip_world.h"
+
+static const char *const models[] = {"tiny-vit", "tiny-vit-quickgelu",
+                                     "tiny-resnet"};
+#define MODELS (sizeof models / sizeof *models)
+#define BATCH  10
+
+/* How far two orders of the same sums may lie apart. */
+static const struct {
+    enum world_device device;
+    double limit;
+} devices[] = {{REF_DOUBLE, 1e-9}, {CPU_FLOAT, 5e-4}, {CPU_BF16, 0.15}};
+#define DEVICES (sizeof devices / sizeof *devices)
+
+static struct clip_config config(const char *name)
+{
+    struct clip_config c;
+    struct err e = ERR_INIT;
+
+    if (clip_config_find(&c, name, &e))
+        fail_msg("%s", e.message);
+    return c;
+}
+
+/* Two ways of one batch, on every model and device. */
+static void compare(const struct clip_options *way,
+                    const struct clip_options *other, bool bits)
+{
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t k = 0; k < DEVICES; k++) {
+            struct clip_config c = config(models[m]);
+            struct outcome a, b;
+            struct world w;
+
+            /* buffers move by a step, so each way has a world of its own */
+            world_open(&w, devices[k].device, &c, BATCH, 7);
+            world_run(&w, way, &a);
+            world_close(&w);
+            world_open(&w, devices[k].device, &c, BATCH, 7);
+            world_run(&w, other, &b);
+            if (bits)
+                outcome_equal(&w, &a, &b);
+            else
+                outcome_compare(&w, &a, &b, devices[k].limit);
+            outcome_release(&a);
+            outcome_release(&b);
+            world_close(&w);
+        }
+}
+
+static const struct clip_options plain = {0};
+
+static void test_clip__chunks_equal_the_batch(void **state)
+{
+    /* every chunk holds whole groups, and the groups are the same */
+    static const struct {
+        int chunk, group;
+    } cases[] = {{1, 1}, {2, 2}, {2, 1}, {5, 5}, {5, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        compare(&(struct clip_options){.chunk = cases[i].chunk,
+                                       .bn_batch = cases[i].group},
+                &(struct clip_options){.bn_batch = cases[i].group}, false);
+}
+
+static void test_clip__a_last_chunk_may_be_smaller(void **state)
+{
+    (void)state;
+    compare(&(struct clip_options){.chunk = 4, .bn_batch = 2, .packed = true},
+            &(struct clip_options){.bn_batch = 2}, false);
+}
+
+static void test_clip__packed_equals_padded(void **state)
+{
+    (void)state;
+    compare(&(struct clip_options){.packed = true}, &plain, false);
+}
+
+static void test_clip__reduced_equals_full(void **state)
+{
+    (void)state;
+    compare(&(struct clip_options){.reduce = true}, &plain, false);
+}
+
+static void test_clip__all_at_once(void **state)
+{
+    (void)state;
+    compare(&(struct clip_options){.chunk = 5,
+                                   .bn_batch = 5,
+                                   .packed = true,
+                                   .reduce = true,
+                                   .recompute = true},
+            &(struct clip_options){.bn_batch = 5}, false);
+}
+
+static void test_clip__recompute_is_bit_equal(void **state)
+{
+    (void)state;
+    compare(&(struct clip_options){.recompute = true}, &plain, true);
+    compare(&(struct clip_options){.recompute = true,
+                                   .packed = true,
+                                   .reduce = true},
+            &(struct clip_options){.packed = true, .reduce = true}, true);
+}
+
+static void test_clip__again_is_bit_equal(void **state)
+{
+    (void)state;
+    compare(&plain, &plain, true);
+}
+
+static void test_clip__recompute_takes_less(void **state)
+{
+    struct clip_config c = config("tiny-vit");
+    struct outcome stored, again;
+    struct world w;
+
+    (void)state;
+    world_open(&w, REF_DOUBLE, &c, 4, 3);
+    world_run(&w, &plain, &stored);
+    world_run(&w, &(struct clip_options){.recompute = true}, &again);
+    assert_true(again.peak < stored.peak);
+    outcome_release(&stored);
+    outcome_release(&again);
+    world_close(&w);
+}
+
+/* Loss alone, of weights that were moved a little. */
+static double loss_of(struct world *w, const struct clip_options *o)
+{
+    struct clip_batch b = world_batch(w);
+    struct err e = ERR_INIT;
+    double loss = 0;
+
+    if (clip_gradients(&w->m, o, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    return loss;
+}
+
+static void nudge(struct world *w, int tensor, int64_t number, double by)
+{
+    struct store *s = &w->m.store;
+    int64_t n = s->list[tensor].count;
+    double *x = malloc((size_t)n * sizeof *x);
+
+    assert_non_null(x);
+    store_get(s, &w->d, tensor, x, DTYPE_F64);
+    x[number] += by;
+    store_put(s, &w->d, tensor, x, DTYPE_F64);
+    store_refresh(s, &w->d);
+    free(x);
+}
+
+/* One number of every tensor against central differences of the loss. */
+static void check_gradient(const char *name, enum loss_kind kind)
+{
+    struct clip_config c = config(name);
+    struct clip_options o = {
+        .loss = kind, .packed = true, .reduce = true, .bn_batch = 2};
+    struct outcome at;
+    struct world w;
+    const double h = 1e-5;
+    int checked = 0;
+
+    c.logit_bias = kind == LOSS_SIGMOID;
+    c.init_logit_bias = -1;
+    world_open(&w, REF_DOUBLE, &c, 4, 11);
+    world_run(&w, &o, &at);
+    for (int i = 0; i < w.m.store.n; i++) {
+        const struct tensor *t = &w.m.store.list[i];
+        int64_t k = 0;
+        double up, down, slope, got;
+
+        if (t->buffer)
+            continue;
+        for (int64_t j = 0; j < t->count; j++)
+            if (fabs(at.numbers[t->at + j]) > fabs(at.numbers[t->at + k]))
+                k = j; /* the largest: the clearest difference */
+        nudge(&w, i, k, h);
+        up = loss_of(&w, &o);
+        nudge(&w, i, k, -2 * h);
+        down = loss_of(&w, &o);
+        nudge(&w, i, k, h);
+        slope = (up - down) / (2 * h);
+        got = at.numbers[t->at + k];
+        if (fabs(slope - got) > 1e-4 * fabs(slope) + 1e-8)
+            fail_msg("%s[%lld]: %.9g, by differences %.9g", t->name,
+                     (long long)k, got, slope);
+        checked += fabs(got) > 1e-7;
+    }
+    assert_true(checked > w.m.store.n / 2);
+    outcome_release(&at);
+    world_close(&w);
+}
+
+static void test_clip__gradient_is_of_the_loss(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++)
+        check_gradient(models[m], LOSS_INFONCE);
+    check_gradient("tiny-vit", LOSS_SIGMOID);
+}
+
+static void test_clip__refuses_split_groups(void **state)
+{
+    struct clip_config c = config("tiny-resnet");
+    struct err e = ERR_INIT;
+    struct world w;
+
+    (void)state;
+    world_open(&w, REF_FLOAT, &c, 6, 1);
+    assert_int_equal(
+        clip_plan(&w.m, &(struct clip_options){.chunk = 3, .bn_batch = 2}, 6,
+                  &e),
+        -E_RANGE);
+    assert_non_null(strstr(e.message, "chunks of 3"));
+    e = (struct err)ERR_INIT;
+    assert_int_equal(
+        clip_plan(&w.m, &(struct clip_options){.bn_batch = 4}, 6, &e),
+        -E_RANGE);
+    assert_non_null(strstr(e.message, "groups of 4"));
+    world_close(&w);
+}
+
+/* A batch larger than the plan is refused, not written behind the stack. */
+static void test_clip__a_batch_beyond_the_plan(void **state)
+{
+    struct clip_config c = config("tiny-vit");
+    struct err e = ERR_INIT;
+    struct clip_batch b;
+    struct world w;
+    double loss;
+
+    (void)state;
+    world_open(&w, REF_FLOAT, &c, 6, 1);
+    assert_int_equal(clip_plan(&w.m, &plain, 3, &e), 0);
+    b = world_batch(&w);
+    assert_int_equal(clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e),
+                     -E_TOOBIG);
+    world_close(&w);
+}
+
+/* Encoding in chunks gives what encoding whole gives, and for a ViT what
+ * training saw. */
+static void test_clip__encode(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        struct clip_config c = config(models[m]);
+        struct clip_options parts = {.chunk = 4, .packed = true};
+        size_t side = (size_t)BATCH * (size_t)c.embed_dim;
+        double *whole = malloc(side * 8), *part = malloc(side * 8);
+        struct err e = ERR_INIT;
+        struct outcome at;
+        struct clip_batch b;
+        struct world w;
+
+        assert_true(whole && part);
+        world_open(&w, REF_DOUBLE, &c, BATCH, 5);
+        b = world_batch(&w);
+        world_run(&w, &plain, &at);
+        assert_int_equal(
+            clip_encode_images(&w.m, &plain, BATCH, w.pixels, whole, &e), 0);
+        if (c.vision.kind == VISION_VIT)
+            for (size_t i = 0; i < side; i++)
+                assert_true(fabs(whole[i] - at.features[i]) < 1e-12);
+        assert_int_equal(clip_plan(&w.m, &parts, BATCH, &e), 0);
+        assert_int_equal(
+            clip_encode_images(&w.m, &parts, BATCH, w.pixels, part, &e), 0);
+        for (size_t i = 0; i < side; i++)
+            assert_true(fabs(whole[i] - part[i]) < 1e-12);
+        assert_int_equal(clip_encode_texts(&w.m, &parts, &b.captions, part, &e),
+                         0);
+        for (size_t i = 0; i < side; i++)
+            assert_true(fabs(part[i] - at.features[side + i]) < 1e-12);
+        outcome_release(&at);
+        world_close(&w);
+        free(whole);
+        free(part);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clip__chunks_equal_the_batch),
+        cmocka_unit_test(test_clip__a_last_chunk_may_be_smaller),
+        cmocka_unit_test(test_clip__packed_equals_padded),
+        cmocka_unit_test(test_clip__reduced_equals_full),
+        cmocka_unit_test(test_clip__all_at_once),
+        cmocka_unit_test(test_clip__recompute_is_bit_equal),
+        cmocka_unit_test(test_clip__again_is_bit_equal),
+        cmocka_unit_test(test_clip__recompute_takes_less),
+        cmocka_unit_test(test_clip__gradient_is_of_the_loss),
+        cmocka_unit_test(test_clip__refuses_split_groups),
+        cmocka_unit_test(test_clip__a_batch_beyond_the_plan),
+        cmocka_unit_test(test_clip__encode),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
