@@ -13,6 +13,7 @@
 #define TESTS_RESNET_WORLD_H
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
