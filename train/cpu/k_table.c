@@ -5,10 +5,11 @@
     X(layernorm)                                                               \
     X(layernorm_bwd)                                                           \
     X(l2norm)                                                                  \
-    X(l2norm_bwd)                                          /* k_norm.c */      \
-        X(batchnorm) X(batchnorm_bwd) X(batchnorm_collect) /* k_batchnorm.c */ \
-        X(embed) X(embed_bwd) X(gather) X(scatter_add)     /* k_rows.c */      \
-        X(patches) X(nhwc) X(tokens) X(tokens_bwd)         /* k_tokens.c */    \
+    X(l2norm_bwd) /* k_norm.c */                                               \
+    X(batchnorm)                                                               \
+    X(batchnorm_bwd) X(batchnorm_collect)              /* k_batchnorm.c */     \
+        X(embed) X(embed_bwd) X(gather) X(scatter_add) /* k_rows.c */          \
+        X(patches) X(nhwc) X(tokens) X(tokens_bwd)     /* k_tokens.c */        \
         X(avgpool) X(avgpool_bwd) X(adamw) X(sumsq) X(cast) X(add) X(axpby)    \
             X(clamp) X(zero) /* k_optim.c */
 
