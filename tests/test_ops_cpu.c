@@ -29,6 +29,8 @@ static const struct bound {
     double act_f32, real_f32, act_bf16, real_bf16;
     bool same;
 } bounds[] = {
+    {"attention", 1e-5, 1e-5, HALF, 1e-5, true},
+    {"attention_one", 1e-5, 1e-5, HALF, 1e-5, true},
     {"layernorm", 2e-6, 2e-6, HALF, 2e-6, true},
     {"batchnorm", 2e-6, 2e-6, HALF, 2e-6, true},
     {"batchnorm_running", 1e-6, 1e-6, HALF, 1e-6, true},
@@ -38,6 +40,9 @@ static const struct bound {
     {"tokens", 1e-6, 1e-6, HALF, 1e-6, true},
     {"avgpool", 1e-6, 1e-6, HALF, 1e-6, true},
     {"gather", 1e-6, 1e-6, HALF, 1e-6, true},
+    /* similarities up to 100, each a float: 2^-24 of that, a few times */
+    {"nce", 5e-5, 5e-5, HALF, 5e-5, true},
+    {"sigmoid_loss", 5e-5, 5e-5, HALF, 5e-5, true},
     {"adamw", 1e-6, 1e-6, HALF, 1e-6, true},
     {"small", 1e-6, 1e-6, HALF, 1e-6, true},
 };

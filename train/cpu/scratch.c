@@ -1,6 +1,7 @@
 #include "train/cpu/scratch.h"
 
 #include "train/cpu/cpu.h"
+#include "train/cpu/tiles.h"
 
 static size_t batchnorm(int64_t groups, int64_t per, int64_t dim, int sums,
                         int coefs)
@@ -11,7 +12,6 @@ static size_t batchnorm(int64_t groups, int64_t per, int64_t dim, int sums,
 
 size_t cpu_scratch_need(const struct cpu *c, enum op_kind kind, const void *op)
 {
-    (void)c;
     switch (kind) {
     case OP_linear_dw: {
         const struct op_linear_dw *o = (const struct op_linear_dw *)op;
@@ -35,6 +35,18 @@ size_t cpu_scratch_need(const struct cpu *c, enum op_kind kind, const void *op)
     }
     case OP_sumsq:
         return scratch_sumsq(((const struct op_sumsq *)op)->n);
+    case OP_attention:
+        return attend_bytes((const struct op_attention *)op, c->threads);
+    case OP_attention_bwd:
+        return attend_bwd_bytes((const struct op_attention_bwd *)op,
+                                c->threads);
+    case OP_nce:
+        return loss_bytes(((const struct op_nce *)op)->rows, c->threads);
+    case OP_nce_bwd:
+        return loss_bytes(((const struct op_nce_bwd *)op)->rows, c->threads);
+    case OP_sigmoid_loss:
+        return loss_bytes(((const struct op_sigmoid_loss *)op)->rows,
+                          c->threads);
     default:
         return 0;
     }
