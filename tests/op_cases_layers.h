@@ -114,7 +114,7 @@ static inline void case_conv(struct play *p)
     int pad = play_flag(p);
     int64_t batch = play_size(p, 2, 3);
     int64_t h = kernel + play_size(p, 4, 17), w = kernel + play_size(p, 4, 17);
-    int64_t in = play_size(p, 3, 33), out = play_size(p, 3, 65);
+    int64_t in = play_size(p, 5, 65), out = play_size(p, 3, 65);
     int64_t oh = op_conv_side(h, kernel, stride, pad);
     int64_t ow = op_conv_side(w, kernel, stride, pad);
     int64_t weights = out * in * kernel * kernel;

@@ -17,12 +17,12 @@
 #ifdef REF_F64
 typedef double real;
 #define REF(name) ref64_##name
+#define REF_BLOCK 4 /* columns summed at a time: small gradients cross it */
 #else
 typedef float real;
 #define REF(name) ref32_##name
+#define REF_BLOCK 64 /* another, so that double proves this one, too */
 #endif
-
-#define REF_BLOCK 64 /* columns summed at a time */
 
 /* The ops themselves: REF(linear) and so on. */
 #define X(name) void REF(name)(struct device * d, const struct op_##name *op);
