@@ -93,13 +93,16 @@ static void test_ops_cpu__against_reference(void **state)
     assert_int_equal(ref_open(&ref, DTYPE_F32, &e), 0);
     for (int t = 0; t < 2; t++)
         for (int isa = CPU_BASE; isa <= (int)cpu_isa_best(); isa++) {
+            /* the best set sees every seed, the others every third */
+            const uint64_t step = isa == (int)cpu_isa_best() ? 1 : 3;
+
             open_cpu(&d, acts[t], 1 + isa % 2, (enum cpu_isa)isa);
             for (size_t i = 0; i < BOUNDS; i++) {
                 const struct bound *b = &bounds[i];
                 const struct op_case *c = find_case(b->name);
                 double worst[2] = {0, 0};
 
-                for (uint64_t seed = 0; seed < c->seeds; seed++)
+                for (uint64_t seed = 0; seed < c->seeds; seed += step)
                     play_compare(c->name, c->run, seed, &d, &ref,
                                  t ? b->act_bf16 : b->act_f32,
                                  t ? b->real_bf16 : b->real_f32, worst);
@@ -112,26 +115,26 @@ static void test_ops_cpu__against_reference(void **state)
     device_close(&ref);
 }
 
-/* Two threads give the bits of one, or at least those of the run before. */
+/* Two threads give the bits of one, or at least those of the run before: the
+ * sources are the same for every instruction set, so one is looked at. */
 static void test_ops_cpu__threads_change_no_bit(void **state)
 {
     struct device one, two;
 
     (void)state;
-    for (int t = 0; t < 2; t++)
-        for (int isa = CPU_BASE; isa <= (int)cpu_isa_best(); isa++) {
-            open_cpu(&one, acts[t], 1, (enum cpu_isa)isa);
-            open_cpu(&two, acts[t], 2, (enum cpu_isa)isa);
-            for (size_t i = 0; i < BOUNDS; i++) {
-                const struct op_case *c = find_case(bounds[i].name);
+    for (int t = 0; t < 2; t++) {
+        open_cpu(&one, acts[t], 1, cpu_isa_best());
+        open_cpu(&two, acts[t], 2, cpu_isa_best());
+        for (size_t i = 0; i < BOUNDS; i++) {
+            const struct op_case *c = find_case(bounds[i].name);
 
-                for (uint64_t seed = 0; seed < c->seeds; seed++)
-                    play_compare(c->name, c->run, seed, &two,
-                                 bounds[i].same ? &one : &two, 0, 0, NULL);
-            }
-            device_close(&one);
-            device_close(&two);
+            for (uint64_t seed = 0; seed < c->seeds; seed += 2)
+                play_compare(c->name, c->run, seed, &two,
+                             bounds[i].same ? &one : &two, 0, 0, NULL);
         }
+        device_close(&one);
+        device_close(&two);
+    }
 }
 
 /* ---- long sums ---- */
