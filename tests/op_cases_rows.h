@@ -186,15 +186,24 @@ static inline void case_gather(struct play *p)
 
 /* ---- loss ---- */
 
+/* Rows of norm 1, about. */
+static inline const void *play_features(struct play *p, const char *name,
+                                        int64_t rows, int64_t dim)
+{
+    double most = sqrt(3 / (double)dim);
+
+    return play_in_range(p, name, PLAY_REAL, rows * dim, -most, most);
+}
+
 /* Both directions, by one rank or by three with a third of the rows each. */
 static inline void case_nce(struct play *p)
 {
     int64_t ranks = play_flag(p) ? 3 : 1;
     int64_t rows = play_size_of_norm(p, 3, 64);
     int64_t cols = ranks * rows, dim = play_size(p, 5, 300);
-    const void *side[2] = {play_in(p, "image", PLAY_REAL, cols * dim),
-                           play_in(p, "text", PLAY_REAL, cols * dim)};
-    const void *scale = play_in_range(p, "log_scale", PLAY_REAL, 1, 0, 2);
+    const void *side[2] = {play_features(p, "image", cols, dim),
+                           play_features(p, "text", cols, dim)};
+    const void *scale = play_in_range(p, "log_scale", PLAY_REAL, 1, 0, 3);
     void *lse[2] = {play_out(p, "lse_image", PLAY_REAL, cols),
                     play_out(p, "lse_text", PLAY_REAL, cols)};
     void *loss[2] = {play_out(p, "loss_image", PLAY_REAL, cols),
@@ -250,9 +259,9 @@ static inline void case_sigmoid_loss(struct play *p)
     int64_t ranks = play_flag(p) ? 3 : 1;
     int64_t rows = play_size_of_norm(p, 3, 64);
     int64_t cols = ranks * rows, dim = play_size(p, 5, 300);
-    const void *side[2] = {play_in(p, "image", PLAY_REAL, cols * dim),
-                           play_in(p, "text", PLAY_REAL, cols * dim)};
-    const void *scale = play_in_range(p, "log_scale", PLAY_REAL, 1, 0, 2);
+    const void *side[2] = {play_features(p, "image", cols, dim),
+                           play_features(p, "text", cols, dim)};
+    const void *scale = play_in_range(p, "log_scale", PLAY_REAL, 1, 0, 3);
     const void *bias = play_in_range(p, "bias", PLAY_REAL, 1, -3, 1);
     void *loss = play_out(p, "loss", PLAY_REAL, cols);
     void *grad[2] = {play_din(p, "dimage", side[0]),

@@ -696,7 +696,7 @@ static void test_ops_forms__float(void **state)
     (void)state;
     assert_int_equal(ref_open(&d, DTYPE_F32, &e), 0);
     for (size_t i = 0; i < OP_CASES; i++)
-        for (uint64_t seed = 0; seed < op_cases[i].seeds / 4; seed++)
+        for (uint64_t seed = 0; seed < op_cases[i].seeds; seed++)
             play_compare(op_cases[i].name, op_cases[i].run, seed, &d, &device,
                          1e-6, 1e-6, worst);
     print_message("float from double: activations %.1e, reals %.1e\n", worst[0],

@@ -137,28 +137,28 @@ static void *at_act(const struct pass *p, void *x, int64_t n)
     return (char *)x + (size_t)n * dtype_size(p->d->act);
 }
 
-static struct linear part_of(const struct pass *p, const struct block *b,
-                             const struct in_part *part)
+static struct product part_of(const struct pass *p, const struct block *b,
+                              const struct in_part *part)
 {
     int64_t dim = b->dim;
 
-    return linear_of(p, b->in_proj, part->first * dim, part->n * dim, dim);
+    return product_of(p, b->in_proj, part->first * dim, part->n * dim, dim);
 }
 
 /* The other products. */
-static struct linear out_of(const struct pass *p, const struct block *b)
+static struct product out_of(const struct pass *p, const struct block *b)
 {
-    return linear_of(p, b->out_proj, 0, b->dim, b->dim);
+    return product_of(p, b->out_proj, 0, b->dim, b->dim);
 }
 
-static struct linear fc_of(const struct pass *p, const struct block *b)
+static struct product fc_of(const struct pass *p, const struct block *b)
 {
-    return linear_of(p, b->c_fc, 0, b->hidden, b->dim);
+    return product_of(p, b->c_fc, 0, b->hidden, b->dim);
 }
 
-static struct linear proj_of(const struct pass *p, const struct block *b)
+static struct product proj_of(const struct pass *p, const struct block *b)
 {
-    return linear_of(p, b->c_proj, 0, b->dim, b->hidden);
+    return product_of(p, b->c_proj, 0, b->dim, b->hidden);
 }
 
 static void attention_of(const struct pass *p, const struct block *b,
@@ -248,10 +248,10 @@ static void project_in(const struct pass *p, const struct block *b,
     }
     for (int i = 0; i < k->parts; i++) {
         struct in_part *part = &k->part[i];
-        struct linear l = part_of(p, b, part);
+        struct product l = part_of(p, b, part);
 
         part->y = device_take_act(p->d, part->rows * l.n);
-        linear_forward(p, &l, part->rows, part->x, NULL, part->y);
+        product_forward(p, &l, part->rows, part->x, NULL, part->y);
     }
 }
 
@@ -259,7 +259,7 @@ static void project_in(const struct pass *p, const struct block *b,
 static void mix(const struct pass *p, const struct block *b,
                 const struct rows *r, struct block_kept *k)
 {
-    struct linear out = out_of(p, b);
+    struct product out = out_of(p, b);
     struct op_attention a;
 
     k->mixed = device_take_act(p->d, k->rows * b->dim);
@@ -267,7 +267,7 @@ static void mix(const struct pass *p, const struct block *b,
     k->x1 = device_take_act(p->d, k->rows * b->dim);
     attention_of(p, b, r, k, &a);
     op_attention(p->d, &a);
-    linear_forward(p, &out, k->rows, k->mixed, k->base, k->x1);
+    product_forward(p, &out, k->rows, k->mixed, k->base, k->x1);
 }
 
 /* All that backward reads: everything but the last product. */
@@ -275,7 +275,7 @@ static void block_forward(const struct pass *p, const struct block *b,
                           const struct rows *r, bool reduced, const void *x,
                           struct block_kept *k)
 {
-    struct linear fc = fc_of(p, b);
+    struct product fc = fc_of(p, b);
 
     k->reduced = reduced;
     k->rows = reduced ? r->reads : r->total;
@@ -286,16 +286,17 @@ static void block_forward(const struct pass *p, const struct block *b,
     k->pre = device_take_act(p->d, k->rows * b->hidden);
     k->active = device_take_act(p->d, k->rows * b->hidden);
     norm_forward(p, b->ln_2, k->rows, b->dim, k->x1, &k->norm_2, k->normed_2);
-    linear_forward_act(p, &fc, k->rows, k->normed_2, b->act, k->pre, k->active);
+    product_forward_act(p, &fc, k->rows, k->normed_2, b->act, k->pre,
+                        k->active);
 }
 
 /* y = x1 + proj(...), act [k->rows, dim]. */
 static void block_output(const struct pass *p, const struct block *b,
                          const struct block_kept *k, void *y)
 {
-    struct linear proj = proj_of(p, b);
+    struct product proj = proj_of(p, b);
 
-    linear_forward(p, &proj, k->rows, k->active, k->x1, y);
+    product_forward(p, &proj, k->rows, k->active, k->x1, y);
 }
 
 /*
@@ -354,10 +355,11 @@ static void mlp_backward(const struct pass *p, const struct block *b,
     size_t mark = device_mark(p->d);
     void *dpre = device_take_act(p->d, k->rows * b->hidden);
     void *dnormed = device_take_act(p->d, k->rows * b->dim);
-    struct linear fc = fc_of(p, b), proj = proj_of(p, b);
+    struct product fc = fc_of(p, b), proj = proj_of(p, b);
 
-    linear_backward_act(p, &proj, k->rows, k->active, b->act, k->pre, dy, dpre);
-    linear_backward(p, &fc, k->rows, k->normed_2, dpre, dnormed);
+    product_backward_act(p, &proj, k->rows, k->active, b->act, k->pre, dy,
+                         dpre);
+    product_backward(p, &fc, k->rows, k->normed_2, dpre, dnormed);
     norm_backward(p, b->ln_2, k->rows, b->dim, k->x1, &k->norm_2, dnormed, dy,
                   dx1);
     device_release(p->d, mark);
@@ -391,9 +393,9 @@ static void mix_backward(const struct pass *p, const struct block *b,
 static void part_backward(const struct pass *p, const struct block *b,
                           const struct in_part *part, const void *dy, void *dx)
 {
-    struct linear l = part_of(p, b, part);
+    struct product l = part_of(p, b, part);
 
-    linear_backward(p, &l, part->rows, part->x, dy, dx);
+    product_backward(p, &l, part->rows, part->x, dy, dx);
 }
 
 /* From dx1, act [k->rows, dim], to dx, act [total, dim]; in a full block they
@@ -405,10 +407,10 @@ static void attention_backward(const struct pass *p, const struct block *b,
     size_t mark = device_mark(p->d);
     void *dmixed = device_take_act(p->d, k->rows * b->dim);
     void *dnormed = device_take_act(p->d, r->total * b->dim);
-    struct linear out = out_of(p, b);
+    struct product out = out_of(p, b);
     void *dpart[2];
 
-    linear_backward(p, &out, k->rows, k->mixed, dx1, dmixed);
+    product_backward(p, &out, k->rows, k->mixed, dx1, dmixed);
     mix_backward(p, b, r, k, dmixed, dpart);
     part_backward(p, b, &k->part[k->parts - 1], dpart[k->parts - 1], dnormed);
     if (k->reduced) {

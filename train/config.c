@@ -135,6 +135,15 @@ int clip_config_hidden(int width, double mlp_ratio)
     return (int)(width * mlp_ratio);
 }
 
+double clip_config_ratio(int width, int hidden)
+{
+    double r = width ? (double)hidden / width : 0;
+
+    if (width && (int)(width * r) < hidden)
+        r = nextafter(r, INFINITY);
+    return r;
+}
+
 int clip_config_grid(const struct clip_config *c)
 {
     const struct vision_config *v = &c->vision;
@@ -241,32 +250,67 @@ int clip_config_check(const struct clip_config *c, struct err *e)
     return k.rc;
 }
 
-static bool vision_equal(const struct vision_config *a,
-                         const struct vision_config *b)
+/* The first member in which both differ, NULL when there is none. */
+static const char *vision_differs(const struct vision_config *a,
+                                  const struct vision_config *b)
 {
-    if (a->kind != b->kind || a->image_size != b->image_size ||
-        a->width != b->width || a->head_width != b->head_width)
-        return false;
+    if (a->kind != b->kind)
+        return "vision_cfg.layers";
+    if (a->image_size != b->image_size)
+        return "vision_cfg.image_size";
+    if (a->width != b->width)
+        return "vision_cfg.width";
+    if (a->head_width != b->head_width)
+        return "vision_cfg.head_width";
     if (a->kind == VISION_RESNET)
-        return memcmp(a->stages, b->stages, sizeof a->stages) == 0;
-    return a->layers == b->layers && a->patch_size == b->patch_size &&
-           clip_config_hidden(a->width, a->mlp_ratio) ==
-               clip_config_hidden(b->width, b->mlp_ratio);
+        return memcmp(a->stages, b->stages, sizeof a->stages)
+                   ? "vision_cfg.layers"
+                   : NULL;
+    if (a->layers != b->layers)
+        return "vision_cfg.layers";
+    if (a->patch_size != b->patch_size)
+        return "vision_cfg.patch_size";
+    if (clip_config_hidden(a->width, a->mlp_ratio) !=
+        clip_config_hidden(b->width, b->mlp_ratio))
+        return "vision_cfg.mlp_ratio";
+    return NULL;
 }
 
-static bool text_equal(const struct text_config *a, const struct text_config *b)
+static const char *text_differs(const struct text_config *a,
+                                const struct text_config *b)
 {
-    return a->context_length == b->context_length &&
-           a->vocab_size == b->vocab_size && a->width == b->width &&
-           a->heads == b->heads && a->layers == b->layers &&
-           clip_config_hidden(a->width, a->mlp_ratio) ==
-               clip_config_hidden(b->width, b->mlp_ratio);
+    if (a->context_length != b->context_length)
+        return "text_cfg.context_length";
+    if (a->vocab_size != b->vocab_size)
+        return "text_cfg.vocab_size";
+    if (a->width != b->width)
+        return "text_cfg.width";
+    if (a->heads != b->heads)
+        return "text_cfg.heads";
+    if (a->layers != b->layers)
+        return "text_cfg.layers";
+    if (clip_config_hidden(a->width, a->mlp_ratio) !=
+        clip_config_hidden(b->width, b->mlp_ratio))
+        return "text_cfg.mlp_ratio";
+    return NULL;
+}
+
+const char *clip_config_differs(const struct clip_config *a,
+                                const struct clip_config *b)
+{
+    const char *what;
+
+    if (a->quick_gelu != b->quick_gelu)
+        return "quick_gelu";
+    if (a->embed_dim != b->embed_dim)
+        return "embed_dim";
+    if (a->logit_bias != b->logit_bias)
+        return "init_logit_bias";
+    what = vision_differs(&a->vision, &b->vision);
+    return what ? what : text_differs(&a->text, &b->text);
 }
 
 bool clip_config_equal(const struct clip_config *a, const struct clip_config *b)
 {
-    return a->embed_dim == b->embed_dim && a->quick_gelu == b->quick_gelu &&
-           a->logit_bias == b->logit_bias &&
-           vision_equal(&a->vision, &b->vision) &&
-           text_equal(&a->text, &b->text);
+    return !clip_config_differs(a, b);
 }

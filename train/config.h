@@ -103,14 +103,18 @@ int clip_config_check(const struct clip_config *c, struct err *e);
 void clip_config_recognise(struct clip_config *c);
 
 /* Whether both give the same tensors and arithmetic: name and initial values
- * aside. */
+ * aside.  differs() names the first member that is not the same, else NULL. */
 bool clip_config_equal(const struct clip_config *a,
                        const struct clip_config *b);
+const char *clip_config_differs(const struct clip_config *a,
+                                const struct clip_config *b);
 
 /* Derived sizes. */
 int clip_config_hidden(int width, double mlp_ratio); /* columns inside an MLP:
                                  the product, cut to an integer as open_clip's
                                  int() does */
+double clip_config_ratio(int width, int hidden); /* one whose product, cut, is
+                                 exactly `hidden` again */
 int clip_config_vision_heads(const struct clip_config *c);
 int clip_config_grid(const struct clip_config *c);     /* tokens or pixels a
                                    side of what attention sees: 7 for B/32, RN50 */

@@ -1,7 +1,4 @@
 /* transformers' config.json of a CLIPModel: facts b.6, its own defaults. */
-#include <math.h>
-#include <stdio.h>
-
 #include "train/config_json.h"
 
 /* One tower as that file says it; 0 or none where it does not. */
@@ -87,17 +84,6 @@ static const struct member model_members[] = {
     {"model_type", MEMBER_FIXED, 0, "\"clip\"", NULL},
 };
 
-/* The ratio that gives back exactly `hidden` columns when it is multiplied
- * and cut to an integer. */
-static double ratio_of(int hidden, int width)
-{
-    double r = width ? (double)hidden / width : 0;
-
-    if (width && (int)(width * r) < hidden)
-        r = nextafter(r, INFINITY);
-    return r;
-}
-
 static int fill(struct clip_config *c, const struct model_json *m,
                 const char *place, struct err *e)
 {
@@ -128,11 +114,14 @@ static int fill(struct clip_config *c, const struct model_json *m,
         .layers = v->layers,
         .patch_size = v->patch_size,
         .head_width = v->hidden_size / v->heads,
-        .mlp_ratio = ratio_of(v->intermediate_size, v->hidden_size)};
+        .mlp_ratio = clip_config_ratio(v->hidden_size, v->intermediate_size)};
     c->text = (struct text_config){
-        t->context_length, t->vocab_size,
-        t->hidden_size,    t->heads,
-        t->layers,         ratio_of(t->intermediate_size, t->hidden_size)};
+        t->context_length,
+        t->vocab_size,
+        t->hidden_size,
+        t->heads,
+        t->layers,
+        clip_config_ratio(t->hidden_size, t->intermediate_size)};
     return 0;
 }
 

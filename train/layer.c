@@ -46,11 +46,11 @@ static void *behind(void *p, int64_t n, size_t number_bytes)
     return p ? (char *)p + (size_t)n * number_bytes : NULL;
 }
 
-struct linear linear_of(const struct pass *p, struct linear_at at,
-                        int64_t first, int64_t n, int64_t k)
+struct product product_of(const struct pass *p, struct linear_at at,
+                          int64_t first, int64_t n, int64_t k)
 {
     const struct store *s = p->store;
-    struct linear l = {.n = n, .k = k};
+    struct product l = {.n = n, .k = k};
 
     l.w = (const char *)store_act(s, at.w) + (size_t)(first * k) * s->act_size;
     l.dw = behind(store_grad(s, at.w), first * k, s->real_size);
@@ -61,17 +61,17 @@ struct linear linear_of(const struct pass *p, struct linear_at at,
     return l;
 }
 
-struct linear linear_projection(const struct pass *p, int w, int64_t n,
-                                int64_t k)
+struct product product_projection(const struct pass *p, int w, int64_t n,
+                                  int64_t k)
 {
-    struct linear l = linear_of(p, (struct linear_at){w, -1}, 0, n, k);
+    struct product l = product_of(p, (struct linear_at){w, -1}, 0, n, k);
 
     l.w_is_in_out = true;
     return l;
 }
 
-static struct op_linear product(const struct linear *l, int64_t m,
-                                const void *x, void *y)
+static struct op_linear op_of(const struct product *l, int64_t m, const void *x,
+                              void *y)
 {
     return (struct op_linear){.m = m,
                               .n = l->n,
@@ -83,26 +83,27 @@ static struct op_linear product(const struct linear *l, int64_t m,
                               .y = y};
 }
 
-void linear_forward(const struct pass *p, const struct linear *l, int64_t m,
-                    const void *x, const void *res, void *y)
+void product_forward(const struct pass *p, const struct product *l, int64_t m,
+                     const void *x, const void *res, void *y)
 {
-    struct op_linear op = product(l, m, x, y);
+    struct op_linear op = op_of(l, m, x, y);
 
     op.res = res;
     op_linear(p->d, &op);
 }
 
-void linear_forward_act(const struct pass *p, const struct linear *l, int64_t m,
-                        const void *x, enum act_kind act, void *pre, void *y)
+void product_forward_act(const struct pass *p, const struct product *l,
+                         int64_t m, const void *x, enum act_kind act, void *pre,
+                         void *y)
 {
-    struct op_linear op = product(l, m, x, y);
+    struct op_linear op = op_of(l, m, x, y);
 
     op.act = act;
     op.pre = pre;
     op_linear(p->d, &op);
 }
 
-static void backward(const struct pass *p, const struct linear *l, int64_t m,
+static void backward(const struct pass *p, const struct product *l, int64_t m,
                      const void *x, enum act_kind act, const void *pre,
                      const void *dy, void *dx)
 {
@@ -122,15 +123,15 @@ static void backward(const struct pass *p, const struct linear *l, int64_t m,
     op_linear_dx(p->d, &op);
 }
 
-void linear_backward(const struct pass *p, const struct linear *l, int64_t m,
-                     const void *x, const void *dy, void *dx)
+void product_backward(const struct pass *p, const struct product *l, int64_t m,
+                      const void *x, const void *dy, void *dx)
 {
     backward(p, l, m, x, ACT_NONE, NULL, dy, dx);
 }
 
-void linear_backward_act(const struct pass *p, const struct linear *l,
-                         int64_t m, const void *x, enum act_kind act,
-                         const void *pre, const void *dy, void *dpre)
+void product_backward_act(const struct pass *p, const struct product *l,
+                          int64_t m, const void *x, enum act_kind act,
+                          const void *pre, const void *dy, void *dpre)
 {
     backward(p, l, m, x, act, pre, dy, dpre);
 }

@@ -54,7 +54,7 @@ void norm_backward(const struct pass *p, struct norm_at at, int64_t rows,
 /* ---- products ---- */
 
 /* A product's tensors as ops take them. */
-struct linear {
+struct product {
     int64_t n, k; /* outputs, inputs */
     bool w_is_in_out;
     const void *w, *b; /* b NULL without bias */
@@ -63,28 +63,29 @@ struct linear {
 
 /* Outputs [first, first + n) of a product of k inputs, weight [all, k]; at.b is
  * -1 without bias. */
-struct linear linear_of(const struct pass *p, struct linear_at at,
-                        int64_t first, int64_t n, int64_t k);
+struct product product_of(const struct pass *p, struct linear_at at,
+                          int64_t first, int64_t n, int64_t k);
 
 /* A projection: weight w as [k, n], no bias. */
-struct linear linear_projection(const struct pass *p, int w, int64_t n,
-                                int64_t k);
+struct product product_projection(const struct pass *p, int w, int64_t n,
+                                  int64_t k);
 
 /* y = x w^T + b + res; res may be NULL.  m rows. */
-void linear_forward(const struct pass *p, const struct linear *l, int64_t m,
-                    const void *x, const void *res, void *y);
+void product_forward(const struct pass *p, const struct product *l, int64_t m,
+                     const void *x, const void *res, void *y);
 
 /* y = act(pre), pre = x w^T + b. */
-void linear_forward_act(const struct pass *p, const struct linear *l, int64_t m,
-                        const void *x, enum act_kind act, void *pre, void *y);
+void product_forward_act(const struct pass *p, const struct product *l,
+                         int64_t m, const void *x, enum act_kind act, void *pre,
+                         void *y);
 
 /* Gradients of w and b, and dx unless that is NULL. */
-void linear_backward(const struct pass *p, const struct linear *l, int64_t m,
-                     const void *x, const void *dy, void *dx);
+void product_backward(const struct pass *p, const struct product *l, int64_t m,
+                      const void *x, const void *dy, void *dx);
 
 /* The same where x = act(pre); dpre is the gradient of pre. */
-void linear_backward_act(const struct pass *p, const struct linear *l,
-                         int64_t m, const void *x, enum act_kind act,
-                         const void *pre, const void *dy, void *dpre);
+void product_backward_act(const struct pass *p, const struct product *l,
+                          int64_t m, const void *x, enum act_kind act,
+                          const void *pre, const void *dy, void *dpre);
 
 #endif

@@ -122,35 +122,41 @@ static void stem_forward(const struct pass *p, struct resnet_stem *t,
     map_pool(p, b->n, unit_side(last), last->out, STEM_POOL, x, y);
 }
 
-/* Nobody asks for the gradient of the pixels. */
+/* Nobody asks for the gradient of the pixels.  dy and spare are rooms of
+ * largest_map() and change roles. */
 static void stem_backward(const struct pass *p, const struct resnet_stem *t,
-                          const struct resnet_batch *b, const void *dy)
+                          const struct resnet_batch *b, void *dy, void *spare)
 {
     const struct unit *last = &t->conv[STEM_UNITS - 1];
-    size_t mark = device_mark(p->d);
-    void *d = map_take(p, b->n, unit_side(last), last->out);
 
-    map_pool_backward(p, b->n, unit_side(last), last->out, STEM_POOL, dy, d);
+    map_pool_backward(p, b->n, unit_side(last), last->out, STEM_POOL, dy,
+                      spare);
     for (int i = STEM_UNITS; i-- > 0;) {
-        const struct unit *u = &t->conv[i];
-        void *dx = i ? map_take(p, b->n, u->side, u->in) : NULL;
+        void *d = spare;
 
-        unit_backward(p, u, b, &(struct unit_grad){.dy = d, .dz = d, .dx = dx});
-        d = dx;
+        unit_backward(
+            p, &t->conv[i], b,
+            &(struct unit_grad){.dy = d, .dz = d, .dx = i ? dy : NULL});
+        spare = dy;
+        dy = d;
     }
-    device_release(p->d, mark);
 }
 
 /* ---- the trunk ---- */
 
-/* Numbers of the largest map between blocks, of one picture. */
+static int64_t unit_numbers(const struct unit *u)
+{
+    return (int64_t)unit_side(u) * unit_side(u) * u->out;
+}
+
+/* Numbers of the largest map of one picture, inside the stem or between
+ * blocks. */
 static int64_t largest_map(const struct resnet *r)
 {
-    int64_t side = stem_side(r->stem), most = side * side * r->c.width;
+    int64_t most = unit_numbers(&r->stem->conv[STEM_UNITS - 1]);
 
     for (int i = 0; i < r->n; i++) {
-        const struct unit *u = &r->blocks[i].conv3;
-        int64_t count = (int64_t)u->side * u->side * u->out;
+        int64_t count = unit_numbers(&r->blocks[i].conv3);
 
         most = count > most ? count : most;
     }
@@ -281,7 +287,7 @@ void resnet_backward(const struct pass *p, struct resnet *r,
         device_release(p->d, inner);
     }
     stem_again(p, r->stem, &b);
-    stem_backward(p, r->stem, &b, dy);
+    stem_backward(p, r->stem, &b, dy, spare);
     device_release(p->d, mark);
 }
 

@@ -122,31 +122,26 @@ static void shortcut_backward(const struct pass *p, const struct bottleneck *k,
 }
 
 void *bottleneck_backward(const struct pass *p, const struct bottleneck *k,
-                          const struct resnet_batch *b, void *dy, void *dx)
+                          const struct resnet_batch *b, void *dy, void *spare)
 {
-    size_t mark = device_mark(p->d), inner;
+    size_t mark = device_mark(p->d);
     void *d2 = map_take(p, b->n, k->side, k->conv2.out);
     void *d1 = map_take(p, b->n, k->side, k->conv1.out);
-    void *dpooled, *d3;
-
     /* d1 is free until conv2's backward fills it, and large enough. */
-    dpooled = k->stride > 1 ? d1 : d2;
-    inner = device_mark(p->d);
-    d3 = map_take(p, b->n, k->conv3.side, k->conv3.out);
+    void *dpooled = k->stride > 1 ? d1 : d2;
+    void *dx = k->down ? spare : dy;
+
     unit_backward(
         p, &k->conv3, b,
-        &(struct unit_grad){.dy = dy, .dz = d3, .dres = dy, .dx = dpooled});
-    device_release(p->d, inner);
+        &(struct unit_grad){.dy = dy, .dz = spare, .dres = dy, .dx = dpooled});
     if (k->stride > 1)
         map_pool_backward(p, b->n, k->side, k->conv2.out, k->stride, dpooled,
                           d2);
     unit_backward(p, &k->conv2, b,
                   &(struct unit_grad){.dy = d2, .dz = d2, .dx = d1});
-
+    /* Without a unit of its own the shortcut's part is in dx already. */
     if (k->down)
         shortcut_backward(p, k, b, dy, dx);
-    else
-        dx = dy; /* the shortcut's part is there already */
     unit_backward(
         p, &k->conv1, b,
         &(struct unit_grad){.dy = d1, .dz = d1, .dx = dx, .add = true});

@@ -31,37 +31,11 @@ void resnet_pool_init(struct resnet_pool *a, struct store *s, int pixels,
     a->c = init_linear(s, dim, out, "c_proj");
 }
 
-static void linear(const struct pass *p, struct linear_at at, int64_t rows,
-                   int in, int out, const void *x, void *y)
+/* One of the projections that keep the width. */
+static struct product square(const struct pass *p, const struct resnet_pool *a,
+                             struct linear_at at)
 {
-    op_linear(p->d, &(struct op_linear){.m = rows,
-                                        .n = out,
-                                        .k = in,
-                                        .x = x,
-                                        .w = store_act(p->store, at.w),
-                                        .b = store_real(p->store, at.b),
-                                        .y = y});
-}
-
-static void linear_backward(const struct pass *p, struct linear_at at,
-                            int64_t rows, int in, int out, const void *x,
-                            const void *dy, bool add, void *dx)
-{
-    op_linear_dw(p->d,
-                 &(struct op_linear_dw){.m = rows,
-                                        .n = out,
-                                        .k = in,
-                                        .x = x,
-                                        .dy = dy,
-                                        .dw = store_grad(p->store, at.w),
-                                        .db = store_grad(p->store, at.b)});
-    op_linear_dx(p->d, &(struct op_linear_dx){.m = rows,
-                                              .n = out,
-                                              .k = in,
-                                              .dy = dy,
-                                              .w = store_act(p->store, at.w),
-                                              .add = add,
-                                              .dx = dx});
+    return product_of(p, at, 0, a->dim, a->dim);
 }
 
 /* One query a picture over all its tokens. */
@@ -101,6 +75,9 @@ void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
                          const void *x, void *y)
 {
     const struct rows *r = &a->kept.rows;
+    struct product q = square(p, a, a->q), k = square(p, a, a->k);
+    struct product v = square(p, a, a->v);
+    struct product c = product_of(p, a->c, 0, a->out, a->dim);
     struct op_attention t;
 
     pool_take(p, a, n);
@@ -117,12 +94,25 @@ void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
                                         .rows = r->read,
                                         .x = a->kept.tokens,
                                         .y = a->kept.means});
-    linear(p, a->q, n, a->dim, a->dim, a->kept.means, a->kept.q);
-    linear(p, a->k, r->total, a->dim, a->dim, a->kept.tokens, a->kept.k);
-    linear(p, a->v, r->total, a->dim, a->dim, a->kept.tokens, a->kept.v);
+    product_forward(p, &q, n, a->kept.means, NULL, a->kept.q);
+    product_forward(p, &k, r->total, a->kept.tokens, NULL, a->kept.k);
+    product_forward(p, &v, r->total, a->kept.tokens, NULL, a->kept.v);
     t = attention(a);
     op_attention(p->d, &t);
-    linear(p, a->c, n, a->dim, a->out, a->kept.out, y);
+    product_forward(p, &c, n, a->kept.out, NULL, y);
+}
+
+/* dx += the gradient through l. */
+static void product_add(const struct pass *p, const struct product *l,
+                        int64_t rows, const void *dy, void *dx)
+{
+    op_linear_dx(p->d, &(struct op_linear_dx){.m = rows,
+                                              .n = l->n,
+                                              .k = l->k,
+                                              .dy = dy,
+                                              .w = l->w,
+                                              .add = true,
+                                              .dx = dx});
 }
 
 /* From the gradient of attention's output, which is spoilt, to that of the
@@ -132,22 +122,22 @@ static void attention_backward(const struct pass *p,
                                void *dtokens)
 {
     const struct rows *r = &a->kept.rows;
-    int64_t all = r->total * a->dim;
+    struct product q = square(p, a, a->q), k = square(p, a, a->k);
+    struct product v = square(p, a, a->v);
     size_t mark = device_mark(p->d);
     struct op_attention t = attention(a);
     void *dq = device_take_act(p->d, (int64_t)n * a->dim);
-    void *dk = device_take_act(p->d, all);
-    void *dv = device_take_act(p->d, all);
+    void *dk = device_take_act(p->d, r->total * a->dim);
+    void *dv = device_take_act(p->d, r->total * a->dim);
 
     op_attention_bwd(
         p->d, &(struct op_attention_bwd){
                   .forward = &t, .dout = dout, .dq = dq, .dk = dk, .dv = dv});
-    linear_backward(p, a->k, r->total, a->dim, a->dim, a->kept.tokens, dk,
-                    false, dtokens);
-    linear_backward(p, a->v, r->total, a->dim, a->dim, a->kept.tokens, dv, true,
-                    dtokens);
+    product_backward(p, &k, r->total, a->kept.tokens, dk, dtokens);
+    product_backward(p, &v, r->total, a->kept.tokens, dv, NULL);
+    product_add(p, &v, r->total, dv, dtokens);
     /* dout has been read: it takes the gradient of the means. */
-    linear_backward(p, a->q, n, a->dim, a->dim, a->kept.means, dq, false, dout);
+    product_backward(p, &q, n, a->kept.means, dq, dout);
     op_scatter_add(p->d, &(struct op_scatter_add){.n = n,
                                                   .dim = a->dim,
                                                   .total = r->total,
@@ -160,11 +150,12 @@ static void attention_backward(const struct pass *p,
 void resnet_pool_backward(const struct pass *p, const struct resnet_pool *a,
                           int n, const void *dy, void *dx)
 {
+    struct product c = product_of(p, a->c, 0, a->out, a->dim);
     size_t mark = device_mark(p->d);
     void *dtokens = device_take_act(p->d, a->kept.rows.total * a->dim);
     void *dout = device_take_act(p->d, (int64_t)n * a->dim);
 
-    linear_backward(p, a->c, n, a->dim, a->out, a->kept.out, dy, false, dout);
+    product_backward(p, &c, n, a->kept.out, dy, dout);
     attention_backward(p, a, n, dout, dtokens);
     op_tokens_bwd(p->d, &(struct op_tokens_bwd){
                             .batch = n,

@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "train/block.h"
+#include "train/layer.h"
 #include "train/rows.h"
 #include "train/store.h"
 #include "train/tower.h"
@@ -109,10 +109,11 @@ void bottleneck_take(const struct pass *p, struct bottleneck *k,
 void bottleneck_forward(const struct pass *p, struct bottleneck *k,
                         const struct resnet_batch *b, const void *x, void *y);
 
-/* The gradient of y into that of x.  dy is spoilt; without `down` the result
- * stands in dy (shapes are equal) and dx is not used.  Returns which. */
+/* The gradient of y, in dy, into that of x, which comes back in dy (where
+ * shapes are equal) or spare.  Both are rooms for the larger map of the two;
+ * what else is in them is spoilt. */
 void *bottleneck_backward(const struct pass *p, const struct bottleneck *k,
-                          const struct resnet_batch *b, void *dy, void *dx);
+                          const struct resnet_batch *b, void *dy, void *spare);
 
 /* ---- attention pooling: train/resnet_pool.c ---- */
 

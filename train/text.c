@@ -45,8 +45,8 @@ void text_tower_forward(const struct pass *p, struct text_tower *t,
         .token = store_real(p->store, t->token),
         .position = store_real(p->store, t->position),
     };
-    struct linear project =
-        linear_projection(p, t->projection, t->embed_dim, width);
+    struct product project =
+        product_projection(p, t->projection, t->embed_dim, width);
 
     t->kept.at = *at;
     embed.x = t->kept.x = device_take_act(p->d, rows * width);
@@ -56,7 +56,7 @@ void text_tower_forward(const struct pass *p, struct text_tower *t,
     block_stack_forward(p, &t->blocks, &at->rows, t->kept.x, t->kept.read);
     norm_forward(p, t->ln_final, n, width, t->kept.read, &t->kept.norm,
                  t->kept.normed);
-    linear_forward(p, &project, n, t->kept.normed, NULL, features);
+    product_forward(p, &project, n, t->kept.normed, NULL, features);
 }
 
 void text_tower_backward(const struct pass *p, struct text_tower *t,
@@ -68,8 +68,8 @@ void text_tower_backward(const struct pass *p, struct text_tower *t,
     const size_t mark = device_mark(p->d);
     void *dread = device_take_act(p->d, n * width);
     void *dx = device_take_act(p->d, rows * width);
-    struct linear project =
-        linear_projection(p, t->projection, t->embed_dim, width);
+    struct product project =
+        product_projection(p, t->projection, t->embed_dim, width);
     struct op_embed_bwd embed = {
         .rows = rows,
         .dim = width,
@@ -82,7 +82,7 @@ void text_tower_backward(const struct pass *p, struct text_tower *t,
         .dposition = store_grad(p->store, t->position),
     };
 
-    linear_backward(p, &project, n, t->kept.normed, dfeatures, dread);
+    product_backward(p, &project, n, t->kept.normed, dfeatures, dread);
     norm_backward(p, t->ln_final, n, width, t->kept.read, &t->kept.norm, dread,
                   NULL, dread);
     block_stack_backward(p, &t->blocks, &at->rows, dread, dx);

@@ -51,10 +51,10 @@ static int64_t squares(const struct vit *v, int n)
 }
 
 /* A convolution whose squares do not overlap is a product. */
-static struct linear conv1_of(const struct pass *p, const struct vit *v)
+static struct product conv1_of(const struct pass *p, const struct vit *v)
 {
-    return linear_of(p, (struct linear_at){v->conv1, -1}, 0, v->c.width,
-                     square_numbers(v));
+    return product_of(p, (struct linear_at){v->conv1, -1}, 0, v->c.width,
+                      square_numbers(v));
 }
 
 /* Pixels to the tokens that ln_pre reads. */
@@ -72,7 +72,7 @@ static void embed_forward(const struct pass *p, struct vit *v, int n,
         .x = pixels,
         .y = v->kept.patches,
     };
-    struct linear conv1 = conv1_of(p, v);
+    struct product conv1 = conv1_of(p, v);
     struct op_tokens tokens = {
         .batch = n,
         .n = (int64_t)v->grid * v->grid,
@@ -84,7 +84,7 @@ static void embed_forward(const struct pass *p, struct vit *v, int n,
     };
 
     op_patches(p->d, &cut);
-    linear_forward(p, &conv1, rows, v->kept.patches, NULL, embedded);
+    product_forward(p, &conv1, rows, v->kept.patches, NULL, embedded);
     op_tokens(p->d, &tokens);
     device_release(p->d, mark);
 }
@@ -94,8 +94,8 @@ void vit_forward(const struct pass *p, struct vit *v, int n, const void *pixels,
 {
     const int64_t width = v->c.width;
     struct rows *r = &v->kept.rows;
-    struct linear project =
-        linear_projection(p, v->projection, v->embed_dim, width);
+    struct product project =
+        product_projection(p, v->projection, v->embed_dim, width);
 
     rows_pictures(p->d, n, v->grid * v->grid + 1, r);
     v->kept.patches = device_take_act(p->d, squares(v, n) * square_numbers(v));
@@ -109,7 +109,7 @@ void vit_forward(const struct pass *p, struct vit *v, int n, const void *pixels,
     block_stack_forward(p, &v->blocks, r, v->kept.x, v->kept.read);
     norm_forward(p, v->ln_post, n, width, v->kept.read, &v->kept.post,
                  v->kept.normed);
-    linear_forward(p, &project, n, v->kept.normed, NULL, features);
+    product_forward(p, &project, n, v->kept.normed, NULL, features);
 }
 
 /* From the tokens' gradient to those of what made them; the pixels have none.
@@ -130,10 +130,10 @@ static void embed_backward(const struct pass *p, struct vit *v,
         .dfirst = store_grad(p->store, v->class_embedding),
         .dposition = store_grad(p->store, v->position),
     };
-    struct linear conv1 = conv1_of(p, v);
+    struct product conv1 = conv1_of(p, v);
 
     op_tokens_bwd(p->d, &tokens);
-    linear_backward(p, &conv1, rows, v->kept.patches, dembedded, NULL);
+    product_backward(p, &conv1, rows, v->kept.patches, dembedded, NULL);
     device_release(p->d, mark);
 }
 
@@ -144,10 +144,10 @@ void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures)
     const int64_t width = v->c.width, n = r->reads;
     void *dread = device_take_act(p->d, n * width);
     void *dx = device_take_act(p->d, r->total * width);
-    struct linear project =
-        linear_projection(p, v->projection, v->embed_dim, width);
+    struct product project =
+        product_projection(p, v->projection, v->embed_dim, width);
 
-    linear_backward(p, &project, n, v->kept.normed, dfeatures, dread);
+    product_backward(p, &project, n, v->kept.normed, dfeatures, dread);
     norm_backward(p, v->ln_post, n, width, v->kept.read, &v->kept.post, dread,
                   NULL, dread);
     block_stack_backward(p, &v->blocks, r, dread, dx);

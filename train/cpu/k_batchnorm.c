@@ -32,21 +32,22 @@ K_INLINE int64_t smaller(int64_t a, int64_t b)
 
 /* ---- forward ---- */
 
-/* n numbers in strips of w. */
+/* n numbers in strips of w; four strips go into the sums at once. */
 static void stat_block(const act_t *x, int64_t n, int64_t w, const float *shift,
                        float *sum, float *squares)
 {
     int64_t i = 0;
 
-    for (; i + 2 * w <= n; i += 2 * w) {
-        const act_t *a = x + i, *b = x + i + w;
+    for (; i + 4 * w <= n; i += 4 * w) {
+        const act_t *p = x + i, *q = p + w, *r = q + w, *s = r + w;
 
         K_SIMD
         for (int64_t c = 0; c < w; c++) {
-            float s = k_get(a[c]) - shift[c], t = k_get(b[c]) - shift[c];
+            float a = k_get(p[c]) - shift[c], b = k_get(q[c]) - shift[c];
+            float e = k_get(r[c]) - shift[c], f = k_get(s[c]) - shift[c];
 
-            sum[c] += s + t;
-            squares[c] += s * s + t * t;
+            sum[c] += (a + b) + (e + f);
+            squares[c] += (a * a + b * b) + (e * e + f * f);
         }
     }
     for (; i < n; i += w) {
@@ -54,10 +55,10 @@ static void stat_block(const act_t *x, int64_t n, int64_t w, const float *shift,
 
         K_SIMD
         for (int64_t c = 0; c < stop; c++) {
-            float s = k_get(x[i + c]) - shift[c];
+            float a = k_get(x[i + c]) - shift[c];
 
-            sum[c] += s;
-            squares[c] += s * s;
+            sum[c] += a;
+            squares[c] += a * a;
         }
     }
 }

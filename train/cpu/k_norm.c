@@ -1,5 +1,50 @@
 #include "train/cpu/k_sum.h"
 
+/* A row's sums are taken in four quarters at once: one alone would wait for
+ * each addition to end. */
+
+static float sum_of(const act_t *x, int64_t n)
+{
+    const int64_t q = n / 4;
+    float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
+
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (int64_t c = 0; c < q; c++) {
+        s0 += k_get(x[c]);
+        s1 += k_get(x[q + c]);
+        s2 += k_get(x[2 * q + c]);
+        s3 += k_get(x[3 * q + c]);
+    }
+    for (int64_t c = 4 * q; c < n; c++)
+        s0 += k_get(x[c]);
+    return (s0 + s1) + (s2 + s3);
+}
+
+K_INLINE float square_at(const act_t *x, int64_t c, float mean)
+{
+    float v = k_get(x[c]) - mean;
+
+    return v * v;
+}
+
+/* Of deviations from mean. */
+static float squares_of(const act_t *x, int64_t n, float mean)
+{
+    const int64_t q = n / 4;
+    float s0 = 0.0f, s1 = 0.0f, s2 = 0.0f, s3 = 0.0f;
+
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (int64_t c = 0; c < q; c++) {
+        s0 += square_at(x, c, mean);
+        s1 += square_at(x, q + c, mean);
+        s2 += square_at(x, 2 * q + c, mean);
+        s3 += square_at(x, 3 * q + c, mean);
+    }
+    for (int64_t c = 4 * q; c < n; c++)
+        s0 += square_at(x, c, mean);
+    return (s0 + s1) + (s2 + s3);
+}
+
 /* ---- LayerNorm ---- */
 
 /* The row is read from memory once: it is in the first cache for the other two
@@ -9,19 +54,10 @@ static void layernorm_row(const struct op_layernorm *o, int64_t r)
     const act_t *x = (const act_t *)o->x + r * o->dim;
     const float *g = (const float *)o->g, *b = (const float *)o->b;
     act_t *y = (act_t *)o->y + r * o->dim;
-    float sum = 0.0f, squares = 0.0f, mean, rstd;
+    const float mean = sum_of(x, o->dim) / (float)o->dim;
+    const float var = squares_of(x, o->dim, mean) / (float)o->dim;
+    const float rstd = 1.0f / sqrtf(var + (float)OP_NORM_EPS);
 
-#pragma omp simd reduction(+ : sum)
-    for (int64_t c = 0; c < o->dim; c++)
-        sum += k_get(x[c]);
-    mean = sum / (float)o->dim;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < o->dim; c++) {
-        float v = k_get(x[c]) - mean;
-
-        squares += v * v;
-    }
-    rstd = 1.0f / sqrtf(squares / (float)o->dim + (float)OP_NORM_EPS);
     K_SIMD
     for (int64_t c = 0; c < o->dim; c++)
         y[c] = k_put((k_get(x[c]) - mean) * rstd * g[c] + b[c]);
@@ -114,12 +150,9 @@ void CPU(l2norm)(struct device *d, const struct op_l2norm *o)
     for (int64_t r = 0; r < o->rows; r++) {
         const act_t *x = (const act_t *)o->x + r * o->dim;
         float *y = (float *)o->y + r * o->dim;
-        float squares = 0.0f, norm;
+        float norm = sqrtf(squares_of(x, o->dim, 0.0f));
 
-#pragma omp simd reduction(+ : squares)
-        for (int64_t c = 0; c < o->dim; c++)
-            squares += k_get(x[c]) * k_get(x[c]);
-        norm = fmaxf(sqrtf(squares), 1e-12f);
+        norm = norm < 1e-12f ? 1e-12f : norm; /* a NaN stays */
         ((float *)o->norm)[r] = norm;
         K_SIMD
         for (int64_t c = 0; c < o->dim; c++)

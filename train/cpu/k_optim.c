@@ -52,7 +52,6 @@ void CPU(adamw)(struct device *d, const struct op_adamw *o)
     const double t = (double)o->t;
     struct adamw_step s = {
         .keep = (float)(1.0 - o->lr * o->decay),
-        .beta1 = (float)o->beta1,
         .rest1 = (float)(1.0 - o->beta1),
         .beta2 = (float)o->beta2,
         .rest2 = (float)(1.0 - o->beta2),
@@ -67,10 +66,26 @@ void CPU(adamw)(struct device *d, const struct op_adamw *o)
         adamw_piece(o, s, i, piece_end(i, o->n));
 }
 
+static double squares(const float *x, int64_t n)
+{
+    const int64_t q = n / 4; /* four sums: one would wait for each addition */
+    double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+    for (int64_t c = 0; c < q; c++) {
+        s0 += (double)x[c] * (double)x[c];
+        s1 += (double)x[q + c] * (double)x[q + c];
+        s2 += (double)x[2 * q + c] * (double)x[2 * q + c];
+        s3 += (double)x[3 * q + c] * (double)x[3 * q + c];
+    }
+    for (int64_t c = 4 * q; c < n; c++)
+        s0 += (double)x[c] * (double)x[c];
+    return (s0 + s1) + (s2 + s3);
+}
+
 void CPU(sumsq)(struct device *d, const struct op_sumsq *o)
 {
     const int64_t chunks = (o->n + SUMSQ_CHUNK - 1) / SUMSQ_CHUNK;
-    const float *x = (const float *)o->x;
     double *parts = (double *)cpu_scratch(d, scratch_sumsq(o->n));
     double sum = 0.0;
 
@@ -78,14 +93,10 @@ void CPU(sumsq)(struct device *d, const struct op_sumsq *o)
         return;
     K_PARALLEL(d, o->n)
     for (int64_t i = 0; i < chunks; i++) {
-        int64_t begin = i * SUMSQ_CHUNK, end = begin + SUMSQ_CHUNK;
-        double s = 0.0;
+        int64_t left = o->n - i * SUMSQ_CHUNK;
 
-        end = end < o->n ? end : o->n;
-#pragma omp simd reduction(+ : s)
-        for (int64_t c = begin; c < end; c++)
-            s += (double)x[c] * (double)x[c];
-        parts[i] = s;
+        parts[i] = squares((const float *)o->x + i * SUMSQ_CHUNK,
+                           left < SUMSQ_CHUNK ? left : SUMSQ_CHUNK);
     }
     for (int64_t i = 0; i < chunks; i++)
         sum += parts[i];

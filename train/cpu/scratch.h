@@ -17,8 +17,8 @@
 
 #define CHUNKS_MAX     128 /* parts of a sum: more than most machines' cores */
 #define CHUNK_ROWS_MIN 32
-#define CHUNK_BLOCK    128   /* floats added up before double takes over */
-#define STRIP_MIN      512   /* numbers in a strip, about */
+#define CHUNK_BLOCK    64    /* floats added up before double takes over */
+#define STRIP_MIN      256   /* numbers in a strip, about */
 #define SUMSQ_CHUNK    65536 /* numbers */
 
 static inline int64_t chunk_count(int64_t rows, int64_t most)

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Compares witmill's models with open_clip's and transformers', and writes
+docs/parity.md.
+
+usage: tools/parity.py truth [MODEL...]    open_clip in float64 and float32
+       tools/parity.py compare [MODEL...]  witmill in float32 against that
+       tools/parity.py steps               20 steps of AdamW on both sides
+       tools/parity.py files               each side reads the other's files
+       tools/parity.py goldens             tests/golden/train from the truth
+       tools/parity.py table               docs/parity.md from what there is
+       tools/parity.py all
+
+Both sides compute the same weights and batches by formula (tools/trial.py,
+tests/trial.h), so nothing is handed over but results.  What was computed
+stands in build/parity/ and is not computed again; --redo does.  BUILD is the
+build folder with train_replay, build/gcc by default.  The peers stand in an
+environment of their own, made on the first run: tools/peers.py.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.dont_write_bytecode = True
+import peers  # noqa: E402
+
+# model and pictures of its batch: the large ones take less
+MODELS = {
+    "tiny-vit": 4, "tiny-vit-quickgelu": 4, "tiny-resnet": 4,
+    "ViT-B-32": 4, "ViT-B-32-quickgelu": 4, "ViT-B-16": 4, "RN50": 4,
+    "RN101": 4, "RN50x4": 3, "ViT-L-14": 2, "RN50x16": 2, "ViT-L-14-336": 2,
+    "RN50x64": 2,
+}
+WORK = pathlib.Path("build/parity")
+GOLDEN = pathlib.Path("tests/golden/train")
+GOLDEN_MODELS = ["tiny-vit", "tiny-vit-quickgelu", "tiny-resnet", "ViT-B-32",
+                 "RN50"]
+
+
+STEP_MODELS = ["tiny-vit", "tiny-resnet", "ViT-B-32", "RN50"]
+STEP_BATCH, STEP_LR, STEP_WARMUP = 4, 5e-4, 5
+STEPS_HEAD = """\
+# witmill golden, version 1: losses before each of 20 steps of AdamW, made by
+# tools/parity.py from open_clip in float64.  Step s takes the trial's batch
+# s mod 4 of {n} pairs; peak rate {lr}, warm-up {warmup}, decay 0.2 (not of
+# gains, biases and the scale), betas 0.9 and 0.98 (ViT) or 0.999, epsilon
+# 1e-6 (ViT) or 1e-8.
+# A line a model: name, losses."""
+
+
+def say(text):
+    print(time.strftime("%H:%M:%S ") + text, flush=True)
+
+
+def keep(path, redo, make):
+    """A JSON result, made once."""
+    if redo or not path.exists():
+        result = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+    return json.loads(path.read_text())
+
+
+def figures(d):
+    return (f"features {max(d['image_features'], d['text_features']):.1e} "
+            f"logits {d['logits']:.1e} loss {d['loss']:.1e} gradients "
+            f"{d['worst']:.2f} of the bound ({d['worst_of']}), "
+            f"{d['apart']:.1e} apart ({d['apart_of']})")
+
+
+def truth(args):
+    import parity_peer
+    for name in args.models:
+        folder = WORK / name
+        made = keep(folder / "truth.json", args.redo, lambda: parity_peer
+                    .truth(name, MODELS[name], folder, name in GOLDEN_MODELS))
+        say(f"{name}: float64 in {made['truth_seconds']} s, "
+            f"loss {made['loss']:.6f}")
+        d = keep(folder / "peer.json", args.redo, lambda: parity_peer
+                 .again(name, MODELS[name], folder))
+        say(f"{name}: open_clip in float32: {figures(d)}")
+
+
+def goldens(args):
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for name in GOLDEN_MODELS:
+        text = (WORK / name / "golden.txt").read_text()
+        (GOLDEN / f"{name}.txt").write_text(text)
+        say(f"{GOLDEN}/{name}.txt: {len(text)} bytes")
+
+
+def replay(args, *command):
+    """Standard output of train_replay."""
+    return subprocess.run(
+        [args.build / "train_replay", *map(str, command)], check=True,
+        text=True, stdout=subprocess.PIPE).stdout
+
+
+def ours(args, name):
+    """witmill's step on the CPU in float32, and its distance."""
+    import parity_compare
+    from safetensors import safe_open
+    out = WORK / name / "ours.safetensors"
+    text = replay(args, name, "--batch", MODELS[name], "--out", out,
+                  "--packed", "--reduce",
+                  *(["--recompute"] if MODELS[name] < 4 else []))
+    with safe_open(out, "np") as f:
+        keys = set(f.keys())
+        small = {k: f.get_tensor(k) for k in keys if "grad/" not in k}
+        d = parity_compare.distance(
+            WORK / name / "truth.safetensors", small,
+            ((k[5:], f.get_tensor(k)) for k in sorted(keys - set(small))))
+        with safe_open(WORK / name / "truth.safetensors", "np") as truth_file:
+            odd = keys ^ set(truth_file.keys())
+    if odd:
+        raise ValueError(f"{name}: only one side has {sorted(odd)[:5]}")
+    out.unlink()
+    say(f"{name}: {text.strip()}")
+    return dict(d, passed=bool(d["worst"] <= 1 and max(
+        d["image_features"], d["text_features"], d["logits"]) <= 1e-4))
+
+
+def compare(args):
+    for name in args.models:
+        d = keep(WORK / name / "ours.json", args.redo,
+                 lambda: ours(args, name))
+        say(f"{name}: witmill: {figures(d)}"
+            f"{'' if d['passed'] else ' FAILED'}")
+
+
+def steps(args):
+    """20 steps of AdamW: open_clip in float64 and float32, then witmill."""
+    import parity_peer
+    import torch
+    made = {}
+    for name in STEP_MODELS:
+        for dtype in (torch.float64, torch.float32):
+            kind = str(dtype).removeprefix("torch.")
+            made[name, kind] = keep(
+                WORK / f"steps-{name}-{kind}.json", args.redo,
+                lambda: parity_peer.steps(name, STEP_BATCH, dtype, STEP_LR,
+                                          STEP_WARMUP))
+            say(f"{name} {kind}: {made[name, kind]}")
+    lines = [STEPS_HEAD.format(n=STEP_BATCH, lr=STEP_LR, warmup=STEP_WARMUP)]
+    for name in STEP_MODELS:
+        lines.append(name + "".join(f" {x:.7f}"
+                                    for x in made[name, "float64"]))
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    (GOLDEN / "steps.txt").write_text("\n".join(lines) + "\n")
+    if (args.build / "train_replay").exists():
+        for name in STEP_MODELS:
+            got = keep(WORK / f"steps-{name}-ours.json", args.redo, lambda: [
+                float(x) for x in replay(
+                    args, name, "--batch", STEP_BATCH, "--steps", 20, "--lr",
+                    STEP_LR, "--warmup", STEP_WARMUP).split()])
+            say(f"{name} witmill: off by {off(got, made[name, 'float64']):.1e}")
+
+
+def off(a, b):
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def files(args):
+    import parity_files
+    keep(WORK / "files.json", args.redo, lambda: parity_files.rows(
+        args.build / "train_replay", WORK, parity_files.MODELS))
+
+
+def table(args):
+    import parity_table
+    pathlib.Path("docs/parity.md").write_text(
+        parity_table.page(WORK, MODELS, STEP_MODELS, off))
+    say("docs/parity.md")
+
+
+def everything(args):
+    for mode in (truth, goldens, compare, steps, files, table):
+        mode(args)
+
+
+def main():
+    modes = {"truth": truth, "compare": compare, "steps": steps,
+             "files": files, "goldens": goldens, "table": table,
+             "all": everything}
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=modes)
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--redo", action="store_true")
+    parser.add_argument("--build", type=pathlib.Path, default="build/gcc")
+    args = parser.parse_args()
+    args.models = args.models or list(MODELS)
+    peers.enter()
+    return modes[args.mode](args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
