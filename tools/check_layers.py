@@ -29,7 +29,7 @@ DOORS = {
     r"xxhash|openssl/": r"base/hash\.c",
     r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z_]*\.[ch]",
     r"seccomp": r"base/jail[a-z_]*\.c",
-    r"oneapi/|dnnl": r"train/cpu/products\.c",
+    r"oneapi/|dnnl": r"train/cpu/products[a-z_]*\.[ch]",
     r"cuda|cublas|cudnn|nccl": r"train/cuda/[a-z_]+\.(c|h|cu)",
     r"mpi\.h": r"train/[a-z_]+\.c",
 }

@@ -41,6 +41,9 @@ enum cpu_isa {
  * Passes that products need around oneDNN, of the chosen variant.  Counts are
  * of numbers; all may be called with arrays of any alignment.
  *   act:      y = act(pre) + res; res may be NULL, y may be pre or res
+ *   bias_act: pre += b, where b is given and kind is none of ACT_NONE;
+ *             y = act(pre + b) + res, of m rows of n numbers; b and res may
+ *             be NULL, y may be pre or res
  *   act_bwd:  dx *= act'(pre)
  *   colsum:   sums[n] += column sums of x [m, n]; uses the scratch
  *   to_float: y = x; and from_float: back, rounding to nearest even
@@ -48,6 +51,8 @@ enum cpu_isa {
 struct cpu_passes {
     void (*act)(struct device *d, enum act_kind kind, int64_t count,
                 const void *pre, const void *res, void *y);
+    void (*bias_act)(struct device *d, enum act_kind kind, int64_t m, int64_t n,
+                     const float *b, void *pre, const void *res, void *y);
     void (*act_bwd)(struct device *d, enum act_kind kind, int64_t count,
                     const void *pre, void *dx);
     void (*colsum)(struct device *d, int64_t m, int64_t n, const void *x,

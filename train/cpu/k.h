@@ -236,6 +236,8 @@ OP_MAP(X)
 
 void CPU(act)(struct device *d, enum act_kind kind, int64_t count,
               const void *pre, const void *res, void *y);
+void CPU(bias_act)(struct device *d, enum act_kind kind, int64_t m, int64_t n,
+                   const float *b, void *pre, const void *res, void *y);
 void CPU(act_bwd)(struct device *d, enum act_kind kind, int64_t count,
                   const void *pre, void *dx);
 void CPU(colsum)(struct device *d, int64_t m, int64_t n, const void *x,

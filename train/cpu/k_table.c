@@ -20,7 +20,8 @@ void CPU(fill)(struct cpu *c)
 #define X(name) c->ops.name = CPU(name);
     K_MAP(X)
 #undef X
-    c->passes.act = CPU(act); /* k_act.c */
+    c->passes.act = CPU(act);           /* k_act.c */
+    c->passes.bias_act = CPU(bias_act); /* k_bias.c */
     c->passes.act_bwd = CPU(act_bwd);
     c->passes.colsum = CPU(colsum);
     c->passes.to_float = CPU(to_float);
