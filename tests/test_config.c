@@ -98,15 +98,15 @@ static void test_config__spellings(void **state)
         {"RN50-quickgelu", "RN50-quickgelu"},
         {"Tiny-ViT", "tiny-vit"},
     };
-    static const char *const none[] = {"",
-                                       "ViT",
-                                       "ViT-B-3",
-                                       "ViT-B-322",
-                                       "RN50x",
-                                       "-quickgelu",
-                                       "ViT-B-32-quickgelu-quickgelu",
-                                       "a-name-that-is-longer-than-any-model-"
-                                       "of-the-table-will-ever-be-called"};
+    static const char *const none[] = {
+        "",
+        "ViT",
+        "ViT-B-3",
+        "ViT-B-322",
+        "RN50x",
+        "-quickgelu",
+        "ViT-B-32-quickgelu-quickgelu",
+        "a-name-longer-than-any-in-the-table-of-models-that-ever-was-or-is"};
     struct clip_config c;
 
     (void)state;
