@@ -244,6 +244,10 @@ static void test_weights_files__refused(void **state)
          false,
          -E_STALE,
          "weights of a model with quick_gelu"},
+        {{.key = "witmill.version", .value = "2"},
+         false,
+         -E_VERSION,
+         "witmill.version is \"2\"; this program knows 1"},
         {{.prefix = "model."}, false, -E_NOTFOUND, "is missing"},
     };
     struct clip a, b;
