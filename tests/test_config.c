@@ -251,6 +251,17 @@ static void test_config__hidden_columns(void **state)
     }
 }
 
+/* The same of all small sizes: cutting the product never loses a column. */
+static void test_config__ratio(void **state)
+{
+    (void)state;
+    for (int width = 1; width <= 600; width++)
+        for (int hidden = 1; hidden <= 5 * width; hidden++)
+            if (clip_config_hidden(width, clip_config_ratio(width, hidden)) !=
+                hidden)
+                fail_msg("%d of %d", hidden, width);
+}
+
 #define V(members)                                                             \
     "{\"embed_dim\":8,\"vision_cfg\":{" members "},\"text_cfg\":{}}"
 #define T(members)                                                             \
@@ -406,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_config__writes_all),
         cmocka_unit_test(test_config__open_clip),
         cmocka_unit_test(test_config__hidden_columns),
+        cmocka_unit_test(test_config__ratio),
         cmocka_unit_test(test_config__refused),
         cmocka_unit_test(test_config__equal),
     };
