@@ -98,15 +98,15 @@ static void test_config__spellings(void **state)
         {"RN50-quickgelu", "RN50-quickgelu"},
         {"Tiny-ViT", "tiny-vit"},
     };
-    static const char *const none[] = {"",
-                                       "ViT",
-                                       "ViT-B-3",
-                                       "ViT-B-322",
-                                       "RN50x",
-                                       "-quickgelu",
-                                       "ViT-B-32-quickgelu-quickgelu",
-                                       "a-name-that-is-longer-than-any-model-"
-                                       "of-the-table-will-ever-be-called"};
+    static const char *const none[] = {
+        "",
+        "ViT",
+        "ViT-B-3",
+        "ViT-B-322",
+        "RN50x",
+        "-quickgelu",
+        "ViT-B-32-quickgelu-quickgelu",
+        "a-name-longer-than-any-in-the-table-of-models-that-ever-was-or-is"};
     struct clip_config c;
 
     (void)state;
@@ -249,6 +249,17 @@ static void test_config__hidden_columns(void **state)
         assert_true(clip_config_equal(&c, &back));
         buf_release(&b);
     }
+}
+
+/* The same of all small sizes: cutting the product never loses a column. */
+static void test_config__ratio(void **state)
+{
+    (void)state;
+    for (int width = 1; width <= 600; width++)
+        for (int hidden = 1; hidden <= 5 * width; hidden++)
+            if (clip_config_hidden(width, clip_config_ratio(width, hidden)) !=
+                hidden)
+                fail_msg("%d of %d", hidden, width);
 }
 
 #define V(members)                                                             \
@@ -406,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_config__writes_all),
         cmocka_unit_test(test_config__open_clip),
         cmocka_unit_test(test_config__hidden_columns),
+        cmocka_unit_test(test_config__ratio),
         cmocka_unit_test(test_config__refused),
         cmocka_unit_test(test_config__equal),
     };

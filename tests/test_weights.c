@@ -80,6 +80,56 @@ static void test_weights__transformers_layout(void **state)
     clip_close(&m);
 }
 
+/* The bytes of version 1 (WITMILL_WRITE_GOLDEN=1 makes the files anew).  Its
+ * numbers are quarters: the n-th of all is n modulo 64, less 32, by 4. */
+static void test_weights__golden(void **state)
+{
+    static const char json[] =
+        "{\"embed_dim\":2,\"quick_gelu\":true,\"vision_cfg\":{\"image_size\":4,"
+        "\"patch_size\":2,\"width\":4,\"head_width\":2,\"layers\":1,"
+        "\"mlp_ratio\":2},\"text_cfg\":{\"width\":2,\"heads\":1,\"layers\":1,"
+        "\"vocab_size\":5,\"context_length\":3,\"mlp_ratio\":1}}";
+    static const char *const files[] = {"weights-v1.safetensors",
+                                        "weights-v1-transformers.safetensors"};
+    struct clip a, b;
+    unsigned n = 0;
+
+    (void)state;
+    open_model(&a, json, 0);
+    for (int i = 0; i < a.store.n; i++) {
+        float x[256];
+
+        assert_true(a.store.list[i].count <= 256);
+        for (int64_t k = 0; k < a.store.list[i].count; k++)
+            x[k] = ((float)(n++ % 64) - 32) / 4;
+        store_put(&a.store, a.d, i, x, DTYPE_F32);
+    }
+    for (int layout = 0; layout < 2; layout++) {
+        char path[IO_PATH_MAX];
+        struct err e = ERR_INIT;
+        struct buf now, then;
+
+        snprintf(path, sizeof path, "tests/golden/%s", files[layout]);
+        buf_init(&now, 1 << 20);
+        buf_init(&then, 1 << 20);
+        save(&a, layout, "now");
+        assert_int_equal(io_read_file(at("now"), &now, NULL), 0);
+        if (getenv("WITMILL_WRITE_GOLDEN"))
+            assert_int_equal(io_write_file(path, buf_str(&now), NULL), 0);
+        assert_int_equal(io_read_file(path, &then, NULL), 0);
+        assert_int_equal(now.n, then.n);
+        assert_memory_equal(now.p, then.p, now.n);
+        open_model(&b, json, 0);
+        if (weights_load(&b, path, false, &e))
+            fail_msg("%s", e.message);
+        same_numbers(&a, &b);
+        clip_close(&b);
+        buf_release(&now);
+        buf_release(&then);
+    }
+    clip_close(&a);
+}
+
 /* ---- names, counts ---- */
 
 /* The tensors of a model, not allocated. */
@@ -372,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights__round_trips),
         cmocka_unit_test(test_weights__transformers_layout),
+        cmocka_unit_test(test_weights__golden),
         cmocka_unit_test(test_weights__counts),
         cmocka_unit_test(test_weights__names_of_others),
         cmocka_unit_test(test_weights__json_beside),

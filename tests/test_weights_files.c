@@ -244,6 +244,10 @@ static void test_weights_files__refused(void **state)
          false,
          -E_STALE,
          "weights of a model with quick_gelu"},
+        {{.key = "witmill.version", .value = "2"},
+         false,
+         -E_VERSION,
+         "witmill.version is \"2\"; this program knows 1"},
         {{.prefix = "model."}, false, -E_NOTFOUND, "is missing"},
     };
     struct clip a, b;
@@ -265,6 +269,57 @@ static void test_weights_files__refused(void **state)
             fail_msg("row %zu: %d \"%s\", not %d \"%s\"", i, rc, e.message,
                      rows[i].rc, rows[i].words);
     }
+    clip_close(&a);
+    clip_close(&b);
+}
+
+static void put_file(const char *path, struct str bytes)
+{
+    FILE *f = fopen(path, "wb"); /* not synced: it is written very often */
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes.p, 1, bytes.n, f), bytes.n);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Whatever byte of the header is another one, the file is refused, or it gives
+ * the same numbers: what it changed was said to nobody. */
+static void test_weights_files__no_flipped_byte(void **state)
+{
+    static const char path[] = "tests/golden/weights-v1.safetensors";
+    static const char with[] = {'0', '9', '"', ',', 'n', '}', '\0', '\xff'};
+    struct clip_config c;
+    struct clip a, b;
+    struct buf file;
+    size_t n, taken = 0;
+
+    (void)state;
+    assert_int_equal(weights_config(&c, path, NULL), 0);
+    assert_int_equal(clip_open(&a, &device, &c, false, NULL), 0);
+    assert_int_equal(clip_open(&b, &device, &c, false, NULL), 0);
+    assert_int_equal(weights_load(&a, path, false, NULL), 0);
+    buf_init(&file, 1 << 20);
+    assert_int_equal(io_read_file(path, &file, NULL), 0);
+    n = 8 + ((unsigned char)file.p[0] | (size_t)(unsigned char)file.p[1] << 8);
+    for (size_t i = 0; i < n; i++) {
+        char kept = file.p[i];
+
+        file.p[i] = with[i % sizeof with];
+        if (file.p[i] != kept) {
+            struct err e = ERR_INIT;
+
+            put_file(at("flipped"), buf_str(&file));
+            if (weights_load(&b, at("flipped"), false, &e) == 0) {
+                same_numbers(&a, &b);
+                taken++;
+            } else {
+                assert_non_null(strstr(e.message, "/flipped"));
+            }
+        }
+        file.p[i] = kept;
+    }
+    assert_true(taken < 40); /* keys of metadata that nobody reads */
+    buf_release(&file);
     clip_close(&a);
     clip_close(&b);
 }
@@ -313,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_weights_files__narrow_numbers),
         cmocka_unit_test(test_weights_files__every_half),
         cmocka_unit_test(test_weights_files__refused),
+        cmocka_unit_test(test_weights_files__no_flipped_byte),
         cmocka_unit_test(test_weights_files__layouts_without_a_place),
     };
 

@@ -22,7 +22,8 @@
  *          kept), for the ResNets' attention pooling, too.
  * Fails.   -E_FORMAT with file and tensor, -E_RANGE for a shape, -E_NOTFOUND
  *          naming the missing tensor, -E_STALE for another activation or
- *          config, -E_UNSUPPORTED for a layout that has no place for the
+ *          config, -E_VERSION for a file of a later witmill,
+ *          -E_UNSUPPORTED for a layout that has no place for the
  *          model.  After a failed load the weights are unspecified.
  * Threads. One at a time.
  * Cost.    The file is mapped and read once; F16, BF16, F32, F64 are taken,

@@ -36,6 +36,12 @@ static int said_in_metadata(struct weights_said *said,
     struct str value;
     int rc = 0;
 
+    if (safetensors_meta(file, STR(WEIGHTS_META_VERSION), &value) &&
+        !str_eq(value, STR(WEIGHTS_VERSION)))
+        return err_set(e, E_VERSION,
+                       "%s: " WEIGHTS_META_VERSION
+                       " is \"%.*s\"; this program knows " WEIGHTS_VERSION,
+                       path, value.n < 60 ? (int)value.n : 60, value.p);
     if (safetensors_meta(file, STR(WEIGHTS_META_ACTIVATION), &value)) {
         if (str_eq(value, STR("quick_gelu")))
             said->activation = SAYS_QUICK_GELU;

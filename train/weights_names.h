@@ -79,6 +79,9 @@ struct weights_entry *weights_index_find(const struct weights_index *x,
 #define WEIGHTS_META_CONFIG     "witmill.config"
 #define WEIGHTS_META_ACTIVATION "witmill.activation"
 
+#define WEIGHTS_META_VERSION "witmill.version"
+#define WEIGHTS_VERSION      "1" /* of what these keys mean */
+
 enum weights_says { SAYS_NOTHING, SAYS_GELU, SAYS_QUICK_GELU };
 
 struct weights_said {

@@ -82,7 +82,7 @@ static int write_file(struct saving *s, const char *path, struct err *e)
 {
     const struct clip_config *c = &s->m->config;
     struct buf config;
-    struct str meta[6];
+    struct str meta[8];
     int rc;
 
     buf_init(&config, CONFIG_JSON_MAX);
@@ -93,7 +93,9 @@ static int write_file(struct saving *s, const char *path, struct err *e)
     meta[3] = str_of(weights_activation(c->quick_gelu));
     meta[4] = STR(WEIGHTS_META_CONFIG);
     meta[5] = buf_str(&config);
-    rc = safetensors_create(&s->out, path, s->list, s->pieces.n, meta, 3, e);
+    meta[6] = STR(WEIGHTS_META_VERSION);
+    meta[7] = STR(WEIGHTS_VERSION);
+    rc = safetensors_create(&s->out, path, s->list, s->pieces.n, meta, 4, e);
     buf_release(&config);
     if (rc)
         return rc;
