@@ -37,7 +37,7 @@ Pair n of batch B:
     ids    vocab - 2, then 1 + bits("ids/B", n * context + t) mod (vocab - 3),
            then vocab - 1, then zeros
 
-Projections of a tensor: p_k = sum of (bit k of bits("projection/NAME", i) ?
+Projections of a result (its name in the golden file): p_k = sum of (bit k of bits("projection/NAME", i) ?
 -x_i : x_i), k = 0..7.
 """
 import numpy as np

@@ -1,0 +1,107 @@
+"""parity_table - docs/parity.md from the results under build/parity."""
+import json
+import pathlib
+
+PAGE = """\
+# Against open_clip and transformers
+
+`tools/parity.py` writes this page. Both sides compute the same random weights,
+pictures and captions by formula ([tools/trial.py](../tools/trial.py),
+[tests/trial.h](../tests/trial.h)): no weight is zero, captions are of different
+lengths, BatchNorm works on the batch. The truth is open_clip in PyTorch in
+float64; beside witmill's float32 on the CPU (captions packed, last block
+reduced to the row that is read) stands open_clip's own float32.
+
+{versions}
+
+## One step of every model
+
+Features and logits: largest difference by the largest number; limit 1e-4.
+Gradients: the largest |a-b| / (1e-3 |b| + 1e-6 L) over all numbers of all
+tensors, L the norm of the largest gradient; limit 1. Apart: the largest
+||a-b|| / ||b|| of a tensor whose norm is over 1e-5 L. Tensors are counted with
+query, key and value parts apart. Statistics: BatchNorm's running ones behind
+the step, and what the picture tower gives by them before it (eval).
+
+| model | batch | tensors | | features | logits | loss | gradients | apart | statistics | eval |
+|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|
+{steps}
+
+The worst tensor of each: {worst}
+
+## Twenty steps of AdamW
+
+The same four batches of four pairs in turn, decay 0.2 but for gains, biases
+and the scale, peak rate 5e-4 behind five steps of warm-up. Largest difference
+of a step's loss from float64; limit 1e-3.
+
+| model | first loss | last loss | open_clip, float32 | witmill, float32 |
+|---|--:|--:|--:|--:|
+{training}
+
+## Files
+
+The features that a file's model gives on one side and on the other, float32,
+largest difference by the largest number. Their files hold other weights than
+those that the reader had before.
+
+| model | file | features |
+|---|---|--:|
+{files}
+"""
+
+
+def load(path):
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def small(x):
+    return "-" if x is None else f"{x:.1e}"
+
+
+def step_row(who, d, first):
+    features = max(d["image_features"], d["text_features"])
+    resnet = "image_features_eval" in d
+    return "| " + " | ".join([
+        *first, who, small(features), small(d["logits"]), small(d["loss"]),
+        f"{d['worst']:.2f}", small(d["apart"]),
+        small(d["statistics"]) if resnet else "-",
+        small(d.get("image_features_eval"))]) + " |"
+
+
+def versions():
+    import open_clip
+    import torch
+    import transformers
+    return (f"open_clip {open_clip.__version__}, PyTorch "
+            f"{torch.__version__.split('+')[0]}, transformers "
+            f"{transformers.__version__}.")
+
+
+def page(work, models, step_models, off):
+    work = pathlib.Path(work)
+    steps, worst, training, files = [], [], [], []
+    for name, n in models.items():
+        theirs = load(work / name / "peer.json")
+        ours = load(work / name / "ours.json")
+        if ours:
+            steps.append(step_row("witmill", ours,
+                                  [name, str(n), str(ours["tensors"])]))
+            worst.append(f"{name} `{ours['worst_of']}`")
+        if theirs:
+            steps.append(step_row("open_clip", theirs, ["", "", ""]))
+    for name in step_models:
+        made = {kind: load(work / f"steps-{name}-{kind}.json")
+                for kind in ("float64", "float32", "ours")}
+        truth = made["float64"]
+        if truth:
+            training.append(
+                f"| {name} | {truth[0]:.4f} | {truth[-1]:.4f} | " +
+                " | ".join(small(off(made[k], truth)) if made[k] else "-"
+                           for k in ("float32", "ours")) + " |")
+    for row in load(work / "files.json") or []:
+        files.append(f"| {row['model']} | {row['what']} | "
+                     f"{small(row['apart'])} |")
+    return PAGE.format(versions=versions(), steps="\n".join(steps),
+                       worst=", ".join(worst) + ".",
+                       training="\n".join(training), files="\n".join(files))
