@@ -55,7 +55,7 @@ static inline void case_linear(struct play *p)
         .x = two.x,
         .dy = dy,
         .w_is_in_out = io,
-        .dw = play_dsum(p, "dw2", two.w),
+        .dw = play_dweight(p, "dw2", two.w),
         .db = bias ? play_dsum(p, "db2", two.b) : NULL,
     };
 
@@ -84,7 +84,7 @@ static inline void case_linear(struct play *p)
         .x = one.x,
         .dy = dhidden.dx,
         .w_is_in_out = io,
-        .dw = play_dsum(p, "dw1", one.w),
+        .dw = play_dweight(p, "dw1", one.w),
         .db = bias ? play_dsum(p, "db1", one.b) : NULL,
     };
 
@@ -160,7 +160,7 @@ static inline void case_conv(struct play *p)
         .pad = pad,
         .x = f.x,
         .dy = dx.dy,
-        .dweight = play_dsum(p, "dweight", f.weight),
+        .dweight = play_dweight(p, "dweight", f.weight),
     };
 
     op_conv_dx(p->d, &dx);

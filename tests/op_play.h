@@ -17,8 +17,9 @@
  *          op overwrites (it holds random numbers before).  play_sum: what an
  *          op adds to.  play_dout: an input, the gradient that comes in for an
  *          output.  play_din and play_dsum: the gradient that goes out for an
- *          input; play_becomes: the same, but in place of another array.  An
- *          op's arrays are laid out behind the op before and its play_step.
+ *          input, play_dweight: for a weight; play_becomes: as play_din, but
+ *          in place of another array.  An op's arrays are laid out behind the
+ *          op before and its play_step.
  * Owns.    Arrays and their copies; play_close() frees them.
  * Fails.   By cmocka's asserts.
  */
@@ -381,6 +382,17 @@ static inline void *play_dsum(struct play *p, const char *name,
     int of = play_find(p, input);
     struct play_slot *s =
         play_slot(p, name, p->slot[of].type, PLAY_SUM, p->slot[of].n, NULL, of);
+
+    return play_fill(p, s, -1, 1);
+}
+
+/* Of what products read as `act`, but is a parameter: its gradient is real. */
+static inline void *play_dweight(struct play *p, const char *name,
+                                 const void *input)
+{
+    int of = play_find(p, input);
+    struct play_slot *s =
+        play_slot(p, name, PLAY_REAL, PLAY_SUM, p->slot[of].n, NULL, of);
 
     return play_fill(p, s, -1, 1);
 }

@@ -29,6 +29,8 @@ static const struct bound {
     double act_f32, real_f32, act_bf16, real_bf16;
     bool same;
 } bounds[] = {
+    {"linear", 5e-6, 5e-6, 3 * HALF, 5e-6, false},
+    {"conv", 5e-6, 5e-6, 2 * HALF, 5e-6, false},
     {"attention", 1e-5, 1e-5, HALF, 1e-5, true},
     {"attention_one", 1e-5, 1e-5, HALF, 1e-5, true},
     {"layernorm", 2e-6, 2e-6, HALF, 2e-6, true},
