@@ -53,6 +53,8 @@ def run(job, build, scratch):
     folder.mkdir(parents=True)
     env = dict(os.environ, BUILD=str(build), WITMILL=str(build / "witmill"),
                TMPDIR=str(folder))
+    # Tests run beside each other: threads that wait must not spin.
+    env.setdefault("OMP_WAIT_POLICY", "passive")
     env.setdefault("WITMILL_SHARED", str(pathlib.Path("../shared").resolve()))
     began = time.monotonic()
     log = folder.parent / (name + ".log")

@@ -8,6 +8,15 @@
 
 #define LOGIT_SCALE_MAX 4.6051701859880914 /* ln 100 */
 
+/* Whether a name is the model's, whatever its activation. */
+static bool is_model(const char *name, const char *model)
+{
+    size_t n = strlen(model);
+
+    return !strncmp(name, model, n) &&
+           (!name[n] || !strcmp(name + n, "-quickgelu"));
+}
+
 void optim_defaults(struct optim_config *c, const struct clip_config *model)
 {
     bool resnet = model->vision.kind == VISION_RESNET;
@@ -28,7 +37,7 @@ void optim_defaults(struct optim_config *c, const struct clip_config *model)
                                .rule = DECAY_PAPER,
                                .warmup = 2000};
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        if (!strcmp(rates[i].name, model->name))
+        if (is_model(model->name, rates[i].name))
             c->lr = rates[i].lr;
 }
 
