@@ -95,8 +95,9 @@ static void test_ops_cpu__against_reference(void **state)
     assert_int_equal(ref_open(&ref, DTYPE_F32, &e), 0);
     for (int t = 0; t < 2; t++)
         for (int isa = CPU_BASE; isa <= (int)cpu_isa_best(); isa++) {
-            /* the best set sees every seed, the others every third */
-            const uint64_t step = isa == (int)cpu_isa_best() ? 1 : 3;
+            /* the best set sees every seed, the others every fifth: an odd
+             * step, because a seed's bits are the flags */
+            const uint64_t step = isa == (int)cpu_isa_best() ? 1 : 5;
 
             open_cpu(&d, acts[t], 1 + isa % 2, (enum cpu_isa)isa);
             for (size_t i = 0; i < BOUNDS; i++) {
@@ -130,7 +131,7 @@ static void test_ops_cpu__threads_change_no_bit(void **state)
         for (size_t i = 0; i < BOUNDS; i++) {
             const struct op_case *c = find_case(bounds[i].name);
 
-            for (uint64_t seed = 0; seed < c->seeds; seed += 2)
+            for (uint64_t seed = 0; seed < c->seeds; seed += 3)
                 play_compare(c->name, c->run, seed, &two,
                              bounds[i].same ? &one : &two, 0, 0, NULL);
         }
