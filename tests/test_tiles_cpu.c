@@ -54,11 +54,11 @@ static const struct attend_shape attend_shapes[] = {
     {"a block", 1, 64, 0, 0, true, {64, 65}, {0}},
     {"a tile", 1, 64, 0, 0, false, {128, 129}, {0}},
     {"causal tiles", 1, 64, 1, 1, true, {128, 257}, {0}},
-    {"ViT-L/14@336", 1, 64, 0, 0, false, {577}, {0}},
+    {"ViT-L/14", 1, 64, 0, 0, false, {257}, {0}},
     {"wide, two panels", 1, 256, 0, 0, false, {170}, {0}},
     {"wider than a panel", 1, 1300, 0, 0, true, {40}, {0}},
-    {"causal panels", 1, 64, 7, 3, true, {700}, {0}},
-    {"more keys", 1, 64, 0, 1, false, {3, 100}, {70, 700}},
+    {"causal panels", 1, 64, 7, 3, true, {650}, {0}},
+    {"more keys", 1, 64, 0, 1, false, {3, 100}, {70, 650}},
     {"fewer keys", 2, 24, 0, 0, false, {100, 3}, {5, 2}},
     {"one query", 2, 80, 3, 1, false, {1, 1, 1}, {1, 50, 197}},
     {"one query, most", 1, 4, 0, 0, false, {1}, {ATTEND_ONE_MAX}},
@@ -136,7 +136,7 @@ static const struct loss_shape loss_shapes[] = {
     {37, 129, 92, 257, 4.6, 1}, /* one more of each */
     {200, 200, 0, 64, 4.6, -10},
     {77, 1000, 500, 33, 1, 3},
-    {2600, 2600, 0, 9, 4, -3}, /* larger blocks */
+    {1200, 1200, 0, 9, 4, -3}, /* larger blocks */
 };
 
 #define LOSS_SHAPES (sizeof loss_shapes / sizeof *loss_shapes)

@@ -176,12 +176,13 @@ static void forward_one(const struct head *h, const struct forward *f)
 void CPU(attention)(struct device *d, const struct op_attention *o)
 {
     int threads = cpu_of(d)->threads, tasks = o->seqs * o->heads;
+    int team = head_threads(d, o), chunk = head_chunk(o, team);
     size_t floats = attend_floats(o, 2);
     float *scratch = cpu_scratch(d, attend_bytes(o, threads));
 
     if (!scratch)
         return;
-#pragma omp parallel for schedule(static, 4) num_threads(head_threads(d, o))
+#pragma omp parallel for schedule(static, chunk) num_threads(team)
     for (int t = 0; t < tasks; t++) {
         struct head h = head_of(o, t);
         struct forward f =

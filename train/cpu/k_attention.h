@@ -20,6 +20,18 @@ struct head {
     int column;         /* first column */
 };
 
+/* Threads for an op, and how many heads a thread takes at a time: a sequence's,
+ * or so few of them that every thread gets its share of it. */
+K_INLINE int head_threads(const struct device *d, const struct op_attention *o)
+{
+    return k_threads(d, o->pairs * o->heads * o->dim);
+}
+
+K_INLINE int head_chunk(const struct op_attention *o, int threads)
+{
+    return threads == 1 || o->seqs >= 16 * threads ? o->heads : 4;
+}
+
 K_INLINE struct head head_of(const struct op_attention *o, int task)
 {
     int s = task / o->heads, a = task % o->heads;
@@ -97,13 +109,6 @@ K_INLINE void head_store(const struct head *h, const float *from, float by,
     K_SIMD
     for (int j = 0; j < dim; j++)
         to[j] = k_put(from[j] * by);
-}
-
-/* Threads for an op: heads are dealt to them in fours, so that each gets its
- * share of every sequence, long or short. */
-K_INLINE int head_threads(const struct device *d, const struct op_attention *o)
-{
-    return k_threads(d, o->pairs * o->heads * o->dim);
 }
 
 #endif

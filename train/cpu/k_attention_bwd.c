@@ -307,12 +307,13 @@ void CPU(attention_bwd)(struct device *d, const struct op_attention_bwd *b)
 {
     const struct op_attention *o = b->forward;
     int threads = cpu_of(d)->threads, tasks = o->seqs * o->heads;
+    int team = head_threads(d, o), chunk = head_chunk(o, team);
     size_t floats = attend_floats(o, 5);
     float *scratch = cpu_scratch(d, attend_bwd_bytes(b, threads));
 
     if (!scratch)
         return;
-#pragma omp parallel for schedule(static, 4) num_threads(head_threads(d, o))
+#pragma omp parallel for schedule(static, chunk) num_threads(team)
     for (int t = 0; t < tasks; t++) {
         struct head h = head_of(o, t);
         struct backward w =

@@ -67,15 +67,30 @@ K_INLINE vf vf_max(vf a, vf b)
 #endif
 }
 
+/* By halves, in registers. */
 K_INLINE float vf_largest(vf x)
 {
-    float y[VW];
-
-    vf_store(y, x);
+#if defined __SSE2__
+#if VW == 16
+    __m256 half =
+        _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#elif VW == 8
+    __m256 half = x;
+#endif
+#if VW >= 8
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(half),
+                          _mm256_extractf128_ps(half, 1));
+#else
+    __m128 y = x;
+#endif
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_shuffle_ps(y, y, 1)));
+#else
     for (int n = VW / 2; n; n /= 2)
         for (int i = 0; i < n; i++)
-            y[i] = y[i] > y[i + n] ? y[i] : y[i + n];
-    return y[0];
+            x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+    return x[0];
+#endif
 }
 
 #if VW == 16
