@@ -178,7 +178,7 @@ check-headers: $(headers:%=$B/%.ok)
 
 $B/%.h.ok: %.h
 	$Qmkdir -p $(@D)
-	$Qprintf '#include "%s"\n#include "%s"\n' $< $< | $(CC) $(CFLAGS_ALL) -Wno-unused-function -x c -fsyntax-only -
+	$Qprintf '#include "%s"\n#include "%s"\n' $< $< | $(CC) $(CFLAGS_ALL) $(openmp) -Wno-unused-function -x c -fsyntax-only -
 	$Qtouch $@
 
 check-sizes:
