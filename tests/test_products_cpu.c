@@ -344,6 +344,8 @@ static void test_products__tiles(void **state)
         {9000, 9, 20, true, false, true, true, ACT_NONE},
         {1023, 80, 32, false, true, false, false, ACT_QUICK_GELU},
         {1100, 80, 32, false, true, true, false, ACT_NONE},
+        {5, 1300, 1250, false, true, false, false, ACT_NONE}, /* large dw */
+        {4, 1250, 1300, true, false, false, false, ACT_NONE},
     };
     const enum dtype types[] = {DTYPE_F32, DTYPE_BF16};
 
@@ -500,6 +502,11 @@ static void all_convs(enum dtype act, int threads)
     /* more pixels than a tile of columns has */
     play_conv(&d, &(struct conv_case){5, 23, 21, 8, 16, 3, 1, 1, true},
               "many pixels");
+    /* lines short and long, neighbourhoods narrow and wide */
+    play_conv(&d, &(struct conv_case){3, 5, 9, 40, 16, 3, 1, 1, true},
+              "long lines");
+    play_conv(&d, &(struct conv_case){25, 7, 7, 40, 16, 3, 1, 1, false},
+              "short lines, two tiles");
     device_close(&d);
 }
 

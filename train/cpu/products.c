@@ -264,11 +264,6 @@ void cpu_products_close(struct cpu *c)
     c->products = NULL;
 }
 
-int cpu_products_row_step(const struct cpu *c)
-{
-    return c->act == DTYPE_BF16 ? 64 : 8;
-}
-
 /* name, and the function that does it */
 #define PRODUCTS(X)                                                            \
     X(linear) X(linear_dx) X(linear_dw) X(conv) X(conv_dx) X(conv_dw)

@@ -142,7 +142,8 @@ bool gemm_tile(struct device *d, const struct gemm *g, int64_t i, const void *a,
                const void *b, const float *bias, const void *res, void *c,
                void *scratch);
 
-/* c[p, q] += a^T b, a: act [m, p], b: act [m, q], c: float. */
+/* c[p, q] += a^T b, a: act [m, p], b: act [m, q], c: float.  p q decides how.
+ */
 struct wgrad {
     int64_t m, p, q;
     struct tiles tiles; /* from here on by wgrad_prepare() */
