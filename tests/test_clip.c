@@ -13,23 +13,13 @@ static const struct {
 } devices[] = {{REF_DOUBLE, 1e-9}, {CPU_FLOAT, 5e-4}, {CPU_BF16, 0.15}};
 #define DEVICES (sizeof devices / sizeof *devices)
 
-static struct clip_config config(const char *name)
-{
-    struct clip_config c;
-    struct err e = ERR_INIT;
-
-    if (clip_config_find(&c, name, &e))
-        fail_msg("%s", e.message);
-    return c;
-}
-
 /* Two ways of one batch, on every model and device. */
 static void compare(const struct clip_options *way,
                     const struct clip_options *other, bool bits)
 {
     for (size_t m = 0; m < MODELS; m++)
         for (size_t k = 0; k < DEVICES; k++) {
-            struct clip_config c = config(models[m]);
+            struct clip_config c = world_config(models[m]);
             struct outcome a, b;
             struct world w;
 
@@ -113,7 +103,7 @@ static void test_clip__again_is_bit_equal(void **state)
 
 static void test_clip__recompute_takes_less(void **state)
 {
-    struct clip_config c = config("tiny-vit");
+    struct clip_config c = world_config("tiny-vit");
     struct outcome stored, again;
     struct world w;
 
@@ -185,7 +175,7 @@ static bool slope_fits(struct world *w, const struct clip_options *o, int i,
 /* One number of every tensor: the largest, whose difference is clearest. */
 static void check_gradient(const char *name, enum loss_kind kind)
 {
-    struct clip_config c = config(name);
+    struct clip_config c = world_config(name);
     struct clip_options o = {
         .loss = kind, .packed = true, .reduce = true, .bn_batch = 2};
     struct outcome at;
@@ -227,7 +217,7 @@ static void test_clip__gradient_is_of_the_loss(void **state)
 
 static void test_clip__refuses_split_groups(void **state)
 {
-    struct clip_config c = config("tiny-resnet");
+    struct clip_config c = world_config("tiny-resnet");
     struct err e = ERR_INIT;
     struct world w;
 
@@ -249,7 +239,7 @@ static void test_clip__refuses_split_groups(void **state)
 /* A batch larger than the plan is refused, not written behind the stack. */
 static void test_clip__a_batch_beyond_the_plan(void **state)
 {
-    struct clip_config c = config("tiny-vit");
+    struct clip_config c = world_config("tiny-vit");
     struct err e = ERR_INIT;
     struct clip_batch b;
     struct world w;
@@ -270,7 +260,7 @@ static void test_clip__encode(void **state)
 {
     (void)state;
     for (size_t m = 0; m < MODELS; m++) {
-        struct clip_config c = config(models[m]);
+        struct clip_config c = world_config(models[m]);
         struct clip_options parts = {.chunk = 4, .bn_batch = 2, .packed = true};
         size_t side = (size_t)BATCH * (size_t)c.embed_dim;
         double *whole = malloc(side * 8), *part = malloc(side * 8);

@@ -126,7 +126,7 @@ static void test_optim__first_step(void **state)
     double *before, *after, norm, sum = 0, scale;
 
     (void)state;
-    assert_int_equal(clip_config_find(&model, "tiny-resnet", &e), 0);
+    model = world_config("tiny-resnet");
     world_open(&w, REF_DOUBLE, &model, 4, 2);
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
@@ -182,7 +182,7 @@ static void test_optim__logit_scale_stays_in_its_range(void **state)
     double up, down;
 
     (void)state;
-    assert_int_equal(clip_config_find(&model, "tiny-vit", NULL), 0);
+    model = world_config("tiny-vit");
     world_open(&w, REF_DOUBLE, &model, 4, 2);
     world_run(&w, &(struct clip_options){0}, &at);
     /* far outside on either side: one step of 1 does not bring it back */
@@ -209,7 +209,7 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     struct world w;
 
     (void)state;
-    assert_int_equal(clip_config_find(&model, "tiny-vit", NULL), 0);
+    model = world_config("tiny-vit");
     world_open(&w, REF_DOUBLE, &model, 2, 2);
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
@@ -249,7 +249,7 @@ static void test_optim__learns(void **state)
             struct clip_batch b;
             struct world w;
 
-            assert_int_equal(clip_config_find(&model, models[k], NULL), 0);
+            model = world_config(models[k]);
             world_open(&w, devices[i], &model, 6, 21);
             assert_int_equal(clip_plan(&w.m, &o, 6, &e), 0);
             b = world_batch(&w);

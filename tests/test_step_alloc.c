@@ -63,12 +63,11 @@ static void count(enum world_device kind, const char *model,
                                    .warmup = 2,
                                    .total = 10,
                                    .clip_norm = 1};
-    struct clip_config config;
+    struct clip_config config = world_config(model);
     struct err e = ERR_INIT;
     void *volatile p;
     struct world w;
 
-    assert_int_equal(clip_config_find(&config, model, NULL), 0);
     world_open(&w, kind, &config, 10, 5);
     assert_int_equal(clip_plan(&w.m, o, 10, &e), 0);
     for (uint64_t step = 0; step < 6; step++) {

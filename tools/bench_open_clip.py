@@ -87,7 +87,7 @@ def main():
         "tokens": s["tokens"], "step_s": [round(x, 4) for x in seconds],
         "images_per_s": n / ordered[0],
         "images_per_s_median": n / ordered[len(ordered) // 2],
-        "loss": float(loss)}))
+        "loss": float(loss.detach())}))
 
 
 if __name__ == "__main__":
