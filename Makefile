@@ -13,7 +13,7 @@
 #   make docs       the command pages in docs/, from the option tables
 #
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
-#        FUZZ_SECONDS=60 for make fuzz, DEMO_DEBS=DIR for make demo
+#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train, DEMO_DEBS=DIR for make demo
 
 CC      ?= cc
 ifeq ($(origin CC),default)
@@ -211,9 +211,12 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
+# BENCH=text, products or train for one part of it.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat
-	$Qtools/bench.py $B
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench
+	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
+	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
+	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
 
 # ---- packages, installation, upkeep ----
 
