@@ -249,6 +249,7 @@ static void test_clip__refuses_split_groups(void **state)
 /* A batch larger than the plan is refused, not written behind the stack. */
 static void test_clip__a_batch_beyond_the_plan(void **state)
 {
+    const struct clip_options one = {.chunk = 1};
     struct clip_config c = config("tiny-vit");
     struct err e = ERR_INIT;
     struct clip_batch b;
@@ -261,6 +262,20 @@ static void test_clip__a_batch_beyond_the_plan(void **state)
     b = world_batch(&w);
     assert_int_equal(clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e),
                      -E_TOOBIG);
+    world_close(&w);
+
+    /* more losses than the host has room for, too */
+    world_open(&w, REF_FLOAT, &c, 200, 1);
+    assert_int_equal(clip_plan(&w.m, &one, 1, &e), 0);
+    b = world_batch(&w);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(clip_gradients(&w.m, &one, &b, &loss, NULL, NULL, &e),
+                     -E_TOOBIG);
+    /* and the device goes on */
+    assert_int_equal(clip_plan(&w.m, &one, 200, &e), 0);
+    e = (struct err)ERR_INIT;
+    if (clip_gradients(&w.m, &one, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
     world_close(&w);
 }
 
