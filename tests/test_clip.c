@@ -279,6 +279,42 @@ static void test_clip__a_batch_beyond_the_plan(void **state)
     world_close(&w);
 }
 
+/* Ids come from outside; they index a table. */
+static void test_clip__refuses_ids_and_sizes(void **state)
+{
+    struct clip_config c = config("tiny-vit");
+    const int32_t bad[] = {-1, INT32_MIN, c.text.vocab_size, INT32_MAX};
+    const int context = c.text.context_length;
+    struct err e = ERR_INIT;
+    float features[4 * 64];
+    struct clip_batch b;
+    struct world w;
+    double loss;
+
+    (void)state;
+    assert_true(c.embed_dim <= 64);
+    world_open(&w, REF_FLOAT, &c, 4, 1);
+    b = world_batch(&w);
+    assert_int_equal(clip_plan(&w.m, &plain, 4, &e), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        w.ids[3 * context - 1] = bad[i]; /* behind the EOT, or in its place */
+        e = (struct err)ERR_INIT;
+        assert_int_equal(
+            clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e), -E_RANGE);
+        assert_non_null(strstr(e.message, "caption 2: id"));
+        assert_int_equal(
+            clip_encode_texts(&w.m, &plain, &b.captions, features, NULL),
+            -E_RANGE);
+    }
+    w.ids[3 * context - 1] = c.text.vocab_size - 1;
+    if (clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(clip_plan(&w.m, &plain, 1 << 28, &e), -E_RANGE);
+    assert_non_null(strstr(e.message, "smaller chunk"));
+    world_close(&w);
+}
+
 /* Encoding in chunks gives what encoding whole gives, and for a ViT what
  * training saw. */
 static void test_clip__encode(void **state)
@@ -333,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_clip__gradient_is_of_the_loss),
         cmocka_unit_test(test_clip__refuses_split_groups),
         cmocka_unit_test(test_clip__a_batch_beyond_the_plan),
+        cmocka_unit_test(test_clip__refuses_ids_and_sizes),
         cmocka_unit_test(test_clip__encode),
     };
 
