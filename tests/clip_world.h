@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "tests/bf16.h"
 #include "train/clip.h"
 #include "train/cpu/cpu.h"
 #include "train/random.h"
@@ -36,6 +37,12 @@ struct outcome {
     double *features; /* image, then text */
     size_t peak;      /* bytes of activations */
 };
+
+/* Whether this machine has it. */
+static inline bool world_has(enum world_device kind)
+{
+    return kind != CPU_BF16 || bf16_here();
+}
 
 static inline void world_device(struct device *d, enum world_device kind)
 {

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "tests/bf16.h"
 #include "tests/op_play.h"
 #include "train/cpu/cpu.h"
 #include "train/cpu/tiles.h"
@@ -278,7 +279,7 @@ static void against_reference(enum cpu_isa isa)
     if (isa > cpu_isa_best())
         skip();
     assert_int_equal(ref_open(&ref, DTYPE_F32, &e), 0);
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < bf16_types(); t++)
         every_shape(&ref, acts[t], isa);
     device_close(&ref);
 }
