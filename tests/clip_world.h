@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "tests/bf16.h"
 #include "train/clip.h"
 #include "train/cpu/cpu.h"
 #include "train/random.h"
@@ -52,6 +53,12 @@ static inline struct clip_config world_config(const char *name)
     c.text.vocab_size = 64;
     c.text.width = 32;
     return c;
+}
+
+/* Whether this machine has it. */
+static inline bool world_has(enum world_device kind)
+{
+    return kind != CPU_BF16 || bf16_here();
 }
 
 static inline void world_device(struct device *d, enum world_device kind)

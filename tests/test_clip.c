@@ -23,6 +23,8 @@ static void compare(const struct clip_options *way,
             struct outcome a, b;
             struct world w;
 
+            if (!world_has(devices[k].device))
+                continue;
             /* buffers move by a step, so each way has a world of its own */
             world_open(&w, devices[k].device, &c, BATCH, 7);
             world_run(&w, way, &a);
@@ -239,6 +241,7 @@ static void test_clip__refuses_split_groups(void **state)
 /* A batch larger than the plan is refused, not written behind the stack. */
 static void test_clip__a_batch_beyond_the_plan(void **state)
 {
+    const struct clip_options one = {.chunk = 1};
     struct clip_config c = world_config("tiny-vit");
     struct err e = ERR_INIT;
     struct clip_batch b;
@@ -251,6 +254,56 @@ static void test_clip__a_batch_beyond_the_plan(void **state)
     b = world_batch(&w);
     assert_int_equal(clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e),
                      -E_TOOBIG);
+    world_close(&w);
+
+    /* more losses than the host has room for, too */
+    world_open(&w, REF_FLOAT, &c, 200, 1);
+    assert_int_equal(clip_plan(&w.m, &one, 1, &e), 0);
+    b = world_batch(&w);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(clip_gradients(&w.m, &one, &b, &loss, NULL, NULL, &e),
+                     -E_TOOBIG);
+    /* and the device goes on */
+    assert_int_equal(clip_plan(&w.m, &one, 200, &e), 0);
+    e = (struct err)ERR_INIT;
+    if (clip_gradients(&w.m, &one, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    world_close(&w);
+}
+
+/* Ids come from outside; they index a table. */
+static void test_clip__refuses_ids_and_sizes(void **state)
+{
+    struct clip_config c = world_config("tiny-vit");
+    const int32_t bad[] = {-1, INT32_MIN, c.text.vocab_size, INT32_MAX};
+    const int context = c.text.context_length;
+    struct err e = ERR_INIT;
+    float features[4 * 64];
+    struct clip_batch b;
+    struct world w;
+    double loss;
+
+    (void)state;
+    assert_true(c.embed_dim <= 64);
+    world_open(&w, REF_FLOAT, &c, 4, 1);
+    b = world_batch(&w);
+    assert_int_equal(clip_plan(&w.m, &plain, 4, &e), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        w.ids[3 * context - 1] = bad[i]; /* behind the EOT, or in its place */
+        e = (struct err)ERR_INIT;
+        assert_int_equal(
+            clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e), -E_RANGE);
+        assert_non_null(strstr(e.message, "caption 2: id"));
+        assert_int_equal(
+            clip_encode_texts(&w.m, &plain, &b.captions, features, NULL),
+            -E_RANGE);
+    }
+    w.ids[3 * context - 1] = c.text.vocab_size - 1;
+    if (clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(clip_plan(&w.m, &plain, 1 << 28, &e), -E_RANGE);
+    assert_non_null(strstr(e.message, "smaller chunk"));
     world_close(&w);
 }
 
@@ -308,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_clip__gradient_is_of_the_loss),
         cmocka_unit_test(test_clip__refuses_split_groups),
         cmocka_unit_test(test_clip__a_batch_beyond_the_plan),
+        cmocka_unit_test(test_clip__refuses_ids_and_sizes),
         cmocka_unit_test(test_clip__encode),
     };
 

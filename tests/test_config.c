@@ -286,6 +286,14 @@ static void test_config__refused(void **state)
          "no sound JSON"},
         {"{\"embed_dim\":8,\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{}}",
          -E_FORMAT, "embed_dim stands there twice"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"vision_cfg\":{},"
+         "\"text_cfg\":{}}",
+         -E_FORMAT, "vision_cfg stands there twice"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"text_cfg\":{}}",
+         -E_FORMAT, "text_cfg stands there twice"},
+        {HF("\"text_config\":{},\"text_config\":{}"), -E_FORMAT,
+         "text_config stands there twice"},
         {"{\"embed_dim\":\"8\",\"vision_cfg\":{},\"text_cfg\":{}}", -E_FORMAT,
          "embed_dim is not as it should be"},
         {"{\"embed_dim\":-8,\"vision_cfg\":{},\"text_cfg\":{}}", -E_RANGE,

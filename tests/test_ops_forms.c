@@ -424,6 +424,10 @@ static void test_ops_forms__l2norm(void **state)
     near_all(y, want, 6);
     near(norm[0], 5);
     assert_true(norm[1] == 1e-12);
+    op.rows = 1;
+    op.x = (const double[]){1, NAN};
+    op_l2norm(&device, &op);
+    assert_true(isnan(norm[0]) && isnan(y[0]) && isnan(y[1]));
 }
 
 /* ---- tokens, pixels, rows ---- */

@@ -351,6 +351,26 @@ static struct safetensor make(const char *name, enum safetensors_dtype dtype,
         .name = str_of(name), .dtype = dtype, .rank = rank, .shape = {a, c}};
 }
 
+/* A name is a slice: nothing behind it is read, not even for the message. */
+static void test_safetensors__a_long_name_is_not_written(void **state)
+{
+    struct safetensors_out o;
+    struct err e = ERR_INIT;
+    char path[64], *name = malloc(2);
+    struct safetensor big = {
+        .dtype = ST_F32, .rank = 2, .shape = {UINT64_MAX, UINT64_MAX}};
+
+    (void)state;
+    assert_non_null(name);
+    memcpy(name, "xy", 2);
+    big.name = str_make(name, 2);
+    snprintf(path, sizeof path, "%s/big", folder);
+    assert_int_equal(safetensors_create(&o, path, &big, 1, NULL, 0, &e),
+                     -E_TOOBIG);
+    assert_non_null(strstr(e.message, "tensor xy is too big"));
+    free(name);
+}
+
 /* Byte for byte what the format's own library writes for these tensors (its
  * version 0.8.0 gave the header below): widest dtype first, then by name. */
 static void test_safetensors__writes(void **state)
@@ -470,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_safetensors__refused),
         cmocka_unit_test(test_safetensors__lengths),
         cmocka_unit_test(test_safetensors__ceilings),
+        cmocka_unit_test(test_safetensors__a_long_name_is_not_written),
         cmocka_unit_test(test_safetensors__writes),
         cmocka_unit_test(test_safetensors__writes_whole_or_none),
         cmocka_unit_test(test_safetensors__files),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "tests/bf16.h"
 #include "tests/op_play.h"
 #include "train/cpu/cpu.h"
 #include "train/cpu/tiles.h"
@@ -278,7 +279,7 @@ static void against_reference(enum cpu_isa isa)
     if (isa > cpu_isa_best())
         skip();
     assert_int_equal(ref_open(&ref, DTYPE_F32, &e), 0);
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < bf16_types(); t++)
         every_shape(&ref, acts[t], isa);
     device_close(&ref);
 }
@@ -301,6 +302,40 @@ static void test_tiles_cpu__v4(void **state)
     against_reference(CPU_V4);
 }
 
+/* Where every pair is told apart, nothing is left to learn of the scale: its
+ * gradient is 0, not what a row's own match leaves among the others. */
+static void test_tiles_cpu__own_match_counts_once(void **state)
+{
+    static const float eye[16] = {1, 0, 0, 0, 0, 1, 0, 0,
+                                  0, 0, 1, 0, 0, 0, 0, 1};
+    const float log_scale = logf(100), bias = -10;
+
+    (void)state;
+    for (int isa = CPU_BASE; isa <= (int)cpu_isa_best(); isa++) {
+        float loss[4], da[16], dlog_scale = 0, dbias = 0;
+        struct op_sigmoid_loss o = {.rows = 4,
+                                    .cols = 4,
+                                    .dim = 4,
+                                    .a = eye,
+                                    .b = eye,
+                                    .log_scale = &log_scale,
+                                    .bias = &bias,
+                                    .loss = loss,
+                                    .da = da,
+                                    .dlog_scale = &dlog_scale,
+                                    .dbias = &dbias};
+        struct err e = ERR_INIT;
+        struct device d;
+
+        open_cpu(&d, DTYPE_F32, 1, (enum cpu_isa)isa);
+        op_sigmoid_loss(&d, &o);
+        assert_int_equal(device_check(&d, &e), 0);
+        assert_true(fabsf(dlog_scale) < 1e-20f);
+        assert_true(fabs((double)dbias - 3 / (1 + exp(10))) < 1e-9);
+        device_close(&d);
+    }
+}
+
 /* A batch of 32,768 needs no memory that grows with its square. */
 static void test_tiles_cpu__scratch_is_small(void **state)
 {
@@ -320,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_tiles_cpu__base),
         cmocka_unit_test(test_tiles_cpu__v3),
         cmocka_unit_test(test_tiles_cpu__v4),
+        cmocka_unit_test(test_tiles_cpu__own_match_counts_once),
         cmocka_unit_test(test_tiles_cpu__scratch_is_small),
     };
 

@@ -1,10 +1,7 @@
 #include "train/clip.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "train/random.h"
 
 enum which { IMAGE, TEXT };
 
@@ -74,50 +71,6 @@ void clip_close(struct clip *m)
         vit_release(&m->vision.vit);
     store_release(&m->store, m->d);
     memset(m, 0, sizeof *m);
-}
-
-static void draw(const struct init *init, uint64_t stream, int64_t n,
-                 float *out)
-{
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t at = (uint64_t)i;
-
-        switch (init->kind) {
-        case INIT_CONSTANT:
-            out[i] = (float)init->scale;
-            break;
-        case INIT_NORMAL:
-            out[i] = (float)(init->scale * random_normal(stream, at));
-            break;
-        case INIT_UNIFORM:
-            out[i] =
-                (float)(init->scale * (2 * random_uniform(stream, at) - 1));
-            break;
-        }
-    }
-}
-
-int clip_initialise(struct clip *m, uint64_t seed, struct err *e)
-{
-    int64_t most = 1;
-    float *host;
-
-    for (int i = 0; i < m->store.n; i++)
-        if (m->store.list[i].count > most)
-            most = m->store.list[i].count;
-    host = malloc((size_t)most * sizeof *host);
-    if (!host)
-        return err_set(e, E_NOMEM, "no room for a tensor of %lld numbers",
-                       (long long)most);
-    for (int i = 0; i < m->store.n; i++) {
-        const struct tensor *t = &m->store.list[i];
-
-        draw(&t->init, random_stream(seed, str_of(t->name)), t->count, host);
-        store_put(&m->store, m->d, i, host, DTYPE_F32);
-    }
-    free(host);
-    store_refresh(&m->store, m->d);
-    return device_check(m->d, e);
 }
 
 /* ---- towers over a chunk ---- */
@@ -404,6 +357,22 @@ static double run(struct job *j)
     return loss;
 }
 
+/* Indices of rows are of 32 bits, and so are the numbers of tokens. */
+static int check_tokens(const struct job *j, struct err *e)
+{
+    const struct clip *m = j->m;
+    int64_t grid = clip_config_grid(&m->config);
+    int64_t len = grid * grid + 1;
+
+    if (len < m->config.text.context_length)
+        len = m->config.text.context_length;
+    if (j->chunk <= (INT32_MAX - m->d->row_step) / len)
+        return 0;
+    return err_set(e, E_RANGE,
+                   "%d pairs of %lld tokens at a time; choose a smaller chunk",
+                   j->chunk, (long long)len);
+}
+
 /* Sizes of a batch of n, checked. */
 static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
                    int n, struct err *e)
@@ -420,7 +389,7 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
         return err_set(e, E_RANGE,
                        "the sigmoid loss needs a model with a logit_bias");
     if (!is_resnet(m))
-        return 0;
+        return check_tokens(j, e);
     if (n % j->group)
         return err_set(e, E_RANGE,
                        "a batch of %d is not made of BatchNorm groups of %d; "
@@ -431,7 +400,7 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
                        "chunks of %d split BatchNorm groups of %d; choose a "
                        "multiple",
                        j->chunk, j->group);
-    return 0;
+    return check_tokens(j, e);
 }
 
 int clip_gradients(struct clip *m, const struct clip_options *o,
@@ -443,10 +412,12 @@ int clip_gradients(struct clip *m, const struct clip_options *o,
     size_t bytes;
     int rc = lay_job(&j, m, o, b->n, e);
 
-    if (rc)
-        return rc;
     assert(m->store.grad && b->captions.n == b->n);
     assert(b->captions.context == m->config.text.context_length);
+    if (!rc)
+        rc = captions_check(&b->captions, m->config.text.vocab_size, e);
+    if (rc)
+        return rc;
     j.b = b;
     *loss = run(&j);
     bytes = (size_t)b->n * (size_t)m->config.embed_dim * dtype_size(d->real);
@@ -491,6 +462,8 @@ static int lay_encode(struct job *j, struct clip *m,
     j->chunk = o->chunk > 0 && o->chunk < n ? o->chunk : n;
     j->group = j->chunk;
     j->running = true;
+    if (check_tokens(j, e))
+        return -E_RANGE;
     return device_check(m->d, e);
 }
 
@@ -515,9 +488,11 @@ int clip_encode_texts(struct clip *m, const struct clip_options *o,
     struct job j;
     int rc = lay_encode(&j, m, o, c->n, e);
 
+    assert(c->context == m->config.text.context_length);
+    if (!rc)
+        rc = captions_check(c, m->config.text.vocab_size, e);
     if (rc)
         return rc;
-    assert(c->context == m->config.text.context_length);
     j.b = &b;
     encode(&j, TEXT, features);
     return device_check(m->d, e);

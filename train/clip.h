@@ -11,10 +11,12 @@
  *          groups, so the result does not depend on the chunk but for
  *          rounding.  clip_plan() sizes the device's stack for it by a dry run.
  * Owns.    Layers and store; not the device.
- * Fails.   -E_RANGE for a chunk that splits a group, -E_NOMEM; what stuck in
- *          the device.
+ * Fails.   -E_RANGE for a chunk that splits a group or has 2^31 tokens, and
+ *          for ids that are not in the vocabulary; -E_NOMEM; -E_TOOBIG for a
+ *          batch that was not planned for; what stuck in the device.
  * Threads. The device's.
- * Cost.    clip_gradients() allocates nothing.
+ * Cost.    clip_gradients() allocates nothing; it and encoding begin on the
+ *          device's stack at its bottom and leave it empty.
  * Source.  facts b.3, b.4; DESIGN section 5.
  */
 #ifndef TRAIN_CLIP_H

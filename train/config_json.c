@@ -114,8 +114,11 @@ int members_read(struct members *m, struct json *j)
             continue;
         }
         bit = (uint64_t)1 << (row - m->list);
-        if (m->seen & bit)
+        if (m->seen & bit) {
+            /* not read: a member that is an object has a result of its own */
             members_fail(m, E_FORMAT, row->name, "stands there twice");
+            break;
+        }
         m->seen |= bit;
         read_value(m, row, j);
     }

@@ -212,11 +212,11 @@ void *device_host_take(struct device *d, size_t bytes)
     d->host_used += rounded(bytes);
     if (d->host_used > d->host_peak)
         d->host_peak = d->host_used;
-    if (d->planning)
+    if (!d->planning && d->host_used > d->host_size)
+        device_fail(d, E_TOOBIG, "the host takes %zu bytes, planned were %zu",
+                    d->host_used, d->host_size);
+    if (d->planning || d->rc)
         return nowhere;
-    /* The same code took as much while planning, or the device's stack has
-     * told of it first. */
-    assert(d->host_used <= d->host_size);
     return d->host + at;
 }
 

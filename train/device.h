@@ -105,7 +105,8 @@ size_t device_mark(const struct device *d);
 void device_release(struct device *d, size_t mark);
 
 /* Host memory for device_put and device_get until device_host_release(); not to
- * be touched while planning. */
+ * be touched while planning, nor behind a failure: a take beyond the planned
+ * size is -E_TOOBIG, sticky. */
 void *device_host_take(struct device *d, size_t bytes);
 size_t device_host_mark(const struct device *d);
 void device_host_release(struct device *d, size_t mark);

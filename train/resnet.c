@@ -84,7 +84,7 @@ void resnet_init(struct resnet *r, struct store *s, const struct clip_config *c)
     side = blocks_init(r, s);
     /* clip_config_check() lets only sizes through that fit. */
     assert(side == clip_config_grid(c));
-    resnet_pool_init(r->pool, s, side * side, dim, dim / r->c.head_width,
+    resnet_pool_init(r->pool, s, side * side, dim, clip_config_vision_heads(c),
                      r->embed_dim);
 }
 

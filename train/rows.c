@@ -112,6 +112,16 @@ int caption_eot(const int32_t *ids, int context)
     return at;
 }
 
+int captions_check(const struct captions *c, int vocab, struct err *e)
+{
+    for (int64_t i = 0; i < (int64_t)c->n * c->context; i++)
+        if (c->ids[i] < 0 || c->ids[i] >= vocab)
+            return err_set(e, E_RANGE, "caption %lld: id %d is not in 0..%d",
+                           (long long)(i / c->context), (int)c->ids[i],
+                           vocab - 1);
+    return 0;
+}
+
 static int64_t stepped(const struct device *d, int64_t rows)
 {
     return (rows + d->row_step - 1) / d->row_step * d->row_step;

@@ -37,11 +37,15 @@ struct rows {
 };
 
 /* Captions as the tokenizer gives them: n of `context` ids each, padded with
- * anything behind the EOT, which is the first largest id of its caption. */
+ * any id behind the EOT, which is the first largest id of its caption. */
 struct captions {
     int n, context;
     const int32_t *ids;       /* [n, context], host memory */
 };
+
+/* 0 when every id, also behind an EOT, is one of `vocab`; else -E_RANGE with
+ * the caption. */
+int captions_check(const struct captions *c, int vocab, struct err *e);
 
 /* What the embedding reads beside the rows. */
 struct caption_rows {

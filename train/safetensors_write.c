@@ -66,8 +66,8 @@ static int put_header(struct buf *b, const struct safetensor *list, size_t n,
         if (t->name.n > SAFETENSORS_NAME_MAX ||
             t->rank > SAFETENSORS_RANK_MAX || !size_of(t, &bytes) ||
             __builtin_add_overflow(at[1], bytes, &at[1]))
-            return err_set(e, E_TOOBIG, "%s: tensor %.200s is too big", path,
-                           t->name.p);
+            return err_set(e, E_TOOBIG, "%s: tensor %.*s is too big", path,
+                           t->name.n < 200 ? (int)t->name.n : 200, t->name.p);
         json_out_name_str(&o, t->name);
         json_out_object(&o);
         json_put_string(&o, "dtype", str_of(safetensors_dtype_name(t->dtype)));

@@ -17,7 +17,7 @@ void text_tower_init(struct text_tower *t, struct store *s,
         store_add(s, (struct init){INIT_NORMAL, pow(tc->width, -0.5)}, 2,
                   projection, "text_projection");
     block_stack_init(&t->blocks, s, tc->layers, tc->width, tc->heads,
-                     (int)(tc->width * tc->mlp_ratio),
+                     clip_config_hidden(tc->width, tc->mlp_ratio),
                      c->quick_gelu ? ACT_QUICK_GELU : ACT_GELU, BLOCK_INIT_TEXT,
                      "transformer");
     t->token = store_add(s, (struct init){INIT_NORMAL, 0.02}, 2, token,

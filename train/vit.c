@@ -9,7 +9,7 @@ void vit_init(struct vit *v, struct store *s, const struct clip_config *c)
 {
     const struct vision_config *vc = &c->vision;
     const int64_t width = vc->width, patch = vc->patch_size;
-    const int grid = vc->image_size / vc->patch_size;
+    const int grid = clip_config_grid(c);
     const struct init normal = {INIT_NORMAL, pow(vc->width, -0.5)};
     const struct init uniform = {INIT_UNIFORM,
                                  pow(CHANNELS * patch * patch, -0.5)};
@@ -27,8 +27,8 @@ void vit_init(struct vit *v, struct store *s, const struct clip_config *c)
     v->conv1 = store_add(s, uniform, 4, conv1, "visual.conv1.weight");
     v->ln_pre = norm_init(s, width, "visual.", "ln_pre");
     block_stack_init(&v->blocks, s, vc->layers, vc->width,
-                     vc->width / vc->head_width,
-                     (int)(vc->width * vc->mlp_ratio),
+                     clip_config_vision_heads(c),
+                     clip_config_hidden(vc->width, vc->mlp_ratio),
                      c->quick_gelu ? ACT_QUICK_GELU : ACT_GELU, BLOCK_INIT_VIT,
                      "visual.transformer");
     v->ln_post = norm_init(s, width, "visual.", "ln_post");

@@ -228,6 +228,24 @@ K_INLINE float k_quick_gelu_slope(float x)
     return s + 1.702f * x * s * (1.0f - s);
 }
 
+K_INLINE float k_activate(enum act_kind kind, float x)
+{
+    return kind == ACT_GELU         ? k_gelu(x)
+           : kind == ACT_QUICK_GELU ? k_quick_gelu(x)
+                                    : x;
+}
+
+/* ---- long arrays ---- */
+
+/* Numbers that one loop takes: pieces are what threads share, and the loop
+ * within is a plain one over contiguous memory. */
+#define K_PIECE 8192
+
+K_INLINE int64_t k_piece_end(int64_t begin, int64_t count)
+{
+    return begin + K_PIECE < count ? begin + K_PIECE : count;
+}
+
 /* ---- this variant's functions ---- */
 
 #define X(name) void CPU(name)(struct device * d, const struct op_##name *o);

@@ -1,21 +1,6 @@
 #include "train/cpu/k_sum.h"
 
-/* Passes around products.  Numbers are taken in pieces so that the loop within
- * is a plain one over contiguous memory. */
-
-#define PIECE 8192 /* numbers */
-
-K_INLINE int64_t piece_end(int64_t begin, int64_t count)
-{
-    return begin + PIECE < count ? begin + PIECE : count;
-}
-
-K_INLINE float act_of(enum act_kind kind, float x)
-{
-    return kind == ACT_GELU         ? k_gelu(x)
-           : kind == ACT_QUICK_GELU ? k_quick_gelu(x)
-                                    : x;
-}
+/* Passes around products. */
 
 /* kind is a constant where this is called, so that the loops have no branch. */
 K_INLINE void act_piece(enum act_kind kind, int64_t i, int64_t end,
@@ -24,12 +9,12 @@ K_INLINE void act_piece(enum act_kind kind, int64_t i, int64_t end,
     if (res) {
         K_SIMD
         for (int64_t c = i; c < end; c++)
-            y[c] = k_put(act_of(kind, k_get(pre[c])) + k_get(res[c]));
+            y[c] = k_put(k_activate(kind, k_get(pre[c])) + k_get(res[c]));
         return;
     }
     K_SIMD
     for (int64_t c = i; c < end; c++)
-        y[c] = k_put(act_of(kind, k_get(pre[c])));
+        y[c] = k_put(k_activate(kind, k_get(pre[c])));
 }
 
 void CPU(act)(struct device *d, enum act_kind kind, int64_t count,
@@ -39,13 +24,13 @@ void CPU(act)(struct device *d, enum act_kind kind, int64_t count,
     act_t *out = (act_t *)y;
 
     K_PARALLEL(d, count)
-    for (int64_t i = 0; i < count; i += PIECE) {
+    for (int64_t i = 0; i < count; i += K_PIECE) {
         if (kind == ACT_GELU)
-            act_piece(ACT_GELU, i, piece_end(i, count), x, r, out);
+            act_piece(ACT_GELU, i, k_piece_end(i, count), x, r, out);
         else if (kind == ACT_QUICK_GELU)
-            act_piece(ACT_QUICK_GELU, i, piece_end(i, count), x, r, out);
+            act_piece(ACT_QUICK_GELU, i, k_piece_end(i, count), x, r, out);
         else
-            act_piece(ACT_NONE, i, piece_end(i, count), x, r, out);
+            act_piece(ACT_NONE, i, k_piece_end(i, count), x, r, out);
     }
 }
 
@@ -69,11 +54,11 @@ void CPU(act_bwd)(struct device *d, enum act_kind kind, int64_t count,
     if (kind == ACT_NONE)
         return;
     K_PARALLEL(d, count)
-    for (int64_t i = 0; i < count; i += PIECE) {
+    for (int64_t i = 0; i < count; i += K_PIECE) {
         if (kind == ACT_GELU)
-            gelu_bwd(i, piece_end(i, count), (const act_t *)pre, (act_t *)dx);
+            gelu_bwd(i, k_piece_end(i, count), (const act_t *)pre, (act_t *)dx);
         else
-            quick_gelu_bwd(i, piece_end(i, count), (const act_t *)pre,
+            quick_gelu_bwd(i, k_piece_end(i, count), (const act_t *)pre,
                            (act_t *)dx);
     }
 }
@@ -135,9 +120,9 @@ void CPU(to_float)(struct device *d, int64_t count, const void *x, float *y)
     const act_t *from = (const act_t *)x;
 
     K_PARALLEL(d, count)
-    for (int64_t i = 0; i < count; i += PIECE) {
+    for (int64_t i = 0; i < count; i += K_PIECE) {
         K_SIMD
-        for (int64_t c = i; c < piece_end(i, count); c++)
+        for (int64_t c = i; c < k_piece_end(i, count); c++)
             y[c] = k_get(from[c]);
     }
 }
@@ -147,9 +132,9 @@ void CPU(from_float)(struct device *d, int64_t count, const float *x, void *y)
     act_t *to = (act_t *)y;
 
     K_PARALLEL(d, count)
-    for (int64_t i = 0; i < count; i += PIECE) {
+    for (int64_t i = 0; i < count; i += K_PIECE) {
         K_SIMD
-        for (int64_t c = i; c < piece_end(i, count); c++)
+        for (int64_t c = i; c < k_piece_end(i, count); c++)
             to[c] = k_put(x[c]);
     }
 }

@@ -189,10 +189,11 @@ void CPU(batchnorm)(struct device *d, const struct op_batchnorm *o)
     const size_t parts = scratch_groups(o->groups, o->per, o->dim, STAT_SUMS);
     char *scratch =
         (char *)cpu_scratch(d, parts + scratch_coefs(o->groups, o->dim, 3));
-    float *coefs = (float *)(void *)(scratch + parts);
+    float *coefs;
 
     if (!scratch)
         return;
+    coefs = (float *)(void *)(scratch + parts);
     if (!o->given)
         statistics(d, o, scratch);
     for (int64_t i = 0; i < o->groups * w; i++) {
@@ -363,10 +364,11 @@ void CPU(batchnorm_bwd)(struct device *d, const struct op_batchnorm_bwd *o)
     const size_t parts = scratch_groups(o->groups, o->per, o->dim, 2);
     char *scratch =
         (char *)cpu_scratch(d, parts + scratch_coefs(o->groups, o->dim, 4));
-    float *coefs = (float *)(void *)(scratch + parts);
+    float *coefs;
 
     if (!scratch)
         return;
+    coefs = (float *)(void *)(scratch + parts);
     for (int64_t i = 0; i < o->groups * w; i++)
         coefs[i / w * 4 * w + i % w] =
             ((const float *)o->mean)[i / w * o->dim + i % w % o->dim];

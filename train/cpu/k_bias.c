@@ -8,13 +8,6 @@ K_INLINE float bias_at(const float *b, int64_t i)
     return b ? b[i] : 0.0f;
 }
 
-K_INLINE float act_of(enum act_kind kind, float x)
-{
-    return kind == ACT_GELU         ? k_gelu(x)
-           : kind == ACT_QUICK_GELU ? k_quick_gelu(x)
-                                    : x;
-}
-
 K_INLINE void row(enum act_kind kind, int64_t n, const float *b, act_t *pre,
                   const act_t *res, act_t *y)
 {
@@ -24,7 +17,7 @@ K_INLINE void row(enum act_kind kind, int64_t n, const float *b, act_t *pre,
 
         if (kind != ACT_NONE && b)
             pre[i] = k_put(x);
-        x = act_of(kind, x);
+        x = k_activate(kind, x);
         y[i] = k_put(res ? x + k_get(res[i]) : x);
     }
 }

@@ -252,23 +252,21 @@ struct sums {
     double loss, scale, bias;
 };
 
-/* A row of similarities becomes da's factors.  Its own match, which has the
- * other sign, is first put where it counts for nothing, then taken alone. */
+/* A row of similarities becomes da's factors.  Its own match has the other
+ * sign: among the rest it counts for nothing, then it is taken alone. */
 static void sigmoid_slopes(float *s, int n, int own, float scale, float bias,
                            float by, struct sums *to)
 {
-    const float nowhere = -1e30f;
+    const float nowhere = -1000.0f; /* no loss, and a slope of 2e-38 */
     float x_own = own >= 0 ? s[own] * scale : 0;
     float loss = 0, slopes = 0, products = 0;
 
-    if (own >= 0)
-        s[own] = nowhere;
 #pragma omp simd reduction(+ : loss, slopes, products)
     for (int j = 0; j < n; j++) {
-        float x = s[j] * scale;
-        float g = k_sigmoid(x + bias);
+        float x = s[j] * scale, t = j == own ? nowhere : x + bias;
+        float g = k_sigmoid(t);
 
-        loss += k_softplus(x + bias);
+        loss += k_softplus(t);
         slopes += g;
         products += g * x;
         s[j] = g * by;

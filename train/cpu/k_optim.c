@@ -1,13 +1,6 @@
 #include "train/cpu/k.h"
 #include "train/cpu/scratch.h"
 
-#define PIECE 8192 /* numbers that one loop takes */
-
-K_INLINE int64_t piece_end(int64_t begin, int64_t count)
-{
-    return begin + PIECE < count ? begin + PIECE : count;
-}
-
 /* What stays the same over all numbers of a tensor. */
 struct adamw_step {
     float keep;         /* 1 - lr decay */
@@ -62,8 +55,8 @@ void CPU(adamw)(struct device *d, const struct op_adamw *o)
     };
 
     K_PARALLEL(d, o->n)
-    for (int64_t i = 0; i < o->n; i += PIECE)
-        adamw_piece(o, s, i, piece_end(i, o->n));
+    for (int64_t i = 0; i < o->n; i += K_PIECE)
+        adamw_piece(o, s, i, k_piece_end(i, o->n));
 }
 
 static double squares(const float *x, int64_t n)
@@ -120,9 +113,9 @@ void CPU(axpby)(struct device *d, const struct op_axpby *o)
     float *y = (float *)o->y;
 
     K_PARALLEL(d, o->n)
-    for (int64_t i = 0; i < o->n; i += PIECE) {
+    for (int64_t i = 0; i < o->n; i += K_PIECE) {
         K_SIMD
-        for (int64_t c = i; c < piece_end(i, o->n); c++)
+        for (int64_t c = i; c < k_piece_end(i, o->n); c++)
             y[c] = a * x[c] + b * y[c];
     }
 }
@@ -133,9 +126,9 @@ void CPU(clamp)(struct device *d, const struct op_clamp *o)
     float *x = (float *)o->x;
 
     K_PARALLEL(d, o->n)
-    for (int64_t i = 0; i < o->n; i += PIECE) {
+    for (int64_t i = 0; i < o->n; i += K_PIECE) {
         K_SIMD
-        for (int64_t c = i; c < piece_end(i, o->n); c++) {
+        for (int64_t c = i; c < k_piece_end(i, o->n); c++) {
             float v = x[c] < low ? low : x[c];
 
             x[c] = v > high ? high : v;
@@ -145,7 +138,7 @@ void CPU(clamp)(struct device *d, const struct op_clamp *o)
 
 void CPU(zero)(struct device *d, const struct op_zero *o)
 {
-    const int64_t piece = PIECE * (int64_t)sizeof(float);
+    const int64_t piece = K_PIECE * (int64_t)sizeof(float);
     char *x = (char *)o->x;
 
     K_PARALLEL(d, o->bytes / (int64_t)sizeof(float))

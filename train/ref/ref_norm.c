@@ -199,8 +199,10 @@ void REF(l2norm)(struct device *d, const struct op_l2norm *op)
     for (int64_t r = 0; r < op->rows; r++) {
         const real *x = (const real *)op->x + r * op->dim;
         real *y = (real *)op->y + r * op->dim;
-        double norm = fmax(sqrt(dot(op->dim, x, x)), 1e-12);
+        double norm = sqrt(dot(op->dim, x, x));
 
+        if (norm < 1e-12) /* a NaN stays one, as torch's does */
+            norm = 1e-12;
         norms[r] = (real)norm;
         for (int64_t c = 0; c < op->dim; c++)
             y[c] = (real)((double)x[c] / norm);
