@@ -123,7 +123,7 @@ static void test_resnet__statistics_move_once(void **state)
     world_pass(&w, &b, 0, NULL);
     before = world_class(&w, w.s.real);
     sums = world_class(&w, w.s.grad);
-    resnet_move_statistics(&w.p, &w.r, groups);
+    resnet_move_statistics(&w.p, groups);
     after = world_class(&w, w.s.real);
     for (int i = 0; i < w.s.n; i++) {
         const struct tensor *t = &w.s.list[i];

@@ -352,7 +352,7 @@ static double run(struct job *j)
     if (is_resnet(m)) {
         struct pass p = pass_of(j, true);
 
-        resnet_move_statistics(&p, &m->vision.resnet, j->n / j->group);
+        resnet_move_statistics(&p, j->n / j->group);
     }
     return loss;
 }

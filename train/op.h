@@ -2,7 +2,8 @@
  * op - the arithmetic that layers are made of, and its three versions.
  *
  * Model.   An op is a struct of shapes and pointers and a function op_NAME()
- *          that checks it, counts its work and hands it to the device's
+ *          that counts its work (checking the shapes it counts by: products,
+ *          convolutions, attention, losses) and hands it to the device's
  *          backend.  train/ref computes each as its formula stands (the
  *          oracle), train/cpu and train/cuda fast.  Backends fill a struct
  *          ops; layers call only op_*().

@@ -36,7 +36,8 @@ struct optim_config {
 };
 
 /* The published values for a config (tables 18-20): betas, eps by tower, lr by
- * model, decay 0.2, warm-up 2,000. */
+ * model, decay 0.2, warm-up 2,000.  `total` is the caller's to set: with 0 the
+ * rate is 0 behind the warm-up. */
 void optim_defaults(struct optim_config *c, const struct clip_config *model);
 
 /* lr of step (from 0): lr (step + 1) / warmup, then a half cosine to 0. */

@@ -291,13 +291,11 @@ void resnet_backward(const struct pass *p, struct resnet *r,
     device_release(p->d, mark);
 }
 
-void resnet_move_statistics(const struct pass *p, struct resnet *r,
-                            int64_t groups)
+void resnet_move_statistics(const struct pass *p, int64_t groups)
 {
     const struct store *s = p->store;
     size_t at = (size_t)s->parameters * s->real_size;
 
-    (void)r;
     /* The only buffers of a model are BatchNorm's, and they stand together. */
     op_axpby(p->d, &(struct op_axpby){.n = s->size - s->parameters,
                                       .a = BN_MOMENTUM / (double)groups,

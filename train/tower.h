@@ -118,7 +118,6 @@ void resnet_backward(const struct pass *p, struct resnet *r,
 
 /* Move running statistics by the mean of what `groups` groups collected:
  * running = 0.9 running + 0.1 sum / groups. */
-void resnet_move_statistics(const struct pass *p, struct resnet *r,
-                            int64_t groups);
+void resnet_move_statistics(const struct pass *p, int64_t groups);
 
 #endif
