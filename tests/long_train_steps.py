@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Twenty steps of AdamW on the CPU, losses beside those that open_clip had in
-float64 (tests/golden/train/steps.txt): within 1e-3 each."""
+"""Twenty steps of AdamW on the CPU, losses beside open_clip's
+(tests/golden/train/steps.txt): within 1e-3 each."""
 import os
 import pathlib
 import re

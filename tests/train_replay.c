@@ -1,15 +1,16 @@
 /*
  * train_replay - one training step, or many, on a trial's weights.
  *
- * Model.   The C side of tools/parity.py: computes batch 0 of a model on its
+ * Model.   The C side of tools/parity.py: computes a batch of a model on its
  *          formula weights and writes features, logits, loss, running
  *          statistics and all gradients as safetensors; or trains and prints a
  *          loss a line; or saves and loads weights files and writes the
  *          features that they give.
  *
  * usage: train_replay MODEL [--device cpu|bf16|ref32|ref64] [--threads N]
- *        [--batch N] [--chunk N] [--packed] [--reduce] [--recompute]
- *        [--out FILE] [--golden FILE] [--features FILE]
+ *        [--batch N] [--number N] [--chunk N] [--packed] [--reduce]
+ * [--recompute]
+ *        [--recompute] [--out FILE] [--golden FILE] [--features FILE]
  *        [--load FILE] [--save FILE] [--layout open_clip|transformers]
  *        [--steps N --lr X --warmup N]
  */
@@ -23,7 +24,7 @@
 struct replay {
     const char *model, *device, *out, *golden, *features, *load, *save;
     enum weights_layout layout;
-    int threads, batch, steps, warmup;
+    int threads, batch, number, steps, warmup;
     double lr;
     struct clip_options o;
 };
@@ -209,6 +210,7 @@ static int replay(const struct replay *a, struct err *e)
 
     if (rc)
         return rc;
+    r.number = a->number;
     if (a->load)
         rc = weights_load(&r.m, a->load, false, e);
     if (!rc && a->save)
@@ -242,9 +244,9 @@ static bool set(struct replay *a, const char *name, const char *value)
         const char *name;
         int *to;
     } ints[] = {
-        {"threads", &a->threads}, {"batch", &a->batch},
-        {"chunk", &a->o.chunk},   {"steps", &a->steps},
-        {"warmup", &a->warmup},
+        {"threads", &a->threads}, {"number", &a->number},
+        {"batch", &a->batch},     {"chunk", &a->o.chunk},
+        {"steps", &a->steps},     {"warmup", &a->warmup},
     };
     struct {
         const char *name;
@@ -284,15 +286,15 @@ static bool set(struct replay *a, const char *name, const char *value)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"device", 1, NULL, 0},    {"threads", 1, NULL, 0},
-        {"batch", 1, NULL, 0},     {"chunk", 1, NULL, 0},
-        {"packed", 0, NULL, 0},    {"reduce", 0, NULL, 0},
-        {"recompute", 0, NULL, 0}, {"out", 1, NULL, 0},
-        {"golden", 1, NULL, 0},    {"features", 1, NULL, 0},
-        {"load", 1, NULL, 0},      {"save", 1, NULL, 0},
-        {"layout", 1, NULL, 0},    {"steps", 1, NULL, 0},
-        {"lr", 1, NULL, 0},        {"warmup", 1, NULL, 0},
-        {NULL, 0, NULL, 0},
+        {"device", 1, NULL, 0},   {"threads", 1, NULL, 0},
+        {"batch", 1, NULL, 0},    {"number", 1, NULL, 0},
+        {"chunk", 1, NULL, 0},    {"packed", 0, NULL, 0},
+        {"reduce", 0, NULL, 0},   {"recompute", 0, NULL, 0},
+        {"out", 1, NULL, 0},      {"golden", 1, NULL, 0},
+        {"features", 1, NULL, 0}, {"load", 1, NULL, 0},
+        {"save", 1, NULL, 0},     {"layout", 1, NULL, 0},
+        {"steps", 1, NULL, 0},    {"lr", 1, NULL, 0},
+        {"warmup", 1, NULL, 0},   {NULL, 0, NULL, 0},
     };
     struct replay a = {.device = "cpu", .batch = 4, .lr = 5e-4, .warmup = 5};
     struct err e = ERR_INIT;

@@ -47,10 +47,11 @@ static inline bool trial_ends(const char *name, const char *end)
 
 static inline struct trial_law trial_batchnorm(const char *name)
 {
-    if (trial_ends(name, ".weight") ||
-        (trial_has(name, ".layer") && trial_has(name, ".bn3.")))
-        return (struct trial_law){0.25, 0.03125, false};
-    return (struct trial_law){1, 0.125, !trial_has(name, ".downsample.")};
+    if (trial_ends(name, ".weight"))
+        return (struct trial_law){0.1875, 0.015625, false};
+    if (trial_has(name, ".layer") && trial_has(name, ".bn3."))
+        return (struct trial_law){0.375, 0.03125, false};
+    return (struct trial_law){1, 0.0625, !trial_has(name, ".downsample.")};
 }
 
 static inline struct trial_law trial_law(const struct tensor *t)

@@ -25,7 +25,8 @@ struct trial_run {
     struct device d;
     struct clip m;
     struct clip_options o;
-    int n; /* pairs of the batch */
+    int n;      /* pairs of the batch */
+    int number; /* which batch a single step takes */
     double loss;
     double *image, *text; /* [n, embed_dim] normalised features */
     double *eval;         /* the same by running statistics, or NULL */
@@ -127,7 +128,8 @@ static inline int trial_eval(struct trial_run *r, struct err *e)
 {
     struct clip_config *c = &r->m.config;
     size_t count = (size_t)r->n * (size_t)c->embed_dim;
-    void *pixels = trial_pixels(0, r->n, c->vision.image_size, r->d.real);
+    void *pixels =
+        trial_pixels(r->number, r->n, c->vision.image_size, r->d.real);
     void *features = xmalloc(count * dtype_size(r->d.real));
     int rc = clip_encode_images(&r->m, &r->o, r->n, pixels, features, e);
 
@@ -136,7 +138,7 @@ static inline int trial_eval(struct trial_run *r, struct err *e)
     return rc;
 }
 
-/* One step on batch 0; the weights stay, running statistics move. */
+/* One step on one batch; the weights stay, running statistics move. */
 static inline int trial_step(struct trial_run *r, int n,
                              const struct clip_options *o, struct err *e)
 {
@@ -151,7 +153,7 @@ static inline int trial_step(struct trial_run *r, int n,
     if (!rc && r->m.config.vision.kind == VISION_RESNET)
         rc = trial_eval(r, e);
     if (!rc)
-        rc = trial_batch(r, 0, image, text, e);
+        rc = trial_batch(r, r->number, image, text, e);
     r->image = trial_doubles(&r->d, image, count);
     r->text = trial_doubles(&r->d, text, count);
     if (!rc)

@@ -1,7 +1,7 @@
 """parity_files - weights files across the fence: ours there, theirs here.
 
-rows() gives (model, direction, what was done, distance of the features); the
-features are those of batch 0, in float32, from the model that the file makes.
+rows() gives what was done and how far the features lie apart: those of batch 0,
+in float32, of the model that the file makes.
 Weights of theirs come from another seed than those that train_replay starts
 from, so that a file that was not read cannot pass.
 """
@@ -141,26 +141,20 @@ def from_transformers(replay, name, folder):
                  of_transformers(model, name))
 
 
-def rows(replay, work, names):
-    out = []
-    for name in names:
-        folder = pathlib.Path(work) / "files"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        tasks = [("written here, read by open_clip",
-                  lambda: into_open_clip(replay, name, folder))]
-        for dtype in (torch.float32, torch.float16, torch.bfloat16):
-            kind = str(dtype).removeprefix("torch.")
-            tasks.append((f"open_clip's {kind} state, read here",
-                          lambda d=dtype: from_open_clip(replay, name, folder,
-                                                         d)))
-        if parity_peer.config(name)["vision_cfg"].get("patch_size"):
-            tasks += [("written here, read by transformers",
-                       lambda: into_transformers(replay, name, folder)),
-                      ("transformers' save_pretrained, read here",
-                       lambda: from_transformers(replay, name, folder))]
-        for what, task in tasks:
-            out.append(dict(model=name, what=what, apart=task()))
-            print(f"{name}: {what}: {out[-1]['apart']:.1e}", flush=True)
-        shutil.rmtree(folder)
-    return out
+def rows(replay, work, name):
+    folder = pathlib.Path(work) / "files"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    out = [("written here, read by open_clip",
+            into_open_clip(replay, name, folder))]
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        kind = str(dtype).removeprefix("torch.")
+        out.append((f"open_clip's {kind} state, read here",
+                    from_open_clip(replay, name, folder, dtype)))
+    if parity_peer.config(name)["vision_cfg"].get("patch_size"):
+        out += [("written here, read by transformers",
+                 into_transformers(replay, name, folder)),
+                ("transformers' save_pretrained, read here",
+                 from_transformers(replay, name, folder))]
+    shutil.rmtree(folder)
+    return [dict(model=name, what=what, apart=apart) for what, apart in out]

@@ -99,10 +99,34 @@ def one_step(model, images, texts):
                 logits=scale * image @ text.T, loss=loss), moved
 
 
-def results(name, n, dtype):
+def edge(model):
+    """Collects how near to 0 a number comes that enters a ReLU."""
+    nearest = []
+    for module in model.modules():
+        if isinstance(module, torch.nn.ReLU):
+            module.register_forward_pre_hook(
+                lambda _, x: nearest.append(x[0].detach().abs().min().item()))
+    return nearest
+
+
+def nearest_edges(name, n):
+    """The same of batches 0, 1, 2 ... in float64, forward only."""
+    model = build(name, torch.float64)
+    model.train()
+    nearest = edge(model)
+    number = 0
+    while True:
+        nearest.clear()
+        with torch.no_grad():
+            model.encode_image(batch(name, n, number, torch.float64)[0])
+        yield number, min(nearest)
+        number += 1
+
+
+def results(name, n, number, dtype):
     """(small things by name in float64, gradient by name as a generator)."""
     model = build(name, dtype)
-    images, texts = batch(name, n, 0, dtype)
+    images, texts = batch(name, n, number, dtype)
     small = {}
     if is_resnet(model):
         model.eval()
@@ -138,9 +162,9 @@ loss {loss:.9e}
 """
 
 
-def truth(name, n, folder, golden):
+def truth(name, n, number, folder, golden):
     began = time.monotonic()
-    small, gradients = results(name, n, torch.float64)
+    small, gradients = results(name, n, number, torch.float64)
     lines, grads = [], {}
 
     def line(key, x):
@@ -168,10 +192,10 @@ def truth(name, n, folder, golden):
                 truth_seconds=round(time.monotonic() - began, 1))
 
 
-def again(name, n, folder):
+def again(name, n, number, folder):
     """The distance of the peer's own float32 from its float64."""
     import parity_compare
-    small, gradients = results(name, n, torch.float32)
+    small, gradients = results(name, n, number, torch.float32)
     return parity_compare.distance(folder / "truth.safetensors", small,
                                    gradients)
 

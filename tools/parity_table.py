@@ -33,10 +33,10 @@ The worst tensor of each: {worst}
 
 The same four batches of four pairs in turn, decay 0.2 but for gains, biases
 and the scale, peak rate 5e-4 behind five steps of warm-up. Largest difference
-of a step's loss from float64; limit 1e-3.
+of a step's loss from the truth's; limit 1e-3.
 
-| model | first loss | last loss | open_clip, float32 | witmill, float32 |
-|---|--:|--:|--:|--:|
+| model | truth: open_clip in | first loss | last loss | open_clip, float32 | witmill, float32 |
+|---|---|--:|--:|--:|--:|
 {training}
 
 ## Files
@@ -90,16 +90,19 @@ def page(work, models, step_models, off):
             worst.append(f"{name} `{ours['worst_of']}`")
         if theirs:
             steps.append(step_row("open_clip", theirs, ["", "", ""]))
-    for name in step_models:
+    for name, kinds in step_models.items():
         made = {kind: load(work / f"steps-{name}-{kind}.json")
                 for kind in ("float64", "float32", "ours")}
-        truth = made["float64"]
+        truth = made[kinds[0]]
         if truth:
+            others = [made[k] if k != kinds[0] else None
+                      for k in ("float32", "ours")]
             training.append(
-                f"| {name} | {truth[0]:.4f} | {truth[-1]:.4f} | " +
-                " | ".join(small(off(made[k], truth)) if made[k] else "-"
-                           for k in ("float32", "ours")) + " |")
-    for row in load(work / "files.json") or []:
+                f"| {name} | {kinds[0]} | {truth[0]:.4f} | {truth[-1]:.4f} | "
+                + " | ".join(small(off(x, truth)) if x else "-"
+                             for x in others) + " |")
+    for row in (r for name in models
+                for r in load(work / f"files-{name}.json") or []):
         files.append(f"| {row['model']} | {row['what']} | "
                      f"{small(row['apart'])} |")
     return PAGE.format(versions=versions(), steps="\n".join(steps),
