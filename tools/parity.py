@@ -190,7 +190,7 @@ def files(args):
 def table(args):
     import parity_table
     pathlib.Path("docs/parity.md").write_text(
-        parity_table.page(WORK, MODELS, STEP_MODELS, off))
+        parity_table.page(WORK, MODELS, STEP_MODELS, off, NUMBERS, EDGE))
     say("docs/parity.md")
 
 

@@ -22,13 +22,14 @@ Tensor NAME of a shape, by the first line that fits:
     proj, text_projection     u * sqrt(3 / rows)     stored as [in, out]
     all others           u * sqrt(3 / (count / rows))   unit variance kept
 
-BatchNorm's numbers keep what enters a ReLU five deviations away from 0: nearer,
-the rounding of one float decides about a gradient, and two correct programs
-differ by 1% in the gradients of an RN50.  An eighth of the channels is shut.
+BatchNorm's numbers keep most of what enters a ReLU far from 0: near it, the
+rounding of one float decides about a gradient, and two correct programs differ
+by 1% in the gradients of an RN50.  An eighth of the channels is shut.
 
 Pair n of batch B:
 
-    pixel  u("pixels/B/colour", (n, c)) + u("pixels/B/cell", (n, c, y/32, x/32))
+    pixel  u("pixels/B/colour", (n, c))
+           + u("pixels/B/cell", (n, c, y/32, x/32))
            + u("pixels/B/grain", (n, c, y, x)) / 2, indices row-major; what
            distinguishes two pictures must outlive average pooling
     length of its caption: the context for n = 0, 3 for n = 1, else
@@ -36,8 +37,8 @@ Pair n of batch B:
     ids    vocab - 2, then 1 + bits("ids/B", n * context + t) mod (vocab - 3),
            then vocab - 1, then zeros
 
-Projections of a result (its name in the golden file): p_k = sum of (bit k of bits("projection/NAME", i) ?
--x_i : x_i), k = 0..7.
+Projections of a result by its name in the golden file, k = 0..7:
+    p_k = sum of (bit k of bits("projection/NAME", i) ? -x_i : x_i)
 """
 import numpy as np
 
