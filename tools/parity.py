@@ -36,7 +36,7 @@ MODELS = {
     "RN50x64": 2,
 }
 # A number that comes nearer to a ReLU's edge than float32 rounds leaves its
-# gradient open.  Where batch 0 has one: the first batch without (`edges`).
+# gradient open.  Where that spoils batch 0: the first without (`edges`).
 NUMBERS = {"RN50x4": 1, "RN50x64": 2}
 EDGE = 1e-6
 WORK = pathlib.Path("build/parity")
@@ -200,8 +200,8 @@ def everything(args):
 
 
 def main():
-    modes = {"truth": truth, "edges": edges, "compare": compare, "steps": steps,
-             "files": files, "goldens": goldens, "table": table,
+    modes = {"truth": truth, "edges": edges, "compare": compare,
+             "steps": steps, "files": files, "goldens": goldens, "table": table,
              "all": everything}
     parser = argparse.ArgumentParser(
         description=__doc__,

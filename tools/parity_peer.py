@@ -2,9 +2,9 @@
 
 Model.  truth() computes a model in float64: features, logits, loss, every
         gradient and the running statistics behind the step, written to
-        FOLDER/truth.safetensors (gradients rounded to float32) and, as norms
-        and projections, to FOLDER/golden.txt when asked to.  again() computes the same in
-        float32 and measures the distance.  steps() trains.
+        FOLDER/truth.safetensors (gradients rounded to float32) and, when asked
+        to, as norms and projections to FOLDER/golden.txt.  again() computes
+        the same in float32 and measures the distance.  steps() trains.
 Cost.   float64 takes 8 bytes a parameter, twice, and the activations of one
         stage or block at a time; RN50x64 needs some 14 GB.
 """
