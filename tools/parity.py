@@ -201,8 +201,8 @@ def everything(args):
 
 def main():
     modes = {"truth": truth, "edges": edges, "compare": compare,
-             "steps": steps, "files": files, "goldens": goldens, "table": table,
-             "all": everything}
+             "steps": steps, "files": files, "goldens": goldens,
+             "table": table, "all": everything}
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -3,8 +3,8 @@
 A gradient passes when every number has |a - b| <= 1e-3 |b| + 1e-6 L, with b
 the truth and L the norm of the largest gradient.  `worst` is the largest
 |a - b| by that bound: up to 1 passes.  `apart` is the largest ||a - b|| by
-||b|| of a tensor, those left out whose norm is below 1e-5 L (the gradient of a key's
-bias is 0, and what is computed of it is rounding).
+||b|| of a tensor, those left out whose norm is below 1e-5 L (the gradient of a
+key's bias is 0, and what is computed of it is rounding).
 """
 import numpy as np
 from safetensors import safe_open

@@ -1,8 +1,9 @@
 """parity_files - weights files across the fence: ours there, theirs here.
 
 rows() gives what was done and how far the features lie apart: those of batch
-0, in float32, of the model that the file makes.  Weights of theirs come from another seed than those that train_replay starts
-from, so that a file that was not read cannot pass.
+0, in float32, of the model that the file makes.  Weights of theirs come from
+another seed than those that train_replay starts from, so that a file that was
+not read cannot pass.
 """
 import json
 import pathlib
