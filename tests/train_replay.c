@@ -34,7 +34,6 @@ struct replay {
 struct out_file {
     struct safetensor *list;
     size_t n, cap;
-    struct arena names;
     struct safetensors_out to;
     size_t next;
     struct err *e;
