@@ -157,19 +157,21 @@ static void nce_rows(const struct loss *l, const struct op_nce *o, int64_t t)
     }
 }
 
+/* What the three ops have in common. */
+#define LOSS_OF(o)                                                             \
+    ((struct loss){.rows = (o)->rows,                                          \
+                   .cols = (o)->cols,                                          \
+                   .first = (o)->first,                                        \
+                   .dim = (o)->dim,                                            \
+                   .a = (o)->a,                                                \
+                   .b = (o)->b,                                                \
+                   .scale = expf(*(const float *)(o)->log_scale)})
+
 void CPU(nce)(struct device *d, const struct op_nce *o)
 {
     int threads = k_threads(d, o->rows * o->cols * o->dim);
     char *scratch = cpu_scratch(d, loss_bytes(o->rows, threads));
-    struct loss l = {
-        .rows = o->rows,
-        .cols = o->cols,
-        .first = o->first,
-        .dim = o->dim,
-        .a = o->a,
-        .b = o->b,
-        .scale = expf(*(const float *)o->log_scale),
-    };
+    struct loss l = LOSS_OF(o);
 
     if (!scratch)
         return;
@@ -223,15 +225,7 @@ void CPU(nce_bwd)(struct device *d, const struct op_nce_bwd *o)
     int threads = k_threads(d, o->rows * o->cols * o->dim);
     char *scratch = cpu_scratch(d, loss_bytes(o->rows, threads));
     double *sums = (double *)scratch;
-    struct loss l = {
-        .rows = o->rows,
-        .cols = o->cols,
-        .first = o->first,
-        .dim = o->dim,
-        .a = o->a,
-        .b = o->b,
-        .scale = expf(*(const float *)o->log_scale),
-    };
+    struct loss l = LOSS_OF(o);
 
     if (!scratch)
         return;
@@ -313,15 +307,7 @@ void CPU(sigmoid_loss)(struct device *d, const struct op_sigmoid_loss *o)
     int threads = k_threads(d, o->rows * o->cols * o->dim);
     char *scratch = cpu_scratch(d, loss_bytes(o->rows, threads));
     double *sums = (double *)scratch;
-    struct loss l = {
-        .rows = o->rows,
-        .cols = o->cols,
-        .first = o->first,
-        .dim = o->dim,
-        .a = o->a,
-        .b = o->b,
-        .scale = expf(*(const float *)o->log_scale),
-    };
+    struct loss l = LOSS_OF(o);
 
     if (!scratch)
         return;
