@@ -36,6 +36,44 @@ dnnl_status_t prim_arg(struct products *s, struct prim *p, int name,
     return dnnl_success;
 }
 
+/*
+ * The bf16 convolution by AMX tiles of batch-reduced products in oneDNN 2.6
+ * reads, as it is created, past the end of a block of its own: for nearly every
+ * shape, and harmless until that block lies before an unmapped page.  The next
+ * implementation in oneDNN's list is another one for AMX.
+ */
+static bool is_unsafe(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = NULL;
+
+    return !dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) &&
+           name && !strcmp(name, "brgconv:avx512_core_amx_bf16");
+}
+
+/* The first implementation in oneDNN's order that is not unsafe. */
+static dnnl_status_t desc_create(struct products *s, const void *desc,
+                                 const_dnnl_primitive_attr_t attr,
+                                 const_dnnl_primitive_desc_t hint,
+                                 dnnl_primitive_desc_t *pd)
+{
+    dnnl_primitive_desc_iterator_t it;
+    dnnl_status_t st =
+        dnnl_primitive_desc_iterator_create(&it, desc, attr, s->engine, hint);
+
+    if (st)
+        return st;
+    *pd = dnnl_primitive_desc_iterator_fetch(it);
+    while (!st && is_unsafe(*pd)) {
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        st = dnnl_primitive_desc_iterator_next(it);
+        if (!st)
+            *pd = dnnl_primitive_desc_iterator_fetch(it);
+    }
+    dnnl_primitive_desc_iterator_destroy(it);
+    return st;
+}
+
 dnnl_status_t prim_create(struct products *s, struct prim *p, const void *desc,
                           dnnl_post_ops_t post, dnnl_primitive_desc_t hint,
                           dnnl_primitive_desc_t *pd)
@@ -52,7 +90,7 @@ dnnl_status_t prim_create(struct products *s, struct prim *p, const void *desc,
     if (!st && post)
         st = dnnl_primitive_attr_set_post_ops(attr, post);
     if (!st)
-        st = dnnl_primitive_desc_create(pd, desc, attr, s->engine, hint);
+        st = desc_create(s, desc, attr, hint, pd);
     dnnl_primitive_attr_destroy(attr);
     if (!st)
         st = dnnl_primitive_create(&p->run, *pd);
