@@ -13,6 +13,7 @@
 #   make docs       the command pages in docs/, from the option tables
 #
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
+#        CUDA=1 (the toolkit in CUDA_HOME, else /usr/local/cuda)
 #        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train, DEMO_DEBS=DIR for make demo
 
 CC      ?= cc
@@ -23,12 +24,12 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 comma   := ,
-variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
+variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(CUDA),-cuda)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 B       := build/$(variant)
 
 # Folders of the library half, in the order of the dependency law
 # (tools/check_layers.py holds the law itself).
-folders := base catalog querylist filter shards crawler train train/ref train/cpu
+folders := base catalog querylist filter shards crawler train train/ref train/cpu $(if $(CUDA),train/cuda)
 
 packages := libcurl libcares libxml-2.0 sqlite3 libjpeg libpng libwebp \
             libwebpdemux libavif lcms2 libarchive zlib libdeflate libzstd \
@@ -43,7 +44,9 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              -fno-strict-aliasing -ffp-contract=off -pthread -fPIC \
              -fstack-protector-strong \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DWITMILL_SANITIZED=1,-D_FORTIFY_SOURCE=2) \
-             $(pkg_cflags) $(openmp_cc) $(CFLAGS)
+             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -Wstrict-prototypes,$(CFLAGS_ALL)) \
+               -Wno-unknown-pragmas -Wno-unused-function
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 # Asked of pkg-config once per build, and loudly when one is missing.
@@ -55,7 +58,7 @@ ifeq ($(pkg_libs),)
 $(error pkg-config does not know one of: $(packages). Run `make deps` first)
 endif
 endif
-LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) -lm -ldl
+LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) $(cuda_libs) -lm -ldl
 
 # GCC's OpenMP runtime is the one oneDNN is linked with; clang brings its own.
 openmp := -fopenmp
@@ -70,9 +73,16 @@ sql_src   := $(wildcard catalog/*.sql)
 ref_src   := $(filter-out train/ref/ref.c,$(wildcard train/ref/*.c))
 kern_src  := $(wildcard train/cpu/k_*.c)
 isas      := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
+# Kernels: by nvcc with CUDA=1.  The same sources are compiled once more by the
+# host's compiler, for tests on the processor (tests/emulate).
+CXX       := $(patsubst %gcc,%g++,$(patsubst %clang,%clang++,$(CC)))
+cuda_src  := $(wildcard train/cuda/*.cu)
+emu_src   := $(wildcard train/cuda/*.c tests/emulate/*.cc) $(cuda_src)
+emu_obj   := $(addprefix $B/emulated/,$(addsuffix .o,$(emu_src)))
 lib_obj   := $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(lib_src))) \
              $(ref_src:%.c=$B/%.f64.o) \
              $(foreach i,$(isas),$(kern_src:%.c=$B/%.$i.f32.o) $(kern_src:%.c=$B/%.$i.bf16.o))
+lib_obj   += $(if $(CUDA),$(cuda_src:%.cu=$B/%.cu.o))
 tool_obj  := $(tool_src:%.c=$B/%.o)
 tests_bin := $(test_src:tests/%.c=$B/%)
 help_bin  := $(help_src:tests/%.c=$B/%)
@@ -107,6 +117,26 @@ $(foreach i,$(isas),$(foreach t,f32 bf16,$(eval $(call kernel_rule,$i,$t))))
 
 $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(wildcard train/cpu/*.c))): openmp_cc := $(openmp)
 
+# Kernels for the GPUs of 2020 (A100) and 2022 (H100, H200); newer ones run the
+# latter's PTX.
+CUDA_HOME ?= /usr/local/cuda
+cuda_arch := -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
+             -gencode arch=compute_90,code=compute_90
+nvcc_flags := -std=c++17 -O3 -lineinfo -I. $(cuda_arch) --Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC
+$B/%.cu.o: %.cu
+	$Qmkdir -p $(@D)
+	$(if $(V),,@echo "  NVCC  $<";)$(CUDA_HOME)/bin/nvcc $(nvcc_flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+cuda_libs := $(if $(CUDA),-L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt -lcudart -lstdc++)
+$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)): cuda_cc := -isystem $(CUDA_HOME)/include
+
+emulated := -Itests/emulate/include
+$B/emulated/%.c.o: %.c
+	$Qmkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $< (emulated)";)$(CC) $(emulated) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+$B/emulated/%.o: %
+	$Qmkdir -p $(@D)
+	$(if $(V),,@echo "  CXX   $< (emulated)";)$(CXX) -x c++ $(emulated) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
 $B/libwitmill.a: $(lib_obj)
 	$Qrm -f $@
 	$Qar rcs $@ $^
@@ -124,7 +154,15 @@ $(filter $B/catalog/%.o,$(lib_obj)): $(sql_src)
 $B/tools/report.o: tools/report.css
 
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS)
+
+# Tests of train/cuda: on the GPU with CUDA=1, else emulated.
+cuda_tests := $(filter %_cuda,$(tests_bin))
+ifeq ($(CUDA),)
+$(cuda_tests): $(emu_obj)
+$(cuda_tests:$B/%=$B/tests/%.o): CFLAGS += -DWITMILL_EMULATED=1
+$(cuda_tests): LIBS += -lstdc++
+endif
 
 # Counts what a step of training allocates.
 $B/test_step_alloc: LDFLAGS_ALL += $(foreach f,malloc calloc realloc posix_memalign aligned_alloc,-Wl,--wrap=$f)
@@ -146,7 +184,7 @@ $B/faultfs.so: tests/shim/faultfs.c
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
--include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
+-include $(lib_obj:.o=.d) $(emu_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
 # ---- tests ----
 
@@ -172,10 +210,11 @@ check-layers:
 	$Qtools/check_layers.py
 
 # Every header compiles alone, and included twice.
-headers := $(wildcard $(addsuffix /*.h,$(folders) tools tests))
+headers := $(wildcard $(addsuffix /*.h,$(folders) tools tests tests/emulate train/cuda))
 check-headers: $(headers:%=$B/%.ok)
 	$Qecho "headers: $(words $(headers)) compile alone and twice"
 
+$B/train/cuda/%.h.ok $B/tests/emulate/%.h.ok: CFLAGS_ALL += -Itests/emulate/include
 $B/%.h.ok: %.h
 	$Qmkdir -p $(@D)
 	$Qprintf '#include "%s"\n#include "%s"\n' $< $< | $(CC) $(CFLAGS_ALL) $(openmp) -Wno-unused-function -x c -fsyntax-only -

@@ -320,6 +320,7 @@ static int browse(const char *dir, const char *options, const char *page,
                   const char *out_path)
 {
     char command[1024];
+    int rc = 0;
 
     snprintf(command, sizeof command,
              "timeout 60 chromium --headless --no-sandbox --disable-gpu "
@@ -327,7 +328,14 @@ static int browse(const char *dir, const char *options, const char *page,
              "--virtual-time-budget=2000 "
              "--user-data-dir=%s/browser %s file://%s >%s 2>%s/log",
              dir, options, page, out_path, dir);
-    return system(command);
+    /* On a busy machine the browser itself now and then aborts; a page cannot
+     * make it do so three times in a row. */
+    for (int i = 0; i < 3; i++) {
+        rc = system(command);
+        if (rc < 0 || !WIFEXITED(rc) || WEXITSTATUS(rc) < 128)
+            break;
+    }
+    return rc;
 }
 
 /* A page that holds the report in a frame as wide as a phone, and writes down

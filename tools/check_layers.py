@@ -30,10 +30,11 @@ DOORS = {
     r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z_]*\.[ch]",
     r"seccomp": r"base/jail[a-z_]*\.c",
     r"oneapi/|dnnl": r"train/cpu/products[a-z_]*\.[ch]",
-    r"cuda|cublas|cudnn|nccl": r"train/cuda/[a-z_]+\.(c|h|cu)",
+    r"cuda|cublas|cudnn|nccl": r"train/cuda/[a-z_]+\.(c|h|cu|cuh)",
     r"mpi\.h": r"train/[a-z_]+\.c",
 }
 
+SOURCES = {".c", ".h", ".cu", ".cuh", ".cc"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 MAIN = re.compile(r"^int\s+main\s*\(", re.M)
 
@@ -69,7 +70,8 @@ def check(path, wrong):
 def main():
     wrong, files = [], 0
     for folder in list(LAW) + FREE:
-        for path in sorted(pathlib.Path(folder).rglob("*.[ch]")):
+        for path in sorted(p for p in pathlib.Path(folder).rglob("*")
+                           if p.suffix in SOURCES):
             check(path, wrong)
             files += 1
     for line in wrong:

@@ -9,6 +9,7 @@ FILE_HARD, FUNCTION_HARD = 600, 80
 TEST_FILE_HARD = 800  # tables of cases are long and have one idea
 FOLDERS = ["base", "catalog", "querylist", "filter", "shards", "crawler",
            "train", "tools", "tests"]
+SOURCES = {".c", ".h", ".cu", ".cuh", ".cc"}
 BANNED = re.compile(r"(?<![.\w>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|"
                     r"atof)\s*\(")
 WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -28,7 +29,8 @@ def functions(lines):
 def main():
     wrong, files, longest = [], [], []
     for folder in FOLDERS:
-        for path in sorted(pathlib.Path(folder).rglob("*.[ch]")):
+        for path in sorted(p for p in pathlib.Path(folder).rglob("*")
+                           if p.suffix in SOURCES):
             lines = path.read_text(encoding="utf-8").splitlines()
             files.append((len(lines), str(path)))
             hard = TEST_FILE_HARD if folder == "tests" else FILE_HARD

@@ -1,0 +1,35 @@
+/*
+ * emulate - what tests ask of the emulated GPU.
+ *
+ * Model.   tests/emulate/include holds headers in place of the toolkit's, the
+ *          sources beside this file what they declare: threads.cc runs
+ *          kernels, runtime.cc holds memory, streams and graphs, lt.cc and
+ *          dnn.cc stand for the libraries of products and convolutions.
+ *          train/cuda is compiled against them unchanged.
+ * Threads. One.
+ */
+#ifndef TESTS_EMULATE_EMULATE_H
+#define TESTS_EMULATE_EMULATE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* In which order the threads of a block run between two barriers: 0 ascending,
+ * 1 descending, else drawn anew from this seed for every block. */
+void emulate_schedule(uint64_t seed);
+
+/* Since the program began: kernels run, waits for the device, allocations. */
+struct emulate_counts {
+    uint64_t kernels, waits, allocations, graphs;
+};
+
+struct emulate_counts emulate_counted(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
