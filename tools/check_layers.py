@@ -34,7 +34,7 @@ DOORS = {
     r"mpi\.h": r"train/[a-z_]+\.c",
 }
 
-SOURCES = {".c", ".h", ".cu", ".cuh", ".cc"}
+SOURCES = {".c", ".h", ".cu", ".cuh", ".cc", ".hh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 MAIN = re.compile(r"^int\s+main\s*\(", re.M)
 

@@ -9,7 +9,7 @@ FILE_HARD, FUNCTION_HARD = 600, 80
 TEST_FILE_HARD = 800  # tables of cases are long and have one idea
 FOLDERS = ["base", "catalog", "querylist", "filter", "shards", "crawler",
            "train", "tools", "tests"]
-SOURCES = {".c", ".h", ".cu", ".cuh", ".cc"}
+SOURCES = {".c", ".h", ".cu", ".cuh", ".cc", ".hh"}
 BANNED = re.compile(r"(?<![.\w>])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|"
                     r"atof)\s*\(")
 WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
