@@ -8,8 +8,8 @@
 #include <cuda_runtime.h>
 
 #include "tests/emulate/emulate.h"
-#include "tests/emulate/runtime.h"
-#include "tests/emulate/threads.h"
+#include "tests/emulate/runtime.hh"
+#include "tests/emulate/threads.hh"
 
 typedef std::function<void()> work;
 

@@ -1,8 +1,8 @@
 /*
  * runtime - put work of an emulated library into a stream.
  */
-#ifndef TESTS_EMULATE_RUNTIME_H
-#define TESTS_EMULATE_RUNTIME_H
+#ifndef TESTS_EMULATE_RUNTIME_HH
+#define TESTS_EMULATE_RUNTIME_HH
 
 #include <functional>
 

@@ -9,7 +9,7 @@
 #include <cuda_runtime.h>
 
 #include "tests/emulate/emulate.h"
-#include "tests/emulate/threads.h"
+#include "tests/emulate/threads.hh"
 
 #if defined __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>

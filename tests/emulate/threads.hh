@@ -2,8 +2,8 @@
  * threads - run a kernel's grid now, block by block; see
  * include/cuda_runtime.h.
  */
-#ifndef TESTS_EMULATE_THREADS_H
-#define TESTS_EMULATE_THREADS_H
+#ifndef TESTS_EMULATE_THREADS_HH
+#define TESTS_EMULATE_THREADS_HH
 
 #include <cuda_runtime.h>
 
