@@ -22,6 +22,7 @@ import sys
 import time
 
 LIMIT_S = {"check": 150, "long": 3000}
+SANITIZED = 4  # times as long: a build whose folder is named COMPILER-SANITIZERS
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED)\s*\]\s+(\d+) test", re.M)
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
 
@@ -81,15 +82,17 @@ def jobs_of(build, args):
             if script.suffix in (".py", ".sh"):
                 jobs.append((script.stem, [str(script.resolve())],
                              LIMIT_S[kind]))
+    slow = SANITIZED if re.search("-(address|thread)", build.name) else 1
     for program in sorted(build.glob("test_*")):
         if os.access(program, os.X_OK) and program.is_file():
-            jobs.append((program.name, [str(program)], LIMIT_S["check"]))
+            jobs.append((program.name, [str(program)],
+                         slow * LIMIT_S["check"]))
     for program in sorted(build.glob("replay_fuzz_*")):
         name = program.name[len("replay_fuzz_"):]
         inputs = sorted(str(p) for p in
                         pathlib.Path("tests/fuzz/corpus", name).glob("*"))
         jobs.append((program.name, [str(program)] + inputs,
-                     LIMIT_S["check"]))
+                     slow * LIMIT_S["check"]))
     return [j for j in jobs if args.only in j[0]]
 
 
