@@ -354,6 +354,11 @@ static inline void case_small(struct play *p)
         .bytes = n * (int64_t)dtype_size(p->d->real),
         .x = play_out(p, "zero", PLAY_REAL, n),
     };
+    struct op_copy copy = {
+        .bytes = n * (int64_t)dtype_size(p->d->real),
+        .x = sum.x,
+        .y = play_out(p, "copy", PLAY_REAL, n),
+    };
 
     op_sumsq(p->d, &sum);
     op_cast(p->d, &cast);
@@ -361,6 +366,7 @@ static inline void case_small(struct play *p)
     op_axpby(p->d, &mix);
     op_clamp(p->d, &clamp);
     op_zero(p->d, &zero);
+    op_copy(p->d, &copy);
     play_step(p);
 }
 

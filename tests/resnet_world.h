@@ -138,13 +138,18 @@ static void world_part(struct world *w, const struct resnet_batch *b, int at,
     struct device *d = &w->d;
     size_t bytes = world_picture(w) * sizeof(double), mark = device_mark(d);
     int64_t count = (int64_t)b->n * w->c.embed_dim;
+    struct resnet_batch with = *b;
+    int grid = clip_config_grid(&w->c);
+    struct rows rows;
     void *y = device_take_act(d, count);
     void *x = device_take(d, bytes * (size_t)b->n);
     void *dy;
 
     device_put(d, x, (char *)w->pixels + bytes * (size_t)at,
                bytes * (size_t)b->n);
-    resnet_forward(&w->p, &w->r, b, x, y);
+    rows_pictures(d, b->n, grid * grid + 1, &rows);
+    with.rows = &rows;
+    resnet_forward(&w->p, &w->r, &with, x, y);
     if (features)
         device_get(d, features, y, (size_t)count * sizeof(double));
     if (w->p.train) {

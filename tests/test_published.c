@@ -243,12 +243,14 @@ static void test_published__work(void **state)
         const struct captions c = {1, 77, NULL};
         struct pass p = {.d = &d, .store = &m->s, .reduce = i == 1};
         struct caption_rows at;
+        struct rows rows;
         char nothing[1];
 
         d.flops = 0;
         rows_captions(&d, &c, false, 0, &at);
         text_tower_forward(&p, &m->text, &at, nothing);
-        vit_forward(&p, &m->vit, 1, nothing, nothing);
+        rows_pictures(&d, 1, m->vit.grid * m->vit.grid + 1, &rows);
+        vit_forward(&p, &m->vit, &rows, nothing, nothing);
         flops[i] = d.flops;
     }
     assert_int_equal(flops[0], 12 * (b50 + a50 + b77 + a77) + head);

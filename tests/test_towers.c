@@ -137,12 +137,14 @@ static void run_once(struct world *w, const struct form *f, bool train)
                      .reduce = f->reduce};
     double *features = device_take_act(d, SAMPLES * tiny.embed_dim);
     struct caption_rows at;
+    struct rows rows;
 
     if (w->which == TEXT) {
         rows_captions(d, &captions, f->packed, 0, &at);
         text_tower_forward(&p, &w->text, &at, features);
     } else {
-        vit_forward(&p, &w->vit, SAMPLES, w->pixels, features);
+        rows_pictures(d, SAMPLES, w->vit.grid * w->vit.grid + 1, &rows);
+        vit_forward(&p, &w->vit, &rows, w->pixels, features);
     }
     device_get(d, w->features, features, sizeof w->features);
     w->kept = device_mark(d);

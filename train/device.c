@@ -117,12 +117,14 @@ void device_free(struct device *d, void *p)
 
 void device_put(struct device *d, void *to, const void *host, size_t bytes)
 {
+    assert(!d->in_graph);
     if (!d->planning && !d->rc && bytes)
         d->ops->put(d, to, host, bytes);
 }
 
 void device_get(struct device *d, void *host, const void *from, size_t bytes)
 {
+    assert(!d->in_graph);
     if (!d->planning && !d->rc && bytes)
         d->ops->get(d, host, from, bytes);
 }
@@ -229,6 +231,22 @@ void device_host_release(struct device *d, size_t mark)
 {
     assert(mark <= d->host_used);
     d->host_used = mark;
+}
+
+bool device_graph_begin(struct device *d, uint64_t key)
+{
+    assert(!d->in_graph);
+    d->in_graph = !d->ops->graph_begin || d->planning || d->rc ||
+                  d->ops->graph_begin(d, key);
+    return d->in_graph;
+}
+
+void device_graph_end(struct device *d)
+{
+    assert(d->in_graph);
+    d->in_graph = false;
+    if (d->ops->graph_end && !d->planning)
+        d->ops->graph_end(d);
 }
 
 void device_fail(struct device *d, int code, const char *format, ...)

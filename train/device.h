@@ -53,6 +53,7 @@ struct device {
     int row_step;        /* packed captions are padded to a multiple of so
                             many rows, >= 1 */
     bool planning;       /* ops compute nothing, the stack only measures */
+    bool in_graph;       /* between device_graph_begin() and _end() */
     char *stack;         /* device memory; NULL before the first plan */
     size_t stack_size;   /* bytes */
     size_t used, peak;   /* bytes of the stack, now and at most */
@@ -110,6 +111,19 @@ void device_release(struct device *d, size_t mark);
 void *device_host_take(struct device *d, size_t bytes);
 size_t device_host_mark(const struct device *d);
 void device_host_release(struct device *d, size_t mark);
+
+/*
+ * Ops that a backend may record and repeat as a whole, without the host's
+ * calling each (CUDA's graphs).  begin says whether to call them: behind true
+ * comes end, behind false all has been done as when it was recorded under this
+ * key, and the stack stands as it stood then.  So everything that the ops are
+ * given (shapes, pointers, numbers by value) must be a function of the key, of
+ * how high the stack stands at begin, and of the last plan; what is put and got
+ * lies outside (asserted).  A repetition counts the operations it counted when
+ * it was recorded.  Backends that record nothing always say true.
+ */
+bool device_graph_begin(struct device *d, uint64_t key);
+void device_graph_end(struct device *d);
 
 /* Make a failure stick; used by ops. */
 void device_fail(struct device *d, int code, const char *format, ...)

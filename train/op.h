@@ -402,6 +402,12 @@ struct op_zero {
     void *x;
 };
 
+struct op_copy {             /* y = x, byte by byte */
+    int64_t bytes;
+    const void *x;
+    void *y;
+};
+
 /* name of the op: also of its struct and of its function in struct ops */
 #define OP_MAP(X)                                                            \
     X(linear) X(linear_dx) X(linear_dw) X(conv) X(conv_dx) X(conv_dw)        \
@@ -410,7 +416,7 @@ struct op_zero {
     X(l2norm) X(l2norm_bwd) X(embed) X(embed_bwd) X(patches) X(nhwc)         \
     X(tokens) X(tokens_bwd) X(avgpool) X(avgpool_bwd)                        \
     X(gather) X(scatter_add) X(nce) X(nce_bwd) X(sigmoid_loss)               \
-    X(adamw) X(sumsq) X(cast) X(add) X(axpby) X(clamp) X(zero)
+    X(adamw) X(sumsq) X(cast) X(add) X(axpby) X(clamp) X(zero) X(copy)
 
 enum op_kind {
 #define X(name) OP_##name,
@@ -421,7 +427,9 @@ enum op_kind {
 
 /* What a backend brings.  alloc returns NULL without memory; put and get as
  * device_put and device_get.  plan (may be NULL) is called instead of the op
- * during a dry run, for what a backend keeps per shape. */
+ * during a dry run, for what a backend keeps per shape.  graph_begin and
+ * graph_end (may be NULL): see device_graph_begin(); not called while planning;
+ * the key is mixed with the stack's height by the backend. */
 struct ops {
     const char *name;        /* "ref", "cpu", "cuda" */
     void (*close)(struct device *d);
@@ -430,6 +438,8 @@ struct ops {
     void (*put)(struct device *d, void *to, const void *host, size_t bytes);
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
+    bool (*graph_begin)(struct device *d, uint64_t key);
+    void (*graph_end)(struct device *d);
 #define X(name) void (*name)(struct device *d, const struct op_##name *op);
     OP_MAP(X)
 #undef X

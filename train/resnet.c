@@ -217,6 +217,7 @@ void resnet_forward(const struct pass *p, struct resnet *r,
     const void *last;
 
     assert(!(p->train && b->running)); /* backward is of batch statistics */
+    assert(b->rows && b->rows->reads == b->n);
     r->batch = *b;
     if (!p->train) {
         rooms[0] = device_take_act(p->d, b->n * largest_map(r));
@@ -230,7 +231,7 @@ void resnet_forward(const struct pass *p, struct resnet *r,
                                     .x = pixels,
                                     .y = r->stem->kept.pixels});
     last = trunk_forward(p, r, rooms);
-    resnet_pool_forward(p, r->pool, b->n, last, features);
+    resnet_pool_forward(p, r->pool, b->rows, last, features);
     if (!p->train)
         device_release(p->d, mark);
 }

@@ -61,7 +61,6 @@ static void pool_take(const struct pass *p, struct resnet_pool *a, int n)
     int64_t all = (int64_t)n * (a->pixels + 1) * a->dim;
     int64_t one = (int64_t)n * a->dim;
 
-    rows_pictures(p->d, n, a->pixels + 1, &a->kept.rows);
     a->kept.tokens = device_take_act(p->d, all);
     a->kept.means = device_take_act(p->d, one);
     a->kept.q = device_take_act(p->d, one);
@@ -71,15 +70,17 @@ static void pool_take(const struct pass *p, struct resnet_pool *a, int n)
     a->kept.lse = device_take_real(p->d, (int64_t)n * a->heads);
 }
 
-void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
-                         const void *x, void *y)
+void resnet_pool_forward(const struct pass *p, struct resnet_pool *a,
+                         const struct rows *rows, const void *x, void *y)
 {
+    const int n = rows->reads;
     const struct rows *r = &a->kept.rows;
     struct product q = square(p, a, a->q), k = square(p, a, a->k);
     struct product v = square(p, a, a->v);
     struct product c = product_of(p, a->c, 0, a->out, a->dim);
     struct op_attention t;
 
+    a->kept.rows = *rows;
     pool_take(p, a, n);
     op_tokens(p->d,
               &(struct op_tokens){.batch = n,

@@ -134,9 +134,10 @@ struct resnet_pool {
 void resnet_pool_init(struct resnet_pool *a, struct store *s, int pixels,
                       int dim, int heads, int out);
 
-/* x: act [n * pixels, dim]; y: act [n, out].  Takes what it keeps. */
-void resnet_pool_forward(const struct pass *p, struct resnet_pool *a, int n,
-                         const void *x, void *y);
+/* n = rows->reads pictures; x: act [n * pixels, dim]; y: act [n, out].  Takes
+ * what it keeps. */
+void resnet_pool_forward(const struct pass *p, struct resnet_pool *a,
+                         const struct rows *rows, const void *x, void *y);
 void resnet_pool_backward(const struct pass *p, const struct resnet_pool *a,
                           int n, const void *dy, void *dx);
 

@@ -132,8 +132,10 @@ int64_t rows_captions_max(const struct device *d, int n, int context)
     return stepped(d, (int64_t)n * context);
 }
 
-/* Numbers of rows and sequences.  A plan takes the most that a real run can:
- * the pads are fewer rows than a step, in sequences of `context`. */
+/* Numbers of rows and sequences.  Packed, all but `total` are functions of the
+ * options alone, so that what was prepared for one batch serves another: as
+ * many sequences of pads as a step can need, the last ones empty, and lengths
+ * up to a caption's. */
 static void measure(const struct device *d, const struct captions *c,
                     bool packed, int64_t plan_rows, struct rows *r)
 {
@@ -141,18 +143,19 @@ static void measure(const struct device *d, const struct captions *c,
 
     r->reads = r->seqs = c->n;
     r->causal = true;
+    r->max_len = c->context;
+    if (packed)
+        r->seqs += (d->row_step - 1 + c->context - 1) / c->context;
     if (!packed) {
         r->total = (int64_t)c->n * c->context;
     } else if (d->planning) {
         r->total =
             plan_rows ? plan_rows : rows_captions_max(d, c->n, c->context);
-        r->seqs += (d->row_step - 1 + c->context - 1) / c->context;
     } else {
         for (int i = 0; i < c->n; i++)
             rows +=
                 caption_eot(c->ids + (int64_t)i * c->context, c->context) + 1;
         r->total = stepped(d, rows);
-        r->seqs += (int)((r->total - rows + c->context - 1) / c->context);
     }
     assert(c->n > 0 && c->context > 0 && r->total <= INT32_MAX);
 }
@@ -172,8 +175,6 @@ static void fill_caption(struct caption_rows *out, const struct rows_fill *f,
     r->pairs += (int64_t)len * (len + 1) / 2;
     if (s < r->reads)
         r->read_pairs += eot + 1;
-    if (len > r->max_len)
-        r->max_len = len;
 }
 
 static void fill_captions(const struct captions *c, bool packed,
@@ -217,7 +218,6 @@ void rows_captions(struct device *d, const struct captions *c, bool packed,
     if (sheet_writable(&t)) {
         fill_captions(c, packed, out, &f, ids, places);
     } else { /* the most there can be */
-        r->max_len = c->context;
         r->pairs = (r->total * (c->context + 1) + 1) / 2;
         r->read_pairs = (int64_t)r->reads * c->context;
     }

@@ -25,7 +25,7 @@ struct rows {
     int64_t total;            /* rows of the matrix */
     int seqs;                 /* sequences, pads included */
     int reads;                /* samples: sequences that are read, the first */
-    int max_len;              /* longest sequence */
+    int max_len;              /* no sequence is longer */
     bool causal;
     int64_t pairs;            /* (query, key) pairs of full attention */
     int64_t read_pairs;       /* and when only the read rows ask */

@@ -66,7 +66,9 @@ struct vit {
 
 void vit_init(struct vit *v, struct store *s, const struct clip_config *c);
 void vit_release(struct vit *v);
-void vit_forward(const struct pass *p, struct vit *v, int n,
+/* `rows` from rows_pictures(): grid^2 + 1 rows each; its indices are kept by
+ * the caller until backward. */
+void vit_forward(const struct pass *p, struct vit *v, const struct rows *rows,
                  const void *pixels, void *features);
 void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures);
 
@@ -91,6 +93,7 @@ void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures);
 struct resnet_batch {
     int n;                /* pictures */
     int group;            /* pictures a BatchNorm group */
+    const struct rows *rows;  /* of attention pooling, as vit_forward()'s */
     bool running;         /* evaluate with running statistics */
     bool collect;
 };

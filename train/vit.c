@@ -89,15 +89,16 @@ static void embed_forward(const struct pass *p, struct vit *v, int n,
     device_release(p->d, mark);
 }
 
-void vit_forward(const struct pass *p, struct vit *v, int n, const void *pixels,
-                 void *features)
+void vit_forward(const struct pass *p, struct vit *v, const struct rows *rows,
+                 const void *pixels, void *features)
 {
+    const int n = rows->reads;
     const int64_t width = v->c.width;
-    struct rows *r = &v->kept.rows;
+    const struct rows *r = &v->kept.rows;
     struct product project =
         product_projection(p, v->projection, v->embed_dim, width);
 
-    rows_pictures(p->d, n, v->grid * v->grid + 1, r);
+    v->kept.rows = *rows;
     v->kept.patches = device_take_act(p->d, squares(v, n) * square_numbers(v));
     v->kept.tokens = device_take_act(p->d, r->total * width);
     v->kept.x = device_take_act(p->d, r->total * width);

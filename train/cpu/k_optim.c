@@ -148,3 +148,17 @@ void CPU(zero)(struct device *d, const struct op_zero *o)
         memset(x + i, 0, (size_t)n);
     }
 }
+
+void CPU(copy)(struct device *d, const struct op_copy *o)
+{
+    const int64_t piece = K_PIECE * (int64_t)sizeof(float);
+    const char *x = (const char *)o->x;
+    char *y = (char *)o->y;
+
+    K_PARALLEL(d, o->bytes / (int64_t)sizeof(float))
+    for (int64_t i = 0; i < o->bytes; i += piece) {
+        int64_t n = o->bytes - i < piece ? o->bytes - i : piece;
+
+        memcpy(y + i, x + i, (size_t)n);
+    }
+}

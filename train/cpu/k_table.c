@@ -11,7 +11,7 @@
         X(embed) X(embed_bwd) X(gather) X(scatter_add) /* k_rows.c */          \
         X(patches) X(nhwc) X(tokens) X(tokens_bwd)     /* k_tokens.c */        \
         X(avgpool) X(avgpool_bwd) X(adamw) X(sumsq) X(cast) X(add) X(axpby)    \
-            X(clamp) X(zero)              /* k_optim.c */                      \
+            X(clamp) X(zero) X(copy)      /* k_optim.c */                      \
         X(attention) X(attention_bwd)     /* k_attention*.c */                 \
         X(nce) X(nce_bwd) X(sigmoid_loss) /* k_loss.c */
 

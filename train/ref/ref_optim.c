@@ -76,3 +76,9 @@ void REF(zero)(struct device *d, const struct op_zero *op)
     (void)d;
     memset(op->x, 0, (size_t)op->bytes);
 }
+
+void REF(copy)(struct device *d, const struct op_copy *op)
+{
+    (void)d;
+    memcpy(op->y, op->x, (size_t)op->bytes);
+}

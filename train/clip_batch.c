@@ -1,0 +1,372 @@
+#include "train/clip_private.h"
+
+/* ---- towers over a chunk ---- */
+
+static char *real_at(const struct job *j, void *p, int64_t number)
+{
+    return (char *)p + (size_t)number * dtype_size(j->m->d->real);
+}
+
+static struct pass pass_of(const struct job *j, bool train)
+{
+    return (struct pass){.d = j->m->d,
+                         .store = &j->m->store,
+                         .train = train,
+                         .recompute = j->o->recompute,
+                         .reduce = j->o->reduce};
+}
+
+static size_t picture_bytes(const struct clip *m)
+{
+    size_t side = (size_t)m->config.vision.image_size;
+
+    return 3 * side * side * dtype_size(m->d->real);
+}
+
+void job_put(const struct job *j, enum which side, int at, int n,
+             struct input *in)
+{
+    struct clip *m = j->m;
+    struct captions c = {.n = n, .context = m->config.text.context_length};
+    size_t bytes = picture_bytes(m);
+    int grid = (int)clip_config_grid(&m->config);
+
+    *in = (struct input){.n = n};
+    if (side == IMAGE) {
+        in->pixels = device_take(m->d, (size_t)n * bytes);
+        rows_pictures(m->d, n, grid * grid + 1, &in->pictures);
+        if (j->b)
+            device_put(m->d, in->pixels,
+                       (const char *)j->b->pixels + (size_t)at * bytes,
+                       (size_t)n * bytes);
+        return;
+    }
+    if (j->b)
+        c.ids = j->b->captions.ids + (int64_t)at * c.context;
+    rows_captions(m->d, &c, j->o->packed, j->plan_rows, &in->at);
+}
+
+/* First: not made again, so that what BatchNorm collects is collected once. */
+static void forward_images(const struct job *j, const struct input *in,
+                           bool train, bool first, void *features)
+{
+    struct clip *m = j->m;
+    struct pass p = pass_of(j, train);
+    struct resnet_batch batch = {.n = in->n,
+                                 .group = j->group,
+                                 .rows = &in->pictures,
+                                 .running = j->running,
+                                 .collect = first && !j->running};
+
+    if (job_is_resnet(m))
+        resnet_forward(&p, &m->vision.resnet, &batch, in->pixels, features);
+    else
+        vit_forward(&p, &m->vision.vit, &in->pictures, in->pixels, features);
+}
+
+void job_forward(const struct job *j, enum which side, const struct input *in,
+                 bool train, bool first, void *y, void *norm)
+{
+    struct device *d = j->m->d;
+    int64_t dim = j->m->config.embed_dim;
+    void *features = device_take_act(d, in->n * dim);
+    struct pass p = pass_of(j, train);
+
+    if (side == IMAGE)
+        forward_images(j, in, train, first, features);
+    else
+        text_tower_forward(&p, &j->m->text, &in->at, features);
+    op_l2norm(
+        d, &(struct op_l2norm){
+               .rows = in->n, .dim = dim, .x = features, .norm = norm, .y = y});
+}
+
+void job_backward(const struct job *j, enum which side, int n, const void *y,
+                  const void *norm, const void *dy)
+{
+    struct clip *m = j->m;
+    struct pass p = pass_of(j, true);
+    int64_t dim = m->config.embed_dim;
+    size_t mark = device_mark(m->d);
+    void *dx = device_take_act(m->d, n * dim);
+
+    op_l2norm_bwd(
+        m->d,
+        &(struct op_l2norm_bwd){
+            .rows = n, .dim = dim, .y = y, .norm = norm, .dy = dy, .dx = dx});
+    if (side == TEXT)
+        text_tower_backward(&p, &m->text, dx);
+    else if (job_is_resnet(m))
+        resnet_backward(&p, &m->vision.resnet, dx);
+    else
+        vit_backward(&p, &m->vision.vit, dx);
+    device_release(m->d, mark);
+}
+
+/* ---- loss ---- */
+
+static void nce(const struct job *j, const struct side *a, const struct side *b)
+{
+    const struct clip *m = j->m;
+
+    op_nce(m->d,
+           &(struct op_nce){.rows = j->n,
+                            .cols = j->n,
+                            .dim = m->config.embed_dim,
+                            .a = a->y,
+                            .b = b->y,
+                            .log_scale = store_real(&m->store, m->logit_scale),
+                            .lse = a->lse,
+                            .loss = a->loss});
+}
+
+static void nce_bwd(const struct job *j, const struct side *a,
+                    const struct side *b, void *dlog_scale)
+{
+    const struct clip *m = j->m;
+
+    op_nce_bwd(m->d, &(struct op_nce_bwd){
+                         .rows = j->n,
+                         .cols = j->n,
+                         .dim = m->config.embed_dim,
+                         .a = a->y,
+                         .b = b->y,
+                         .log_scale = store_real(&m->store, m->logit_scale),
+                         .lse_a = a->lse,
+                         .lse_b = b->lse,
+                         .da = a->dy,
+                         .dlog_scale = dlog_scale});
+}
+
+/* The whole of it from the side `a`; the other side's gradient alone where
+ * there is no room for a loss. */
+static void sigmoid(const struct job *j, const struct side *a,
+                    const struct side *b, bool whole)
+{
+    const struct clip *m = j->m;
+    const struct store *s = &m->store;
+
+    op_sigmoid_loss(
+        m->d, &(struct op_sigmoid_loss){
+                  .rows = j->n,
+                  .cols = j->n,
+                  .dim = m->config.embed_dim,
+                  .a = a->y,
+                  .b = b->y,
+                  .log_scale = store_real(s, m->logit_scale),
+                  .bias = store_real(s, m->logit_bias),
+                  .loss = whole ? a->loss : NULL,
+                  .da = a->dy,
+                  .dlog_scale = whole ? store_grad(s, m->logit_scale) : NULL,
+                  .dbias = whole ? store_grad(s, m->logit_bias) : NULL});
+}
+
+/* Sum of a column of losses, in order. */
+static double sum_rows(const struct job *j, const void *column)
+{
+    struct device *d = j->m->d;
+    size_t mark = device_host_mark(d);
+    size_t bytes = (size_t)j->n * dtype_size(d->real);
+    void *host = device_host_take(d, bytes);
+    double sum = 0;
+
+    device_get(d, host, column, bytes);
+    for (int i = 0; !d->planning && !d->rc && i < j->n; i++)
+        sum += d->real == DTYPE_F64 ? ((const double *)host)[i]
+                                    : (double)((const float *)host)[i];
+    device_host_release(d, mark);
+    return sum;
+}
+
+/* The losses of all rows, and the gradients of both sides' features. */
+static void compute_loss(const struct job *j)
+{
+    const struct clip *m = j->m;
+    const struct side *image = &j->side[IMAGE], *text = &j->side[TEXT];
+
+    if (j->o->loss == LOSS_SIGMOID) {
+        sigmoid(j, image, text, true);
+        sigmoid(j, text, image, false);
+        return;
+    }
+    nce(j, image, text);
+    nce(j, text, image);
+    nce_bwd(j, image, text, store_grad(&m->store, m->logit_scale));
+    nce_bwd(j, text, image, NULL);
+}
+
+/* The batch's loss; waits for the device. */
+static double read_loss(const struct job *j)
+{
+    const struct side *image = &j->side[IMAGE], *text = &j->side[TEXT];
+
+    if (j->o->loss == LOSS_SIGMOID)
+        return sum_rows(j, image->loss) / j->n;
+    return (sum_rows(j, image->loss) + sum_rows(j, text->loss)) / (2.0 * j->n);
+}
+
+/* ---- a batch ---- */
+
+static void take_side(const struct job *j, struct side *s)
+{
+    struct device *d = j->m->d;
+    int64_t dim = j->m->config.embed_dim;
+
+    s->y = device_take_real(d, j->n * dim);
+    s->dy = device_take_real(d, j->n * dim);
+    s->norm = device_take_real(d, j->n);
+    s->lse = device_take_real(d, j->n);
+    s->loss = device_take_real(d, j->n);
+}
+
+static void zero_gradients(const struct job *j)
+{
+    const struct store *s = &j->m->store;
+
+    op_zero(j->m->d, &(struct op_zero){
+                         .bytes = (int64_t)((size_t)s->size * s->real_size),
+                         .x = s->grad});
+}
+
+/* ---- graphs: what may be repeated, and under which key ---- */
+
+static uint64_t mix(uint64_t key, uint64_t x)
+{
+    key = (key ^ x) * 0x9e3779b97f4a7c15u;
+    return key ^ key >> 32;
+}
+
+uint64_t job_key(const struct job *j, enum phase phase, enum which side,
+                 const struct input *in)
+{
+    const struct clip_options *o = j->o;
+    const uint64_t parts[] = {
+        (uint64_t)(uintptr_t)j->m,
+        phase,
+        side,
+        (uint64_t)(in ? in->n : 0),
+        (uint64_t)(in ? in->at.rows.total : 0),
+        (uint64_t)j->n,
+        (uint64_t)j->chunk,
+        (uint64_t)j->group,
+        (uint64_t)j->running,
+        (uint64_t)o->packed << 2 | (uint64_t)o->reduce << 1 |
+            (uint64_t)o->recompute,
+        o->loss,
+    };
+    uint64_t key = 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        key = mix(key, parts[i]);
+    return key;
+}
+
+/* Everything is kept from forward to backward. */
+static void whole(const struct job *j)
+{
+    const struct side *s = j->side;
+    struct device *d = j->m->d;
+    struct pass p = pass_of(j, true);
+    struct input in[2];
+
+    for (enum which k = IMAGE; k <= TEXT; k++)
+        job_put(j, k, 0, j->n, &in[k]);
+    if (!device_graph_begin(d, job_key(j, WHOLE, TEXT, &in[TEXT])))
+        return;
+    zero_gradients(j);
+    for (enum which k = IMAGE; k <= TEXT; k++)
+        job_forward(j, k, &in[k], true, true, s[k].y, s[k].norm);
+    compute_loss(j);
+    job_backward(j, TEXT, j->n, s[TEXT].y, s[TEXT].norm, s[TEXT].dy);
+    job_backward(j, IMAGE, j->n, s[IMAGE].y, s[IMAGE].norm, s[IMAGE].dy);
+    if (job_is_resnet(j->m))
+        resnet_move_statistics(&p, j->n / j->group);
+    device_graph_end(d);
+}
+
+/* A chunk's features and their gradient at a fixed place, so that one graph
+ * serves all chunks. */
+struct part {
+    void *y, *norm, *dy; /* real [chunk, dim], [chunk], [chunk, dim] */
+};
+
+static void copy_real(const struct job *j, const void *x, void *y, int64_t n)
+{
+    int64_t bytes = n * (int64_t)dtype_size(j->m->d->real);
+
+    op_copy(j->m->d, &(struct op_copy){.bytes = bytes, .x = x, .y = y});
+}
+
+static void first_pass(const struct job *j, enum which k, int at,
+                       const struct part *t)
+{
+    struct device *d = j->m->d;
+    int64_t dim = j->m->config.embed_dim;
+    int n = job_chunk_at(j, at);
+    struct input in;
+
+    job_put(j, k, at, n, &in);
+    if (device_graph_begin(d, job_key(j, FORWARD, k, &in))) {
+        job_forward(j, k, &in, false, true, t->y, t->norm);
+        device_graph_end(d);
+    }
+    copy_real(j, t->y, real_at(j, j->side[k].y, at * dim), n * dim);
+}
+
+static void second_pass(const struct job *j, enum which k, int at,
+                        const struct part *t)
+{
+    struct device *d = j->m->d;
+    int64_t dim = j->m->config.embed_dim;
+    int n = job_chunk_at(j, at);
+    struct input in;
+
+    job_put(j, k, at, n, &in);
+    copy_real(j, real_at(j, j->side[k].dy, at * dim), t->dy, n * dim);
+    if (device_graph_begin(d, job_key(j, AGAIN, k, &in))) {
+        job_forward(j, k, &in, true, false, t->y, t->norm);
+        job_backward(j, k, n, t->y, t->norm, t->dy);
+        device_graph_end(d);
+    }
+}
+
+/* Gradient caching: features are kept, activations made again. */
+static void by_chunks(const struct job *j)
+{
+    struct device *d = j->m->d;
+    int64_t dim = j->m->config.embed_dim;
+    struct pass p = pass_of(j, true);
+    struct part t = {.y = device_take_real(d, j->chunk * dim),
+                     .norm = device_take_real(d, j->chunk),
+                     .dy = device_take_real(d, j->chunk * dim)};
+    size_t mark = device_mark(d);
+
+    zero_gradients(j);
+    for (enum which k = IMAGE; k <= TEXT; k++)
+        for (int at = 0; at < j->n; at += j->chunk) {
+            first_pass(j, k, at, &t);
+            device_release(d, mark);
+        }
+    if (device_graph_begin(d, job_key(j, LOSS, IMAGE, NULL))) {
+        compute_loss(j);
+        device_graph_end(d);
+    }
+    for (enum which k = IMAGE; k <= TEXT; k++)
+        for (int at = 0; at < j->n; at += j->chunk) {
+            second_pass(j, k, at, &t);
+            device_release(d, mark);
+        }
+    if (job_is_resnet(j->m))
+        resnet_move_statistics(&p, j->n / j->group);
+}
+
+double job_run(struct job *j)
+{
+    take_side(j, &j->side[IMAGE]);
+    take_side(j, &j->side[TEXT]);
+    if (j->chunk < j->n)
+        by_chunks(j);
+    else
+        whole(j);
+    return read_loss(j);
+}

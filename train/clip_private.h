@@ -1,0 +1,86 @@
+/*
+ * clip_private - one batch or chunk being computed: what train/clip.c and
+ * train/clip_batch.c share.
+ *
+ * Model.   A job is a batch with its options.  job_put() puts what a chunk of
+ *          one side reads on the device's stack; job_forward() and
+ *          job_backward() take it through the tower; job_run() is a whole
+ *          step.  What a batch alone decides (pixels, ids, rows) is put
+ *          outside of the graphs; within them everything is a function of
+ *          job_key().
+ * Owns.    Everything lies on the device's stack.
+ * Threads. The device's.
+ */
+#ifndef TRAIN_CLIP_PRIVATE_H
+#define TRAIN_CLIP_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "train/clip.h"
+#include "train/rows.h"
+
+enum which { IMAGE, TEXT };
+
+/* One side's features of a whole batch, on the device's stack. */
+struct side {
+    void *y, *norm;   /* real [n, embed_dim], [n] */
+    void *dy;         /* real [n, embed_dim] */
+    void *lse, *loss; /* real [n] */
+};
+
+/* A batch being computed. */
+struct job {
+    struct clip *m;
+    const struct clip_options *o;
+    const struct clip_batch *b; /* NULL while planning */
+    int n, chunk, group;        /* group: pictures a BatchNorm group */
+    int64_t plan_rows;          /* packed rows to plan for; 0: the most */
+    bool running;               /* BatchNorm by running statistics */
+    struct side side[2];
+};
+
+/* What a chunk of one side reads, on the device's stack. */
+struct input {
+    int n;
+    void *pixels; /* images */
+    struct rows pictures;
+    struct caption_rows at; /* texts */
+};
+
+/* What a graph holds. */
+enum phase { WHOLE, FORWARD, LOSS, AGAIN, ENCODE };
+
+static inline bool job_is_resnet(const struct clip *m)
+{
+    return m->config.vision.kind == VISION_RESNET;
+}
+
+/* Pairs of the chunk that begins at `at`. */
+static inline int job_chunk_at(const struct job *j, int at)
+{
+    return j->n - at < j->chunk ? j->n - at : j->chunk;
+}
+
+/* Pairs [at, at + n) of a side. */
+void job_put(const struct job *j, enum which side, int at, int n,
+             struct input *in);
+
+/* Features of a chunk of one side, normalised into y [n, embed_dim], and their
+ * norms [n]; with train, what job_backward() reads stays on the stack.  first:
+ * not made again, so that what BatchNorm collects is collected once. */
+void job_forward(const struct job *j, enum which side, const struct input *in,
+                 bool train, bool first, void *y, void *norm);
+
+/* From the gradient of normalised features to those of the parameters. */
+void job_backward(const struct job *j, enum which side, int n, const void *y,
+                  const void *norm, const void *dy);
+
+/* All that decides about the ops of a phase, beside the plan: the number of
+ * packed rows is what differs from batch to batch. */
+uint64_t job_key(const struct job *j, enum phase phase, enum which side,
+                 const struct input *in);
+
+/* A step's gradients; gives the loss. */
+double job_run(struct job *j);
+
+#endif
