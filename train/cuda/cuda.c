@@ -30,6 +30,7 @@ static void *memory_alloc(struct device *d, size_t bytes)
 static void memory_free(struct device *d, void *p)
 {
     cudaStreamSynchronize(cuda_of(d)->stream);
+    graphs_drop(d);
     cudaFree(p);
 }
 
@@ -97,6 +98,11 @@ void *cuda_scratch(struct device *d, size_t bytes)
 
     if (d->rc || bytes <= c->scratch_size)
         return c->scratch;
+    if (d->in_graph && !d->planning && !c->eager) {
+        device_fail(d, E_TOOBIG, "cuda: %zu bytes of scratch, planned were %zu",
+                    bytes, c->scratch_size);
+        return c->scratch;
+    }
     if (c->scratch)
         memory_free(d, c->scratch);
     c->scratch_size = 0;
@@ -140,6 +146,7 @@ static void cuda_close(struct device *d)
     for (int i = 0; i < CUDA_SLOTS; i++)
         if (c->sent[i])
             cudaEventDestroy(c->sent[i]);
+    graphs_close(d);
     if (c->pinned)
         cudaFreeHost(c->pinned);
     if (c->scratch)
@@ -156,6 +163,8 @@ static const struct ops cuda_ops = {.name = "cuda",
                                     .put = memory_put,
                                     .get = memory_get,
                                     .plan = plan,
+                                    .graph_begin = cuda_graph_begin,
+                                    .graph_end = cuda_graph_end,
 #define X(name) .name = cuda_##name,
                                     OP_MAP(X)
 #undef X
@@ -225,6 +234,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
                        dtype_name(act));
     c = xcalloc(1, sizeof *c);
     c->index = o->index;
+    c->eager = o->eager;
     *d = (struct device){
         .ops = &cuda_ops,
         .state = c,
@@ -235,6 +245,8 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     rc = choose(c, e);
     if (!rc)
         rc = open_stream(c, e);
+    if (!rc)
+        graphs_open(d);
     if (!rc && lt_open)
         rc = lt_open(d, e);
     if (rc)

@@ -3,7 +3,8 @@
  *
  * Model.   Products are cuBLASLt's (products.c), the ResNets' convolutions
  *          cuDNN's (conv.c); everything else is kernels of our own (k_*.cu).
- *          All work goes into one stream, in the order of the calls; the host
+ *          All work goes into one stream, in the order of the calls, most of
+ *          it as graphs (graph.c: recorded at first, then repeated); the host
  *          only waits in device_get() and, when four copies are on their way,
  *          in device_put().  Activations are float (then no product uses
  *          TF32: the mode that others are measured by) or bfloat16; parameters,
@@ -22,6 +23,7 @@
 #ifndef TRAIN_CUDA_CUDA_H
 #define TRAIN_CUDA_CUDA_H
 
+#include <stdbool.h>
 #include "base/err.h"
 #include "train/device.h"
 
@@ -30,6 +32,8 @@
 struct cuda_options {
     int index;    /* of the GPU, as CUDA counts them */
     int row_step; /* 0: CUDA_ROW_STEP */
+    bool eager;   /* launch op by op instead of in graphs: to measure or to
+                     debug; the same bits */
 };
 
 /* Fill in d. */

@@ -36,8 +36,10 @@ struct cuda {       /* struct device's state */
     int slot;                     /* the next one */
     char *scratch;                /* device memory, aligned to DEVICE_ALIGN */
     size_t scratch_size;          /* bytes */
-    struct lt *lt;                /* products.c's */
-    struct dnn *dnn; /* conv.c's; NULL until a convolution is planned */
+    bool eager;            /* no graphs: every op is launched by itself */
+    struct graphs *graphs; /* graph.c's */
+    struct lt *lt;         /* products.c's */
+    struct dnn *dnn;       /* conv.c's; NULL until a convolution is planned */
     char description[320];
 };
 
@@ -70,6 +72,14 @@ void cuda_act(struct device *d, enum act_kind kind, int64_t count,
               const void *pre, const void *res, void *y);
 void cuda_act_bwd(struct device *d, enum act_kind kind, int64_t count,
                   const void *pre, void *dx);
+
+/* Graphs (graph.c): what struct ops calls, and dropping them all, for when
+ * memory that they know is freed. */
+void graphs_open(struct device *d);
+void graphs_drop(struct device *d);
+void graphs_close(struct device *d);
+bool cuda_graph_begin(struct device *d, uint64_t key);
+void cuda_graph_end(struct device *d);
 
 /* Library handles. */
 int lt_open(struct device *d, struct err *e) __attribute__((weak));

@@ -81,3 +81,14 @@ void cuda_zero(struct device *d, const struct op_zero *o)
     if (rc)
         cuda_fail(d, "clear", rc);
 }
+
+void cuda_copy(struct device *d, const struct op_copy *o)
+{
+    cudaError_t rc = cudaSuccess;
+
+    if (cuda_runs(d) && o->bytes)
+        rc = cudaMemcpyAsync(o->y, o->x, (size_t)o->bytes,
+                             cudaMemcpyDeviceToDevice, cuda_of(d)->stream);
+    if (rc)
+        cuda_fail(d, "copy", rc);
+}
