@@ -13,7 +13,7 @@
 #   make docs       the command pages in docs/, from the option tables
 #
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
-#        CUDA=1 (the toolkit in CUDA_HOME, else /usr/local/cuda)
+#        CUDA=1 (the toolkit in CUDA_HOME, else /usr/local/cuda)  MPI=1 (libopenmpi-dev)
 #        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train, DEMO_DEBS=DIR for make demo
 
 CC      ?= cc
@@ -24,7 +24,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 comma   := ,
-variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(CUDA),-cuda)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
+variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(CUDA),-cuda)$(if $(MPI),-mpi)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
 B       := build/$(variant)
 
 # Folders of the library half, in the order of the dependency law
@@ -44,7 +44,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              -fno-strict-aliasing -ffp-contract=off -pthread -fPIC \
              -fstack-protector-strong \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DWITMILL_SANITIZED=1,-D_FORTIFY_SOURCE=2) \
-             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(CFLAGS)
+             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -Wstrict-prototypes,$(CFLAGS_ALL)) \
                -Wno-unknown-pragmas -Wno-unused-function
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
@@ -58,7 +58,14 @@ ifeq ($(pkg_libs),)
 $(error pkg-config does not know one of: $(packages). Run `make deps` first)
 endif
 endif
-LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) $(cuda_libs) -lm -ldl
+# What ranks of a run on processors talk by; the test of it wants the library
+# whether or not MPI=1 (tests/check_ranks.py).
+mpi_cc   := $(shell pkg-config --cflags ompi-c 2>/dev/null)
+mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
+ifneq ($(MPI),)
+$(if $(mpi_libs),,$(error MPI=1 needs the package libopenmpi-dev))
+endif
+LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) $(cuda_libs) $(if $(MPI),$(mpi_libs)) -lm -ldl
 
 # GCC's OpenMP runtime is the one oneDNN is linked with; clang brings its own.
 openmp := -fopenmp
@@ -67,7 +74,7 @@ lib_src   := $(foreach d,$(folders),$(wildcard $d/*.c))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
 part_src  := $(wildcard tests/httpd_*.c)
-help_src  := $(filter-out $(test_src) $(part_src),$(wildcard tests/*.c))
+help_src  := $(filter-out $(test_src) $(part_src) tests/mpi_ranks.c,$(wildcard tests/*.c))
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 sql_src   := $(wildcard catalog/*.sql)
 ref_src   := $(filter-out train/ref/ref.c,$(wildcard train/ref/*.c))
@@ -107,7 +114,8 @@ $B/%.f64.o: %.c
 isa_base :=
 isa_v3   := -march=x86-64-v3
 isa_v4   := -march=x86-64-v4 -mprefer-vector-width=512
-kern_flags = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast $(openmp)
+# (Under a sanitizer clang cannot vectorise what `omp simd` asks it to.)
+kern_flags = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wno-pass-failed $(openmp)
 define kernel_rule
 $B/train/cpu/k_%.$1.$2.o: train/cpu/k_%.c
 	$$Qmkdir -p $$(@D)
@@ -174,6 +182,11 @@ $(help_bin): $B/%: $B/tests/%.o $B/libwitmill.a
 
 $B/httpd: $(part_src:%.c=$B/%.o)
 $(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/httpd
+
+# Run by mpirun.
+$B/mpi_ranks: tests/mpi_ranks.c train/collective_mpi.c $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(mpi_libs) $(LIBS)
+tests: $(if $(mpi_libs),$B/mpi_ranks)
 
 # A disk that fills up at the Nth write (LD_PRELOAD).
 $B/faultfs.so: tests/shim/faultfs.c

@@ -1,7 +1,8 @@
 /*
  * clip_world - a small model, a batch, and all that a step leaves behind.
  *
- * Model.   world_open() on a kind of device, world_run() for one batch under
+ * Model.   world_open() on a kind of device (or world_begin() on one that the
+ *          test has opened in w->d), world_run() for one batch under
  *          some options; the outcome holds loss, features, every gradient and
  *          the buffers in double, in the order of the store's list, so that
  *          two runs can be compared tensor by tensor.
@@ -119,16 +120,14 @@ static inline void world_weights(struct world *w, uint64_t seed)
     store_refresh(&w->m.store, &w->d);
 }
 
-static inline void world_open(struct world *w, enum world_device kind,
-                              const struct clip_config *c, int n, uint64_t seed)
+static inline void world_begin(struct world *w, const struct clip_config *c,
+                               int n, uint64_t seed)
 {
     struct err e = ERR_INIT;
     size_t side = (size_t)c->vision.image_size, count = 3 * side * side;
     uint64_t s = random_stream(seed, STR("pixels"));
     double *x;
 
-    memset(w, 0, sizeof *w);
-    world_device(&w->d, kind);
     if (clip_open(&w->m, &w->d, c, true, &e))
         fail_msg("%s", e.message);
     w->n = n;
@@ -144,6 +143,14 @@ static inline void world_open(struct world *w, enum world_device kind,
     free(x);
     world_captions(w, seed);
     world_weights(w, seed);
+}
+
+static inline void world_open(struct world *w, enum world_device kind,
+                              const struct clip_config *c, int n, uint64_t seed)
+{
+    memset(w, 0, sizeof *w);
+    world_device(&w->d, kind);
+    world_begin(w, c, n, seed);
 }
 
 static inline void world_close(struct world *w)

@@ -11,7 +11,7 @@ libzstd-dev libdnnl-dev libutf8proc-dev libpsl-dev libssl-dev libxxhash-dev
 libseccomp-dev libcmocka-dev wordnet-base python3'
 dev='clang clang-format libomp-14-dev clang-tidy libclang-rt-14-dev lbzip2
 valgrind nginx python3-venv python3-pil python3-html5lib chromium strace
-sqlite3'
+sqlite3 libopenmpi-dev'
 
 case "${1:-deps}" in
 deps) wanted=$deps ;;

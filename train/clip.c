@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "train/collective.h"
+
 int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
               bool train, struct err *e)
 {
@@ -76,8 +78,11 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
     j->n = n;
     j->chunk = o->chunk > 0 && o->chunk < n ? o->chunk : n;
     j->group = o->bn_batch > 0 && o->bn_batch < n ? o->bn_batch : n;
-    if (n < 1)
-        return err_set(e, E_RANGE, "a batch of %d pairs", n);
+    if (n < 1 || (o->ranks && n > INT32_MAX / o->ranks->size))
+        return err_set(e, E_RANGE, "a batch of %d pairs on each of %d ranks",
+                       n, o->ranks ? o->ranks->size : 1);
+    j->all = n * (o->ranks ? o->ranks->size : 1);
+    j->first = n * (o->ranks ? o->ranks->rank : 0);
     if (o->loss == LOSS_SIGMOID && m->logit_bias < 0)
         return err_set(e, E_RANGE,
                        "the sigmoid loss needs a model with a logit_bias");

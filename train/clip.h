@@ -51,6 +51,8 @@ void clip_close(struct clip *m);
  * of (seed, tensor name, index): train/random.h. */
 int clip_initialise(struct clip *m, uint64_t seed, struct err *e);
 
+struct collective;
+
 enum loss_kind { LOSS_INFONCE, LOSS_SIGMOID };
 
 /* How a batch is computed; none of it changes the result but for rounding. */
@@ -61,6 +63,8 @@ struct clip_options {
     bool reduce;          /* last block: the row that is read */
     bool recompute;       /* per block */
     enum loss_kind loss;  /* this one does */
+    struct collective *ranks; /* of the global batch, this one's n pairs each
+                                 (train/collective.h); NULL: this one alone */
 };
 
 struct clip_batch {
@@ -74,9 +78,10 @@ int clip_plan(struct clip *m, const struct clip_options *o, int n,
               struct err *e);
 
 /*
- * Loss and gradients.  Gradients are zeroed first; running statistics are
- * collected and moved.  image, text: real [n, embed_dim] on the host, the
- * normalised features, or NULL.
+ * Loss and gradients, of the global batch on every rank alike.  Gradients are
+ * zeroed first; running statistics are collected and moved.  image, text: real
+ * [n, embed_dim] on the host, the normalised features of this rank's pairs, or
+ * NULL.
  */
 int clip_gradients(struct clip *m, const struct clip_options *o,
                    const struct clip_batch *b, double *loss, void *image,

@@ -1,5 +1,7 @@
 #include "train/clip_private.h"
 
+#include "train/collective.h"
+
 /* ---- towers over a chunk ---- */
 
 static char *real_at(const struct job *j, void *p, int64_t number)
@@ -111,10 +113,11 @@ static void nce(const struct job *j, const struct side *a, const struct side *b)
 
     op_nce(m->d,
            &(struct op_nce){.rows = j->n,
-                            .cols = j->n,
+                            .cols = j->all,
+                            .first = j->first,
                             .dim = m->config.embed_dim,
                             .a = a->y,
-                            .b = b->y,
+                            .b = b->all_y,
                             .log_scale = store_real(&m->store, m->logit_scale),
                             .lse = a->lse,
                             .loss = a->loss});
@@ -127,13 +130,14 @@ static void nce_bwd(const struct job *j, const struct side *a,
 
     op_nce_bwd(m->d, &(struct op_nce_bwd){
                          .rows = j->n,
-                         .cols = j->n,
+                         .cols = j->all,
+                         .first = j->first,
                          .dim = m->config.embed_dim,
                          .a = a->y,
-                         .b = b->y,
+                         .b = b->all_y,
                          .log_scale = store_real(&m->store, m->logit_scale),
                          .lse_a = a->lse,
-                         .lse_b = b->lse,
+                         .lse_b = b->all_lse,
                          .da = a->dy,
                          .dlog_scale = dlog_scale});
 }
@@ -149,10 +153,11 @@ static void sigmoid(const struct job *j, const struct side *a,
     op_sigmoid_loss(
         m->d, &(struct op_sigmoid_loss){
                   .rows = j->n,
-                  .cols = j->n,
+                  .cols = j->all,
+                  .first = j->first,
                   .dim = m->config.embed_dim,
                   .a = a->y,
-                  .b = b->y,
+                  .b = b->all_y,
                   .log_scale = store_real(s, m->logit_scale),
                   .bias = store_real(s, m->logit_bias),
                   .loss = whole ? a->loss : NULL,
@@ -178,12 +183,26 @@ static double sum_rows(const struct job *j, const void *column)
     return sum;
 }
 
-/* The losses of all rows, and the gradients of both sides' features. */
+/* What every rank has of its own pairs: a row of `dim` numbers each. */
+static void gather(const struct job *j, const void *mine, void *all,
+                   int64_t dim)
+{
+    struct collective *c = j->o->ranks;
+    size_t bytes = (size_t)(j->n * dim) * dtype_size(j->m->d->real);
+
+    if (all != mine)
+        c->gather(c, j->m->d, mine, all, (int64_t)bytes);
+}
+
+/* The losses of this rank's rows, and the gradients of both sides' features:
+ * complete, since a rank has all columns. */
 static void compute_loss(const struct job *j)
 {
     const struct clip *m = j->m;
     const struct side *image = &j->side[IMAGE], *text = &j->side[TEXT];
 
+    gather(j, image->y, image->all_y, m->config.embed_dim);
+    gather(j, text->y, text->all_y, m->config.embed_dim);
     if (j->o->loss == LOSS_SIGMOID) {
         sigmoid(j, image, text, true);
         sigmoid(j, text, image, false);
@@ -191,6 +210,8 @@ static void compute_loss(const struct job *j)
     }
     nce(j, image, text);
     nce(j, text, image);
+    gather(j, image->lse, image->all_lse, 1);
+    gather(j, text->lse, text->all_lse, 1);
     nce_bwd(j, image, text, store_grad(&m->store, m->logit_scale));
     nce_bwd(j, text, image, NULL);
 }
@@ -199,10 +220,13 @@ static void compute_loss(const struct job *j)
 static double read_loss(const struct job *j)
 {
     const struct side *image = &j->side[IMAGE], *text = &j->side[TEXT];
+    double sum = sum_rows(j, image->loss);
 
-    if (j->o->loss == LOSS_SIGMOID)
-        return sum_rows(j, image->loss) / j->n;
-    return (sum_rows(j, image->loss) + sum_rows(j, text->loss)) / (2.0 * j->n);
+    if (j->o->loss == LOSS_INFONCE)
+        sum = (sum + sum_rows(j, text->loss)) / 2;
+    if (j->all > j->n)
+        sum = collective_sum_host(j->o->ranks, j->m->d, sum);
+    return sum / j->all;
 }
 
 /* ---- a batch ---- */
@@ -217,6 +241,12 @@ static void take_side(const struct job *j, struct side *s)
     s->norm = device_take_real(d, j->n);
     s->lse = device_take_real(d, j->n);
     s->loss = device_take_real(d, j->n);
+    s->all_y = s->y;
+    s->all_lse = s->lse;
+    if (j->all > j->n) {
+        s->all_y = device_take_real(d, j->all * dim);
+        s->all_lse = device_take_real(d, j->all);
+    }
 }
 
 static void zero_gradients(const struct job *j)
@@ -249,6 +279,7 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
         (uint64_t)j->n,
         (uint64_t)j->chunk,
         (uint64_t)j->group,
+        (uint64_t)j->all,
         (uint64_t)j->running,
         (uint64_t)o->packed << 2 | (uint64_t)o->reduce << 1 |
             (uint64_t)o->recompute,
@@ -261,12 +292,23 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
     return key;
 }
 
+/* All ranks' gradients, and their statistics, which stand in the same class. */
+static void finish_gradients(const struct job *j)
+{
+    struct collective *c = j->o->ranks;
+    struct pass p = pass_of(j, true);
+
+    if (j->all > j->n)
+        c->sum(c, j->m->d, j->m->store.grad, j->m->store.size);
+    if (job_is_resnet(j->m))
+        resnet_move_statistics(&p, j->all / j->group);
+}
+
 /* Everything is kept from forward to backward. */
 static void whole(const struct job *j)
 {
     const struct side *s = j->side;
     struct device *d = j->m->d;
-    struct pass p = pass_of(j, true);
     struct input in[2];
 
     for (enum which k = IMAGE; k <= TEXT; k++)
@@ -279,8 +321,7 @@ static void whole(const struct job *j)
     compute_loss(j);
     job_backward(j, TEXT, j->n, s[TEXT].y, s[TEXT].norm, s[TEXT].dy);
     job_backward(j, IMAGE, j->n, s[IMAGE].y, s[IMAGE].norm, s[IMAGE].dy);
-    if (job_is_resnet(j->m))
-        resnet_move_statistics(&p, j->n / j->group);
+    finish_gradients(j);
     device_graph_end(d);
 }
 
@@ -335,7 +376,6 @@ static void by_chunks(const struct job *j)
 {
     struct device *d = j->m->d;
     int64_t dim = j->m->config.embed_dim;
-    struct pass p = pass_of(j, true);
     struct part t = {.y = device_take_real(d, j->chunk * dim),
                      .norm = device_take_real(d, j->chunk),
                      .dy = device_take_real(d, j->chunk * dim)};
@@ -356,8 +396,7 @@ static void by_chunks(const struct job *j)
             second_pass(j, k, at, &t);
             device_release(d, mark);
         }
-    if (job_is_resnet(j->m))
-        resnet_move_statistics(&p, j->n / j->group);
+    finish_gradients(j);
 }
 
 double job_run(struct job *j)

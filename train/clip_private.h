@@ -26,6 +26,8 @@ struct side {
     void *y, *norm;   /* real [n, embed_dim], [n] */
     void *dy;         /* real [n, embed_dim] */
     void *lse, *loss; /* real [n] */
+    void *all_y;      /* real [all, embed_dim]: y of all ranks; y when alone */
+    void *all_lse;    /* real [all] */
 };
 
 /* A batch being computed. */
@@ -34,6 +36,7 @@ struct job {
     const struct clip_options *o;
     const struct clip_batch *b; /* NULL while planning */
     int n, chunk, group;        /* group: pictures a BatchNorm group */
+    int all, first;             /* pairs of all ranks, the first of this one */
     int64_t plan_rows;          /* packed rows to plan for; 0: the most */
     bool running;               /* BatchNorm by running statistics */
     struct side side[2];

@@ -29,6 +29,9 @@
 #include <stdint.h>
 #include "train/device.h"
 
+struct launch;
+struct collective;
+
 enum act_kind {
     ACT_NONE,
     ACT_GELU,      /* x * (1 + erf(x / sqrt 2)) / 2: Hendrycks & Gimpel 2016 */
@@ -427,9 +430,11 @@ enum op_kind {
 
 /* What a backend brings.  alloc returns NULL without memory; put and get as
  * device_put and device_get.  plan (may be NULL) is called instead of the op
- * during a dry run, for what a backend keeps per shape.  graph_begin and
- * graph_end (may be NULL): see device_graph_begin(); not called while planning;
- * the key is mixed with the stack's height by the backend. */
+ * during a dry run, for what a backend keeps per shape.  collective (may be
+ * NULL) opens what ranks on such devices share (train/collective.h).
+ * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
+ * not called while planning, and the backend mixes the key with the stack's
+ * height. */
 struct ops {
     const char *name;        /* "ref", "cpu", "cuda" */
     void (*close)(struct device *d);
@@ -438,6 +443,8 @@ struct ops {
     void (*put)(struct device *d, void *to, const void *host, size_t bytes);
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
+    int (*collective)(struct device *d, const struct launch *l,
+                      struct collective *out, struct err *e);
     bool (*graph_begin)(struct device *d, uint64_t key);
     void (*graph_end)(struct device *d);
 #define X(name) void (*name)(struct device *d, const struct op_##name *op);
