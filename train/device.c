@@ -237,7 +237,7 @@ bool device_graph_begin(struct device *d, uint64_t key)
 {
     assert(!d->in_graph);
     d->in_graph = !d->ops->graph_begin || d->planning || d->rc ||
-                  d->ops->graph_begin(d, key);
+                  d->profile || d->ops->graph_begin(d, key);
     return d->in_graph;
 }
 

@@ -62,6 +62,7 @@ struct device {
     uint64_t flops;      /* of products, convolutions, attention: 2 a
                             multiply-add, forward and backward, as executed;
                             counted while planning, too */
+    struct profile *profile; /* who counts ops, or NULL: train/profile.h */
     int rc;              /* sticky */
     struct err err;      /* of the failure that stuck */
 };

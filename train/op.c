@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "train/profile.h"
+
 int64_t op_conv_side(int64_t side, int kernel, int stride, int pad)
 {
     return (side + 2 * pad - kernel) / stride + 1;
@@ -67,7 +69,7 @@ static uint64_t loss_work(int64_t rows, int64_t cols, int64_t first,
     return products * product_work(rows, cols, dim);
 }
 
-static uint64_t work(enum op_kind kind, const void *op)
+uint64_t op_flops(enum op_kind kind, const void *op)
 {
     switch (kind) {
     case OP_linear:
@@ -125,11 +127,14 @@ static uint64_t work(enum op_kind kind, const void *op)
 /* Whether the backend shall compute the op now. */
 static bool start(struct device *d, enum op_kind kind, const void *op)
 {
-    d->flops += work(kind, op);
+    d->flops += op_flops(kind, op);
     if (d->rc)
         return false;
-    if (!d->planning)
+    if (!d->planning) {
+        if (d->profile)
+            profile_before(d, kind, op);
         return true;
+    }
     if (d->ops->plan)
         d->ops->plan(d, kind, op);
     return false;
@@ -138,8 +143,11 @@ static bool start(struct device *d, enum op_kind kind, const void *op)
 #define X(name)                                                                \
     void op_##name(struct device *d, const struct op_##name *op)               \
     {                                                                          \
-        if (start(d, OP_##name, op))                                           \
-            d->ops->name(d, op);                                               \
+        if (!start(d, OP_##name, op))                                          \
+            return;                                                            \
+        d->ops->name(d, op);                                                   \
+        if (d->profile)                                                        \
+            profile_after(d);                                                  \
     }
 OP_MAP(X)
 #undef X

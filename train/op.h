@@ -29,6 +29,8 @@
 #include <stdint.h>
 #include "train/device.h"
 
+#define OP_STAMPS 1024
+
 struct launch;
 struct collective;
 
@@ -431,7 +433,10 @@ enum op_kind {
 /* What a backend brings.  alloc returns NULL without memory; put and get as
  * device_put and device_get.  plan (may be NULL) is called instead of the op
  * during a dry run, for what a backend keeps per shape.  collective (may be
- * NULL) opens what ranks on such devices share (train/collective.h).
+ * NULL) opens what ranks on such devices share (train/collective.h).  stamp and
+ * seconds (NULL where an op is done when it returns): put mark i, below
+ * OP_STAMPS, behind what was called; wait for two marks and tell what lies
+ * between them.
  * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
  * not called while planning, and the backend mixes the key with the stack's
  * height. */
@@ -445,6 +450,8 @@ struct ops {
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
                       struct collective *out, struct err *e);
+    void (*stamp)(struct device *d, int i);
+    double (*seconds)(struct device *d, int from, int to);
     bool (*graph_begin)(struct device *d, uint64_t key);
     void (*graph_end)(struct device *d);
 #define X(name) void (*name)(struct device *d, const struct op_##name *op);
@@ -455,6 +462,10 @@ struct ops {
 #define X(name) void op_##name(struct device *d, const struct op_##name *op);
 OP_MAP(X)
 #undef X
+
+/* Multiplications and additions of an op: 2 a product's term; 0 for those that
+ * memory alone decides about. */
+uint64_t op_flops(enum op_kind kind, const void *op);
 
 const char *op_kind_name(enum op_kind kind);
 

@@ -92,6 +92,36 @@ static void memory_get(struct device *d, void *host, const void *from,
     }
 }
 
+/* ---- time ---- */
+
+static void put_stamp(struct device *d, int i)
+{
+    struct cuda *c = cuda_of(d);
+    cudaError_t rc = cudaSuccess;
+
+    if (!c->stamp[i])
+        rc = cudaEventCreateWithFlags(&c->stamp[i], 0);
+    if (!rc)
+        rc = cudaEventRecord(c->stamp[i], c->stream);
+    if (rc)
+        cuda_fail(d, "a stamp", rc);
+}
+
+static double seconds_between(struct device *d, int from, int to)
+{
+    struct cuda *c = cuda_of(d);
+    float ms = 0;
+    cudaError_t rc = cudaEventSynchronize(c->stamp[to]);
+
+    if (!rc)
+        rc = cudaEventElapsedTime(&ms, c->stamp[from], c->stamp[to]);
+    if (rc)
+        cuda_fail(d, "a stamp", rc);
+    return (double)ms * 1e-3;
+}
+
+/* ---- scratch ---- */
+
 void *cuda_scratch(struct device *d, size_t bytes)
 {
     struct cuda *c = cuda_of(d);
@@ -147,6 +177,9 @@ static void cuda_close(struct device *d)
         if (c->sent[i])
             cudaEventDestroy(c->sent[i]);
     graphs_close(d);
+    for (int i = 0; i < OP_STAMPS; i++)
+        if (c->stamp[i])
+            cudaEventDestroy(c->stamp[i]);
     if (c->pinned)
         cudaFreeHost(c->pinned);
     if (c->scratch)
@@ -164,7 +197,9 @@ static const struct ops cuda_ops = {.name = "cuda",
                                     .get = memory_get,
                                     .plan = plan,
                                     .collective = cuda_collective,
-    .graph_begin = cuda_graph_begin,
+                                    .stamp = put_stamp,
+                                    .seconds = seconds_between,
+                                    .graph_begin = cuda_graph_begin,
                                     .graph_end = cuda_graph_end,
 #define X(name) .name = cuda_##name,
                                     OP_MAP(X)

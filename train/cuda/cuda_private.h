@@ -34,6 +34,7 @@ struct cuda {       /* struct device's state */
     char *pinned;                 /* CUDA_SLOTS of CUDA_SLOT_BYTES */
     cudaEvent_t sent[CUDA_SLOTS]; /* behind the copy out of each slot */
     int slot;                     /* the next one */
+    cudaEvent_t stamp[OP_STAMPS]; /* made when first asked for */
     char *scratch;                /* device memory, aligned to DEVICE_ALIGN */
     size_t scratch_size;          /* bytes */
     bool eager;            /* no graphs: every op is launched by itself */
