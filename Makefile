@@ -3,6 +3,7 @@
 #   make            build build/<variant>/witmill
 #   make demo       a corpus from real pages and pictures, and its report
 #   make check      the tests (under three minutes after the build)
+#   make kernels    registers and spills of the GPU's kernels (needs nvcc, no GPU)
 #   make check-long fault sweeps, sanitizers, determinism and kill runs
 #   make fuzz       libFuzzer on every parser of foreign bytes (clang)
 #   make bench      measurements, beside peers where there are any
@@ -50,7 +51,7 @@ CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -W
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 # Asked of pkg-config once per build, and loudly when one is missing.
-need_libs := $(filter-out deps deps-dev format format-check clean help,$(or $(MAKECMDGOALS),all))
+need_libs := $(filter-out deps deps-dev format format-check clean help kernels,$(or $(MAKECMDGOALS),all))
 ifneq ($(WITMILL_DEPS_DONE)$(filter-out demo check,$(need_libs)),)
 pkg_cflags := $(shell pkg-config --cflags $(packages))
 pkg_libs   := $(shell pkg-config --libs $(packages))
@@ -236,6 +237,10 @@ $B/%.h.ok: %.h
 check-sizes:
 	$Qtools/check_sizes.py
 
+# Without nvcc it says so and is content.
+kernels:
+	$Qtools/kernel_report.py --nvcc $(CUDA_HOME)/bin/nvcc || [ $$? = 77 ]
+
 check-docs: $B/witmill
 	$Qtools/gen_docs.sh $B/witmill --check
 
@@ -297,7 +302,7 @@ format-check:
 clean:
 	rm -rf build
 
-.PHONY: all tests check check-long check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
+.PHONY: all tests check check-long kernels check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
 # Objects of tests are kept; a bare .SECONDARY would also keep make from ever
 # building a missing one.
 .PRECIOUS: $B/%.o

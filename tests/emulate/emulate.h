@@ -21,6 +21,9 @@ extern "C" {
  * 1 descending, else drawn anew from this seed for every block. */
 void emulate_schedule(uint64_t seed);
 
+/* Multiprocessors of the GPU that is opened next; 2 unless told. */
+void emulate_sms(int count);
+
 /* Since the program began: kernels run, waits for the device, allocations. */
 struct emulate_counts {
     uint64_t kernels, waits, allocations, graphs;

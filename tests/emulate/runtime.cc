@@ -23,9 +23,9 @@ struct emulate_graph {
 };
 
 struct emulate_event {
-    emulate_stream *stream; /* it was recorded in; NULL: never */
+    emulate_stream *stream;  /* it was recorded in; NULL: never */
     uint64_t asked, reached; /* how often recorded, how often passed */
-    double ms;              /* when it was passed */
+    double ms;               /* when it was passed */
 };
 
 static std::vector<emulate_stream *> streams;
@@ -112,6 +112,13 @@ cudaError_t cudaSetDevice(int device)
     return device ? cudaErrorInvalidValue : cudaSuccess;
 }
 
+static int sms = 2;
+
+void emulate_sms(int count)
+{
+    sms = count;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
     *p = cudaDeviceProp();
@@ -119,7 +126,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     p->totalGlobalMem = (size_t)1 << 34;
     p->sharedMemPerBlockOptin = 227 << 10;
     p->major = 9;
-    p->multiProcessorCount = 2;
+    p->multiProcessorCount = sms;
     p->l2CacheSize = 1 << 20;
     return cudaSuccess;
 }
