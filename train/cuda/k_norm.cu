@@ -57,7 +57,7 @@ static __device__ __forceinline__ float squares_of(const float *x, int dim,
 /* T threads hold a row, K packs each; a warp holds two. */
 template <typename A, int K, int T>
 static __global__ void __launch_bounds__(NORM_THREADS)
-layernorm(struct op_layernorm o)
+    layernorm(struct op_layernorm o)
 {
     constexpr int N = pack_n<A>, R = T == WARP ? 2 : 1;
     __shared__ float room[NORM_WARPS * R];
@@ -68,7 +68,7 @@ layernorm(struct op_layernorm o)
     row[0] = ((int64_t)blockIdx.x * (NORM_THREADS / T) + threadIdx.x / T) * R;
     if (row[0] >= o.rows)
         return; /* all T threads */
-    if (R > 1) /* behind the last row: that one again */
+    if (R > 1)  /* behind the last row: that one again */
         row[R - 1] = row[0] + R - 1 < o.rows ? row[0] + R - 1 : row[0];
 #pragma unroll
     for (int r = 0; r < R; r++)
@@ -117,7 +117,7 @@ layernorm(struct op_layernorm o)
 /* A block a row of any length. */
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-layernorm_any(struct op_layernorm o)
+    layernorm_any(struct op_layernorm o)
 {
     __shared__ float room[NORM_WARPS];
     int64_t row = blockIdx.x;
@@ -169,7 +169,7 @@ void cuda_layernorm(struct device *d, const struct op_layernorm *o)
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(NORM_THREADS)
-l2norm(struct op_l2norm o)
+    l2norm(struct op_l2norm o)
 {
     int lane = threadIdx.x % WARP;
     int64_t row = (int64_t)blockIdx.x * NORM_WARPS + threadIdx.x / WARP;
@@ -202,7 +202,7 @@ l2norm(struct op_l2norm o)
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(NORM_THREADS)
-l2norm_bwd(struct op_l2norm_bwd o)
+    l2norm_bwd(struct op_l2norm_bwd o)
 {
     int lane = threadIdx.x % WARP;
     int64_t row = (int64_t)blockIdx.x * NORM_WARPS + threadIdx.x / WARP;
@@ -249,8 +249,7 @@ void cuda_l2norm_bwd(struct device *d, const struct op_l2norm_bwd *o)
         using A = std::remove_pointer_t<decltype(a)>;
 
         launch(d,
-               o->dim % pack_n<A> ? l2norm_bwd<A, 1>
-                                  : l2norm_bwd<A, pack_n<A>>,
+               o->dim % pack_n<A> ? l2norm_bwd<A, 1> : l2norm_bwd<A, pack_n<A>>,
                blocks_for(o->rows, NORM_WARPS), NORM_THREADS, 0, *o);
     });
 }

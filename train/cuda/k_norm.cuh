@@ -1,9 +1,9 @@
 /*
- * k_norm - what LayerNorm's two directions share: how a row lies in threads.
+ * k_norm - what the norms share: parts of rows, and how a row lies in threads.
  *
- * Model.   T threads hold a row, a warp or a block of NORM_THREADS; thread
- *          `lane` of them holds its packs number lane, T + lane, ... , K in
- *          all, of which only the last may lie behind the row's end.
+ * Model.   In LayerNorm T threads hold a row, a warp or a block of
+ * NORM_THREADS; thread `lane` of them holds its packs number lane, T + lane,
+ * ... , K in all, of which only the last may lie behind the row's end.
  */
 #ifndef TRAIN_CUDA_K_NORM_CUH
 #define TRAIN_CUDA_K_NORM_CUH
@@ -14,6 +14,14 @@
 #define NORM_WARPS   (NORM_THREADS / WARP)
 #define NORM_WARP    1024 /* numbers of a row that a warp holds, at most */
 #define NORM_BLOCK   (NORM_WARP * NORM_WARPS) /* and a block */
+
+/* Where part i of `parts` of n rows begins; n where i is `parts`. */
+static __host__ __device__ __forceinline__ int64_t part_begin(int64_t n,
+                                                              int64_t parts,
+                                                              int64_t i)
+{
+    return n / parts * i + (i < n % parts ? i : n % parts);
+}
 
 /* N floats that lie beside a pack of activations. */
 template <int N>

@@ -30,13 +30,6 @@ static inline int64_t parts_of(int64_t rows)
     return parts < PARTS_MOST ? parts : PARTS_MOST;
 }
 
-/* Where a part begins. */
-static __device__ __forceinline__ int64_t part_begin(int64_t rows,
-                                                     int64_t parts, int64_t i)
-{
-    return rows / parts * i + (i < rows % parts ? i : rows % parts);
-}
-
 /* ---- rows in packs ---- */
 
 /* A thread's packs of a row, as in memory. */
@@ -85,9 +78,9 @@ load_row(const struct op_layernorm_bwd &o, int64_t row, norm_row<K> *to)
 
 /* One row's share of dg and db; sums[]: of u, of u z. */
 template <typename A, int K, int T>
-static __device__ __forceinline__ void
-row_in(const struct op_layernorm_bwd &o, const norm_row<K> &row, float *dg,
-       float *db, float *sums)
+static __device__ __forceinline__ void row_in(const struct op_layernorm_bwd &o,
+                                              const norm_row<K> &row, float *dg,
+                                              float *db, float *sums)
 {
     constexpr int N = pack_n<A>;
     int dim = (int)o.dim, lane = threadIdx.x % T;
@@ -117,9 +110,9 @@ row_in(const struct op_layernorm_bwd &o, const norm_row<K> &row, float *dg,
 
 /* means[]: of u, of u z. */
 template <typename A, int K, int T>
-static __device__ __forceinline__ void
-row_out(const struct op_layernorm_bwd &o, const norm_row<K> &row, int64_t r,
-        const float *means)
+static __device__ __forceinline__ void row_out(const struct op_layernorm_bwd &o,
+                                               const norm_row<K> &row,
+                                               int64_t r, const float *means)
 {
     constexpr int N = pack_n<A>;
     int dim = (int)o.dim, lane = threadIdx.x % T;
@@ -174,13 +167,14 @@ static __device__ __forceinline__ void put_sums(const float *sum, int dim,
 
 /* dg, db: [parts, dim] of scratch. */
 template <typename A, int K, int T>
-static __global__ void __launch_bounds__(NORM_THREADS, K *pack_n<A> <= 24 ? 3 : 2)
-layernorm_bwd(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
+static __global__ void __launch_bounds__(NORM_THREADS,
+                                         K *pack_n<A> <= 24 ? 3 : 2)
+    layernorm_bwd(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 {
     constexpr int N = pack_n<A>, step = NORM_THREADS / T;
     constexpr bool ahead = sizeof(A) == 2;
-    __shared__ __align__(16) float
-        room[T == WARP ? NORM_WARPS * K * WARP * N : 2 * NORM_WARPS];
+    __shared__ __align__(
+        16) float room[T == WARP ? NORM_WARPS * K * WARP * N : 2 * NORM_WARPS];
     int64_t parts = gridDim.x, part = blockIdx.x;
     int64_t end = part_begin(o.rows, parts, part + 1);
     int64_t r = part_begin(o.rows, parts, part) + threadIdx.x / T;
@@ -210,7 +204,7 @@ layernorm_bwd(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 /* A block sums a part of the rows of 32 columns. */
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-layernorm_sums(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
+    layernorm_sums(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 {
     __shared__ float room[2][NORM_WARPS][WARP];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -245,7 +239,7 @@ layernorm_sums(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-layernorm_dx(struct op_layernorm_bwd o)
+    layernorm_dx(struct op_layernorm_bwd o)
 {
     __shared__ float room[2 * NORM_WARPS];
     int64_t row = blockIdx.x, at = row * o.dim;
@@ -277,8 +271,8 @@ layernorm_dx(struct op_layernorm_bwd o)
 void cuda_layernorm_bwd(struct device *d, const struct op_layernorm_bwd *o)
 {
     int64_t parts = parts_of(o->rows);
-    float *dg = (float *)cuda_scratch(d, (size_t)(2 * parts * o->dim) *
-                                             sizeof(float));
+    float *dg =
+        (float *)cuda_scratch(d, (size_t)(2 * parts * o->dim) * sizeof(float));
     float *db;
 
     if (!dg)
