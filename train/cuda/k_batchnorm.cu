@@ -2,29 +2,48 @@
  * BatchNorm: statistics of columns, and the pass that normalises.
  *
  * Method.  A thread sums x and its square around its own first row, so that a
- *          large mean does not cancel; the block moves its threads' sums to one
- *          origin and folds them pair by pair.  A second kernel puts the parts
- *          together in double (Chan, Golub & LeVeque 1979), a third normalises,
- *          last rows first: they are still in the second cache.
+ *          large mean does not cancel; a block's threads are put together pair
+ *          by pair, mean and squared deviations, by the rule of Chan, Golub &
+ *          LeVeque (1979).  A second kernel puts the parts together in double,
+ *          a third normalises, last rows first: they are still in the second
+ *          cache.
  * Cost.    x read twice, res once, y written once: 6 or 8 bytes a number in
  *          bf16.  RN50's first norm on 256 pictures (3.2 M rows of 32): 617 MB.
  */
 #include "train/cuda/k_batchnorm.cuh"
 
-/* Of every part and column, in parts [groups * parts, 3, dim]: an origin, the
- * sum of x around it, that of squares. */
-template <typename A, int N>
-static __global__ void __launch_bounds__(BN_THREADS)
-    batchnorm_sums(const A *x, struct bn_cut c, float *parts)
+/* v[]: N means, N sums of squared deviations, the rows they are of. */
+template <int N>
+static __device__ __forceinline__ void merge(double *mine, const double *other)
 {
-    __shared__ float room[2 * N * BN_HALF], origin[BN_WIDE * N];
-    bn_at at = place_of<N>(c, blockIdx.x);
-    int rows = (at.rows - at.y + c.tall - 1) / c.tall;
-    float n = rows > 0 ? (float)rows : 1;
-    float shift[N] = {}, v[2 * N] = {};
+    double n = mine[2 * N] + other[2 * N * BN_HALF];
+    double share = n > 0 ? other[2 * N * BN_HALF] / n : 0;
 
-    if (at.y < at.rows)
-        load_n<N>(x + at.first + (int64_t)at.y * c.dim, shift);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        double step = other[j * BN_HALF] - mine[j];
+
+        mine[j] += step * share;
+        mine[N + j] +=
+            other[(N + j) * BN_HALF] + step * step * (mine[2 * N] * share);
+    }
+    mine[2 * N] = n;
+}
+
+/* Of every part and column, in parts [groups * parts, 2, dim]: the mean, the
+ * sum of squared deviations. */
+template <typename A, int N>
+static __global__ void __launch_bounds__(BN_THREADS, 4)
+batchnorm_sums(const A *x, struct bn_cut c, double *parts)
+{
+    __shared__ double room[(2 * N + 1) * BN_HALF];
+    bn_at at = place_of<N>(c, blockIdx.x);
+    int rows = at.y < at.rows ? (at.rows - at.y + c.tall - 1) / c.tall : 0;
+    float first[N] = {}, sum[N] = {}, squares[N] = {};
+    double v[2 * N + 1];
+
+    if (rows)
+        load_n<N>(x + at.first + (int64_t)at.y * c.dim, first);
     walk<4>(c, at, [&](int64_t where, auto u) {
         constexpr int U = decltype(u)::value;
         float in[U][N];
@@ -36,60 +55,56 @@ static __global__ void __launch_bounds__(BN_THREADS)
         for (int k = 0; k < U; k++)
 #pragma unroll
             for (int j = 0; j < N; j++) {
-                float gap = in[k][j] - shift[j];
+                float gap = in[k][j] - first[j];
 
-                v[j] += gap;
-                v[N + j] += gap * gap;
+                sum[j] += gap;
+                squares[j] += gap * gap;
             }
     });
-#pragma unroll
-    for (int j = 0; j < N; j++) { /* now around the thread's own mean */
-        shift[j] += v[j] / n;
-        v[N + j] -= v[j] * v[j] / n;
-        v[N + j] = v[N + j] < 0 ? 0 : v[N + j]; /* a NaN stays */
-    }
-    if (at.y == 0)
-#pragma unroll
-        for (int j = 0; j < N; j++)
-            origin[at.x * N + j] = shift[j];
-    __syncthreads();
+    v[2 * N] = rows;
 #pragma unroll
     for (int j = 0; j < N; j++) {
-        float gap = shift[j] - origin[at.x * N + j];
+        double mean = rows ? (double)sum[j] / rows : 0;
+        double rest = (double)squares[j] - (double)sum[j] * mean;
 
-        v[j] = at.y < at.rows ? n * gap : 0;
-        v[N + j] = at.y < at.rows ? v[N + j] + n * gap * gap : 0;
+        v[j] = (double)first[j] + mean;
+        v[N + j] = rest < 0 ? 0 : rest; /* a NaN stays */
     }
-    fold<2 * N>(c, at, v, room);
+    fold<2 * N + 1>(c, at, v, room, [](double *mine, const double *other) {
+        merge<N>(mine, other);
+    });
     if (at.y > 0 || !at.rows)
         return;
-    parts += at.part * 3 * c.dim + at.column;
-    store_floats<N>(parts, origin + at.x * N);
-    store_floats<N>(parts + c.dim, v);
-    store_floats<N>(parts + 2 * c.dim, v + N);
+    parts += at.part * 2 * c.dim + at.column;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        parts[j] = v[j];
+        parts[c.dim + j] = v[N + j];
+    }
 }
 
-/* A block does BN_LANES columns of a group, its rows every so manieth part. */
+/* A block does BN_LANES columns of a group, a row of its threads every so
+ * manieth part. */
 static __global__ void __launch_bounds__(BN_LANES *BN_LANES)
-    batchnorm_combine(struct bn_cut c, const float *parts, float *mean,
+batchnorm_combine(struct bn_cut c, const double *parts, float *mean,
                       float *var)
 {
     int64_t tiles = (c.dim + BN_LANES - 1) / BN_LANES;
     int64_t group = blockIdx.x / tiles;
     int column = (int)(blockIdx.x % tiles) * BN_LANES + threadIdx.x;
     bool on = column < c.dim;
-    const float *p = parts + group * c.parts * 3 * c.dim + column;
-    double origin = on ? (double)*p : 0, s = 0, q = 0;
+    const double *p = parts + group * c.parts * 2 * c.dim + column;
+    double origin = on ? *p : 0, s = 0, q = 0;
 
 #pragma unroll 4
     for (int i = threadIdx.y; on && i < c.parts; i += BN_LANES) {
-        const float *at = p + (int64_t)i * 3 * c.dim;
+        const double *at = p + (int64_t)i * 2 * c.dim;
         double n = (double)(part_begin(c.per, c.parts, i + 1) -
                             part_begin(c.per, c.parts, i));
-        double gap = (double)at[0] - origin, sum = (double)at[c.dim];
+        double gap = at[0] - origin;
 
-        s += sum + n * gap;
-        q += (double)at[2 * c.dim] + gap * (2 * sum + n * gap);
+        s += n * gap;
+        q += at[c.dim] + n * gap * gap;
     }
     fold_double(&s, &q);
     if (threadIdx.y > 0 || !on)
@@ -102,7 +117,7 @@ static __global__ void __launch_bounds__(BN_LANES *BN_LANES)
 
 template <typename A, int N, bool RES>
 static __global__ void __launch_bounds__(BN_THREADS)
-    batchnorm_apply(struct op_batchnorm o, struct bn_cut c)
+batchnorm_apply(struct op_batchnorm o, struct bn_cut c)
 {
     bn_at at = place_of<N>(c, gridDim.x - 1 - blockIdx.x);
     int64_t stat = at.group * c.dim + at.column;
@@ -150,14 +165,14 @@ static void forward(struct device *d, const struct op_batchnorm *o)
     struct bn_cut c = cut_of(o->groups, o->per, o->dim, N);
 
     if (!o->given) {
-        float *parts = (float *)cuda_scratch(
-            d, (size_t)(o->groups * c.parts * 3 * o->dim) * sizeof(float));
+        double *parts = (double *)cuda_scratch(
+            d, (size_t)(o->groups * c.parts * 2 * o->dim) * sizeof(double));
 
         launch(d, batchnorm_sums<A, N>, blocks_of(c, o->groups), BN_THREADS, 0,
                (const A *)o->x, c, parts);
         launch(d, batchnorm_combine,
                (unsigned)o->groups * blocks_for(o->dim, BN_LANES),
-               dim3(BN_LANES, BN_LANES), 0, c, (const float *)parts,
+               dim3(BN_LANES, BN_LANES), 0, c, (const double *)parts,
                (float *)o->mean, (float *)o->var);
     }
     launch(d,
@@ -180,7 +195,7 @@ void cuda_batchnorm(struct device *d, const struct op_batchnorm *o)
 /* ---- running statistics ---- */
 
 static __global__ void __launch_bounds__(BN_THREADS)
-    batchnorm_collect(struct op_batchnorm_collect o)
+batchnorm_collect(struct op_batchnorm_collect o)
 {
     int64_t c = (int64_t)blockIdx.x * BN_THREADS + threadIdx.x;
     double mean = 0, var = 0, per = (double)o.per;

@@ -94,10 +94,12 @@ static __device__ __forceinline__ void walk(const bn_cut &c, const bn_at &at,
         f(where, std::integral_constant<int, 1>());
 }
 
-/* v[M], over the block's rows, to those of y 0; room: M * BN_HALF floats. */
-template <int M>
+/* v[M] over the block's rows of threads, pair by pair, to the first:
+ * merge(mine, other), where other's numbers lie BN_HALF apart.  room: M *
+ * BN_HALF numbers. */
+template <int M, typename T, typename F>
 static __device__ __forceinline__ void fold(const bn_cut &c, const bn_at &at,
-                                            float *v, float *room)
+                                            T *v, T *room, F merge)
 {
     int by = 1;
 
@@ -112,9 +114,7 @@ static __device__ __forceinline__ void fold(const bn_cut &c, const bn_at &at,
                 room[j * BN_HALF + (at.y - by) * c.wide + at.x] = v[j];
         __syncthreads();
         if (at.y < end - by)
-#pragma unroll
-            for (int j = 0; j < M; j++)
-                v[j] += room[j * BN_HALF + at.y * c.wide + at.x];
+            merge(v, (const T *)room + at.y * c.wide + at.x);
         __syncthreads();
     }
 }

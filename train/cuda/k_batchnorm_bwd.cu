@@ -15,14 +15,14 @@
 /* What a mask says: nothing, it is kept in scratch, dres is v. */
 enum bn_mask { MASK_NONE, MASK_BITS, MASK_DRES };
 
-/* Coefficients of a column in a group: dx = v * of_v + (x - mean) * of_x +
- * rest; three arrays [groups, dim]. */
+/* Of a column in a group, three arrays [groups, dim]:
+ * dx = (v - S / n) * of_v + (x - mean) * of_x. */
 #define BN_COEFS 3
 
 /* Of every part and column, in parts [groups * parts, 2, dim]: S, D. */
 template <typename A, int N, enum bn_mask MASK>
 static __global__ void __launch_bounds__(BN_THREADS)
-    batchnorm_bwd_sums(struct op_batchnorm_bwd o, struct bn_cut c, float *parts,
+batchnorm_bwd_sums(struct op_batchnorm_bwd o, struct bn_cut c, float *parts,
                        uint8_t *mask)
 {
     __shared__ float room[2 * N * BN_HALF];
@@ -65,7 +65,11 @@ static __global__ void __launch_bounds__(BN_THREADS)
                 store_n<N>((A *)o.dres + i, dy[k]);
         }
     });
-    fold<2 * N>(c, at, v, room);
+    fold<2 * N>(c, at, v, room, [](float *mine, const float *other) {
+#pragma unroll
+        for (int j = 0; j < 2 * N; j++)
+            mine[j] += other[j * BN_HALF];
+    });
     if (at.y > 0 || !at.rows)
         return;
     parts += at.part * 2 * c.dim + at.column;
@@ -75,7 +79,7 @@ static __global__ void __launch_bounds__(BN_THREADS)
 
 /* A block does BN_LANES columns, group by group: coefs, dg and db. */
 static __global__ void __launch_bounds__(BN_LANES *BN_LANES)
-    batchnorm_bwd_combine(struct op_batchnorm_bwd o, struct bn_cut c,
+batchnorm_bwd_combine(struct op_batchnorm_bwd o, struct bn_cut c,
                           const float *parts, float *coefs)
 {
     int column = blockIdx.x * BN_LANES + threadIdx.x;
@@ -100,7 +104,7 @@ static __global__ void __launch_bounds__(BN_LANES *BN_LANES)
         scale = (double)((const float *)o.g)[column] * rstd;
         coefs[i] = (float)scale;
         coefs[all + i] = (float)(-scale * rstd * rstd * q / (double)c.per);
-        coefs[2 * all + i] = (float)(-scale * s / (double)c.per);
+        coefs[2 * all + i] = (float)(s / (double)c.per);
         dg += q * rstd;
         db += s;
     }
@@ -113,19 +117,19 @@ static __global__ void __launch_bounds__(BN_LANES *BN_LANES)
 /* v: dy or dres. */
 template <typename A, int N, bool BITS>
 static __global__ void __launch_bounds__(BN_THREADS)
-    batchnorm_bwd_apply(struct op_batchnorm_bwd o, struct bn_cut c, const A *v,
+batchnorm_bwd_apply(struct op_batchnorm_bwd o, struct bn_cut c, const A *v,
                         const float *coefs, const uint8_t *mask)
 {
     bn_at at = place_of<N>(c, gridDim.x - 1 - blockIdx.x);
     int64_t all = o.groups * c.dim, stat = at.group * c.dim + at.column;
-    float mean[N], of_v[N], of_x[N], rest[N];
+    float mean[N], of_v[N], of_x[N], v_mean[N];
 
     if (!at.rows)
         return;
     load_floats<N>((const float *)o.mean + stat, mean);
     load_floats<N>(coefs + stat, of_v);
     load_floats<N>(coefs + all + stat, of_x);
-    load_floats<N>(coefs + 2 * all + stat, rest);
+    load_floats<N>(coefs + 2 * all + stat, v_mean);
     walk<2>(c, at, [&](int64_t where, auto u) {
         constexpr int U = decltype(u)::value;
         float x[U][N], dy[U][N];
@@ -145,7 +149,8 @@ static __global__ void __launch_bounds__(BN_THREADS)
             for (int j = 0; j < N; j++) {
                 float t = !BITS || (bits[k] >> j & 1) ? dy[k][j] : 0;
 
-                x[k][j] = t * of_v[j] + (x[k][j] - mean[j]) * of_x[j] + rest[j];
+                x[k][j] =
+                    (t - v_mean[j]) * of_v[j] + (x[k][j] - mean[j]) * of_x[j];
             }
             store_n<N>((A *)o.dx + where + (int64_t)(k * c.tall) * c.dim, x[k]);
         }

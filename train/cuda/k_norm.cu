@@ -57,7 +57,7 @@ static __device__ __forceinline__ float squares_of(const float *x, int dim,
 /* T threads hold a row, K packs each; a warp holds two. */
 template <typename A, int K, int T>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    layernorm(struct op_layernorm o)
+layernorm(struct op_layernorm o)
 {
     constexpr int N = pack_n<A>, R = T == WARP ? 2 : 1;
     __shared__ float room[NORM_WARPS * R];
@@ -117,7 +117,7 @@ static __global__ void __launch_bounds__(NORM_THREADS)
 /* A block a row of any length. */
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    layernorm_any(struct op_layernorm o)
+layernorm_any(struct op_layernorm o)
 {
     __shared__ float room[NORM_WARPS];
     int64_t row = blockIdx.x;
@@ -169,7 +169,7 @@ void cuda_layernorm(struct device *d, const struct op_layernorm *o)
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    l2norm(struct op_l2norm o)
+l2norm(struct op_l2norm o)
 {
     int lane = threadIdx.x % WARP;
     int64_t row = (int64_t)blockIdx.x * NORM_WARPS + threadIdx.x / WARP;
@@ -202,7 +202,7 @@ static __global__ void __launch_bounds__(NORM_THREADS)
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    l2norm_bwd(struct op_l2norm_bwd o)
+l2norm_bwd(struct op_l2norm_bwd o)
 {
     int lane = threadIdx.x % WARP;
     int64_t row = (int64_t)blockIdx.x * NORM_WARPS + threadIdx.x / WARP;

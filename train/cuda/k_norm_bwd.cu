@@ -204,7 +204,7 @@ static __global__ void __launch_bounds__(NORM_THREADS,
 /* A block sums a part of the rows of 32 columns. */
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    layernorm_sums(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
+layernorm_sums(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 {
     __shared__ float room[2][NORM_WARPS][WARP];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -239,7 +239,7 @@ static __global__ void __launch_bounds__(NORM_THREADS)
 
 template <typename A>
 static __global__ void __launch_bounds__(NORM_THREADS)
-    layernorm_dx(struct op_layernorm_bwd o)
+layernorm_dx(struct op_layernorm_bwd o)
 {
     __shared__ float room[2 * NORM_WARPS];
     int64_t row = blockIdx.x, at = row * o.dim;
