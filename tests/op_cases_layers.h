@@ -288,11 +288,9 @@ static inline void case_attention_one(struct play *p)
 
 /* ---- normalisation ---- */
 
-static inline void case_layernorm(struct play *p)
+static inline void play_layernorm(struct play *p, int64_t rows, int64_t dim)
 {
     bool res = play_flag(p), over_dy = play_flag(p), over_res = play_flag(p);
-    int64_t rows = play_size(p, 7, 130);
-    int64_t dim = play_size_of_norm(p, 8, 300);
     struct op_layernorm f = {
         .rows = rows,
         .dim = dim,
@@ -328,6 +326,13 @@ static inline void case_layernorm(struct play *p)
     play_step(p);
 }
 
+static inline void case_layernorm(struct play *p)
+{
+    int64_t rows = play_size(p, 7, 130);
+
+    play_layernorm(p, rows, play_size_of_norm(p, 8, 300));
+}
+
 /* Whether a ReLU cuts within reach of a central difference: then the two sides
  * of it are no gradient. */
 static inline bool play_near_kink(struct play *p, struct op_batchnorm f,
@@ -348,11 +353,10 @@ static inline bool play_near_kink(struct play *p, struct op_batchnorm f,
     return near;
 }
 
-static inline void case_batchnorm(struct play *p)
+static inline void play_batchnorm(struct play *p, int64_t per, int64_t dim)
 {
     bool relu = play_flag(p), res = play_flag(p), over_dy = play_flag(p);
     int64_t groups = play_flag(p) ? 3 : 1;
-    int64_t per = play_size_of_norm(p, 7, 130), dim = play_size(p, 5, 130);
     int64_t n = groups * per * dim;
     struct op_batchnorm f = {
         .groups = groups,
@@ -396,6 +400,13 @@ static inline void case_batchnorm(struct play *p)
     play_step(p);
 }
 
+static inline void case_batchnorm(struct play *p)
+{
+    int64_t per = play_size_of_norm(p, 7, 130);
+
+    play_batchnorm(p, per, play_size(p, 5, 130));
+}
+
 /* Running statistics: given to the norm, and what they are moved by. */
 static inline void case_batchnorm_running(struct play *p)
 {
@@ -431,10 +442,8 @@ static inline void case_batchnorm_running(struct play *p)
     play_step(p);
 }
 
-static inline void case_l2norm(struct play *p)
+static inline void play_l2norm(struct play *p, int64_t rows, int64_t dim)
 {
-    int64_t rows = play_size(p, 7, 130);
-    int64_t dim = play_size_of_norm(p, 8, 300);
     struct op_l2norm f = {
         .rows = rows,
         .dim = dim,
@@ -457,6 +466,13 @@ static inline void case_l2norm(struct play *p)
 
     op_l2norm_bwd(p->d, &b);
     play_step(p);
+}
+
+static inline void case_l2norm(struct play *p)
+{
+    int64_t rows = play_size(p, 7, 130);
+
+    play_l2norm(p, rows, play_size_of_norm(p, 8, 300));
 }
 
 #endif

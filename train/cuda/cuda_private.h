@@ -64,7 +64,8 @@ static inline bool cuda_runs(const struct device *d)
  * the first ones, while planning: it is not to be looked at then. */
 void *cuda_scratch(struct device *d, size_t bytes);
 
-/* out[i] += sum over c of part[c * n + i], c ascending: k_reduce.cu. */
+/* out[i] += sum over c of part[c * n + i], in an order that `parts` gives:
+ * k_reduce.cu. */
 void cuda_sum_parts(struct device *d, int64_t parts, int64_t n,
                     const float *part, float *out);
 
