@@ -122,6 +122,7 @@ static void test_optim__first_step(void **state)
     struct clip_config model;
     struct err e = ERR_INIT;
     struct outcome at;
+    struct optim optim;
     struct world w;
     double *before, *after, norm, sum = 0, scale;
 
@@ -130,7 +131,9 @@ static void test_optim__first_step(void **state)
     world_open(&w, REF_DOUBLE, &model, 4, 2);
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
-    assert_int_equal(optim_step(&w.m, &c, 0, &norm, &e), 0);
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 0, &norm, &e), 0);
+    optim_close(&optim);
     after = weights(&w);
     for (int64_t k = 0; k < w.m.store.parameters; k++)
         sum += at.numbers[k] * at.numbers[k];
@@ -166,10 +169,13 @@ static double scale_after_step(struct world *w, double x)
     const struct optim_config c = {
         .lr = 1, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .total = 2};
     struct err e = ERR_INIT;
+    struct optim optim;
     double out;
 
     set_scale(w, x);
-    assert_int_equal(optim_step(&w->m, &c, 0, NULL, &e), 0);
+    assert_int_equal(optim_open(&optim, &w->m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 0, NULL, &e), 0);
+    optim_close(&optim);
     store_get(&w->m.store, &w->d, w->m.logit_scale, &out, DTYPE_F64);
     return out;
 }
@@ -206,6 +212,7 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     struct err e = ERR_INIT;
     struct outcome at;
     double bad = NAN, *before, *after;
+    struct optim optim;
     struct world w;
 
     (void)state;
@@ -214,7 +221,9 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
     device_put(&w.d, store_grad(&w.m.store, w.m.logit_scale), &bad, sizeof bad);
-    assert_int_equal(optim_step(&w.m, &c, 4, NULL, &e), -E_RANGE);
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 4, NULL, &e), -E_RANGE);
+    optim_close(&optim);
     assert_non_null(strstr(e.message, "step 4"));
     after = weights(&w);
     assert_memory_equal(before, after, (size_t)w.m.store.size * sizeof *before);
@@ -247,21 +256,24 @@ static void test_optim__learns(void **state)
             struct err e = ERR_INIT;
             double first = 0, loss = 0;
             struct clip_batch b;
+            struct optim optim;
             struct world w;
 
             model = world_config(models[k]);
             world_open(&w, devices[i], &model, 6, 21);
             assert_int_equal(clip_plan(&w.m, &o, 6, &e), 0);
+            assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
             b = world_batch(&w);
             for (uint64_t step = 0; step < c.total; step++) {
                 assert_int_equal(
                     clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e), 0);
-                assert_int_equal(optim_step(&w.m, &c, step, NULL, &e), 0);
+                assert_int_equal(optim_step(&optim, step, NULL, &e), 0);
                 if (!step)
                     first = loss;
             }
             if (!(loss < 0.5 * first))
                 fail_msg("%s: loss from %g to %g only", models[k], first, loss);
+            optim_close(&optim);
             world_close(&w);
         }
 }
