@@ -71,54 +71,7 @@ bool optim_decays(enum decay_rule rule, const struct tensor *t)
     return true;
 }
 
-/* Whether each run of numbers decays, on the host; padding goes with the
- * tensor before it, being zero in every class. */
-static uint8_t *decay_runs(const struct store *s, enum decay_rule rule)
-{
-    uint8_t *runs = xcalloc((size_t)(s->parameters / STORE_ALIGN), 1);
-
-    for (int i = 0; i < s->n; i++) {
-        const struct tensor *t = &s->list[i];
-        size_t n = (size_t)((t->count + STORE_ALIGN - 1) / STORE_ALIGN);
-
-        if (!t->buffer)
-            memset(runs + t->at / STORE_ALIGN, optim_decays(rule, t), n);
-    }
-    return runs;
-}
-
-int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
-               struct err *e)
-{
-    const struct store *s = &m->store;
-    size_t n = (size_t)(s->parameters / STORE_ALIGN);
-    uint8_t *runs;
-    char *block;
-    int rc;
-
-    static_assert(STORE_ALIGN == OP_DECAY_RUN, "a run is of one tensor");
-    assert(s->grad);
-    *o = (struct optim){.m = m, .c = *c};
-    block = device_alloc(m->d, DEVICE_ALIGN + n, e);
-    if (!block)
-        return err_wrap(e, -E_NOMEM, "optimiser");
-    o->sumsq = (double *)(void *)block;
-    o->decays = (uint8_t *)block + DEVICE_ALIGN;
-    runs = decay_runs(s, c->rule);
-    device_put(m->d, o->decays, runs, n);
-    free(runs);
-    rc = device_check(m->d, e);
-    if (rc)
-        optim_close(o);
-    return rc;
-}
-
-void optim_close(struct optim *o)
-{
-    device_free(o->m->d, o->sumsq);
-    o->sumsq = NULL;
-    o->decays = NULL;
-}
+/* ---- a step ---- */
 
 static void square(const struct optim *o)
 {
@@ -155,21 +108,26 @@ static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
                       });
 }
 
+/* All of a step that the device does. */
+static void enqueue(const struct optim *o, uint64_t step, bool norm)
+{
+    const struct clip *m = o->m;
+    struct op_clamp clamp = {.n = 1, .low = 0, .high = LOGIT_SCALE_MAX};
+
+    if (norm)
+        square(o);
+    adamw(o, step, norm ? o->sumsq : NULL);
+    clamp.x = store_real(&m->store, m->logit_scale);
+    op_clamp(m->d, &clamp);
+}
+
 int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
 {
-    const struct store *s = &o->m->store;
     bool taken = norm || o->c.clip_norm > 0;
     double sum = 0;
     int rc;
 
-    if (taken)
-        square(o);
-    adamw(o, step, taken ? o->sumsq : NULL);
-    op_clamp(o->m->d,
-             &(struct op_clamp){.n = 1,
-                                .low = 0,
-                                .high = LOGIT_SCALE_MAX,
-                                .x = store_real(s, o->m->logit_scale)});
+    enqueue(o, step, taken);
     if (taken)
         device_get(o->m->d, &sum, o->sumsq, sizeof sum);
     rc = device_check(o->m->d, e);
@@ -181,4 +139,57 @@ int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
     if (norm)
         *norm = sqrt(sum);
     return 0;
+}
+
+/* ---- opening ---- */
+
+/* Whether each run of numbers decays, on the host; padding goes with the
+ * tensor before it, being zero in every class. */
+static uint8_t *decay_runs(const struct store *s, enum decay_rule rule)
+{
+    uint8_t *runs = xcalloc((size_t)(s->parameters / STORE_ALIGN), 1);
+
+    for (int i = 0; i < s->n; i++) {
+        const struct tensor *t = &s->list[i];
+        size_t n = (size_t)((t->count + STORE_ALIGN - 1) / STORE_ALIGN);
+
+        if (!t->buffer)
+            memset(runs + t->at / STORE_ALIGN, optim_decays(rule, t), n);
+    }
+    return runs;
+}
+
+int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
+               struct err *e)
+{
+    const struct store *s = &m->store;
+    size_t n = (size_t)(s->parameters / STORE_ALIGN);
+    uint8_t *runs;
+    char *block;
+    int rc;
+
+    static_assert(STORE_ALIGN == OP_DECAY_RUN, "a run is of one tensor");
+    assert(s->grad);
+    *o = (struct optim){.m = m, .c = *c};
+    block = device_alloc(m->d, DEVICE_ALIGN + n, e);
+    if (!block)
+        return err_wrap(e, -E_NOMEM, "optimiser");
+    o->sumsq = (double *)(void *)block;
+    o->decays = (uint8_t *)block + DEVICE_ALIGN;
+    runs = decay_runs(s, c->rule);
+    device_put(m->d, o->decays, runs, n);
+    free(runs);
+    device_plan_begin(m->d);
+    enqueue(o, 0, true);
+    rc = device_plan_end(m->d, e); /* what stuck before, too */
+    if (rc)
+        optim_close(o);
+    return rc;
+}
+
+void optim_close(struct optim *o)
+{
+    device_free(o->m->d, o->sumsq);
+    o->sumsq = NULL;
+    o->decays = NULL;
 }

@@ -143,8 +143,12 @@ adamw(struct op_adamw o, struct adamw_step s, uint64_t stream)
 
     if (!block_scale(o, &scale))
         return;
-    for (int64_t i = first<OPTIM_N>(); i < o.n; i += by)
-        adamw_pack<A>(o, s, scale, stream, i, o.n - i);
+    for (int64_t i = first<OPTIM_N>(); i < o.n; i += by) {
+        if (o.n - i >= OPTIM_N) /* a constant: no branch between the loads */
+            adamw_pack<A>(o, s, scale, stream, i, OPTIM_N);
+        else
+            adamw_pack<A>(o, s, scale, stream, i, o.n - i);
+    }
 }
 
 void cuda_adamw(struct device *d, const struct op_adamw *o)
@@ -182,25 +186,35 @@ template <int T> static __device__ __forceinline__ double block_total(double x)
     return sum;
 }
 
-static __global__ void __launch_bounds__(OPTIM_THREADS)
-squares(int64_t n, const float *__restrict__ x, double *__restrict__ part)
+/* This thread's share of a chunk, whole or with its end among it. */
+template <bool WHOLE>
+static __device__ __forceinline__ double square(const float *x, int64_t left)
 {
-    int64_t begin = (int64_t)blockIdx.x * SUMSQ_CHUNK + threadIdx.x * OPTIM_N;
     double sum[OPTIM_N] = {0};
 
-#pragma unroll 4
-    for (int k = 0; k < SUMSQ_CHUNK / OPTIM_STEP; k++) {
-        int64_t i = begin + k * OPTIM_STEP;
+#pragma unroll 8
+    for (int k = 0; k < SUMSQ_CHUNK; k += OPTIM_STEP) {
         float v[OPTIM_N];
 
-        load_some<OPTIM_N>(x + i, n - i, v);
+        load_some<OPTIM_N>(x + k, WHOLE ? OPTIM_N : left - k, v);
 #pragma unroll
         for (int c = 0; c < OPTIM_N; c++)
             sum[c] += (double)v[c] * (double)v[c];
     }
-    sum[0] = block_total<OPTIM_THREADS>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static __global__ void __launch_bounds__(OPTIM_THREADS)
+squares(int64_t n, const float *__restrict__ x, double *__restrict__ part)
+{
+    int64_t chunk = (int64_t)blockIdx.x * SUMSQ_CHUNK;
+    int64_t at = chunk + threadIdx.x * OPTIM_N;
+    double sum = n - chunk >= SUMSQ_CHUNK ? square<true>(x + at, 0)
+                                          : square<false>(x + at, n - at);
+
+    sum = block_total<OPTIM_THREADS>(sum);
     if (!threadIdx.x)
-        part[blockIdx.x] = sum[0];
+        part[blockIdx.x] = sum;
 }
 
 static __global__ void __launch_bounds__(SUMSQ_THREADS)
