@@ -36,7 +36,7 @@ static const struct op_case op_cases[] = {
     {"gather", case_gather, true, 16},
     {"nce", case_nce, true, 24},
     {"sigmoid_loss", case_sigmoid_loss, true, 24},
-    {"adamw", case_adamw, false, 16},
+    {"adamw", case_adamw, false, 96},
     {"small", case_small, false, 16},
 };
 

@@ -294,23 +294,38 @@ static inline void case_sigmoid_loss(struct play *p)
 
 /* ---- optimiser, small change ---- */
 
+/* Clipped and not, with a norm that is none, and none at all. */
+static inline const double *adamw_sumsq(struct play *p)
+{
+    static const double sums[] = {1e-3, 16, INFINITY, NAN};
+    int way = play_pick(p, 5);
+
+    return way < 4 ? play_number_in(p, "sumsq", sums[way]) : NULL;
+}
+
 static inline void case_adamw(struct play *p)
 {
-    bool copy = play_flag(p), decay = play_flag(p);
+    bool copy = play_flag(p), decay = play_flag(p), some = play_flag(p);
+    bool clip = play_flag(p), rounding = play_flag(p);
     int64_t n = play_size(p, 9, 300);
+    int64_t runs = (n + OP_DECAY_RUN - 1) / OP_DECAY_RUN;
     struct op_adamw f = {
         .n = n,
         .p = play_sum(p, "p", PLAY_REAL, n),
         .m = play_sum(p, "m", PLAY_REAL, n),
         .g = play_in(p, "g", PLAY_REAL, n),
         .copy = copy ? play_out(p, "copy", PLAY_ACT, n) : NULL,
-        .lr = 1e-2,
+        .decays = some ? play_bytes(p, "decays", runs, play_bits(p)) : NULL,
+        .sumsq = adamw_sumsq(p),
+        /* by chance: of a weight that is the same everywhere, so is the copy */
+        .lr = rounding ? 0 : 1e-2,
         .beta1 = 0.9,
         .beta2 = 0.98,
         .eps = 1e-6,
         .decay = decay ? 0.2 : 0,
-        .grad_scale = 0.5 + play_pick(p, 3),
+        .clip_norm = clip ? 1.5 : 0,
         .t = 1 + (uint64_t)play_pick(p, 1000),
+        .rounding = rounding ? 1 + (uint64_t)play_pick(p, 9) : 0,
     };
 
     f.v =

@@ -624,6 +624,7 @@ static void test_ops_forms__adamw(void **state)
 {
     double p[] = {2, -3}, m[] = {0, 0}, v[] = {0, 0}, copy[2];
     static const double g[] = {0.5, -4};
+    static const double sumsq = 16.25; /* half of its norm is kept */
     double want[2];
     struct op_adamw op = {
         .n = 2,
@@ -637,7 +638,8 @@ static void test_ops_forms__adamw(void **state)
         .beta2 = 0.99,
         .eps = 1e-3,
         .decay = 0.2,
-        .grad_scale = 0.5,
+        .sumsq = &sumsq,
+        .clip_norm = (sqrt(16.25) + 1e-6) / 2,
         .t = 1,
     };
 
@@ -651,13 +653,55 @@ static void test_ops_forms__adamw(void **state)
     near_all(v, (double[]){0.000625, 0.04}, 2);
 
     op.t = 2;
-    op.grad_scale = 0;
+    op.g = (double[]){0, 0};
     op.decay = 0;
     op.copy = NULL;
     op_adamw(&device, &op);
     want[0] -= 0.1 * (0.0225 / 0.19) / (sqrt(0.00061875 / 0.0199) + 1e-3);
     want[1] += 0.1 * (0.18 / 0.19) / (sqrt(0.0396 / 0.0199) + 1e-3);
     near_all(p, want, 2);
+}
+
+/* Runs of 64 numbers that decay or not; a gradient under the norm; one whose
+ * norm is not finite. */
+static void test_ops_forms__adamw_runs(void **state)
+{
+    static const uint8_t decays[] = {1, 0, 1};
+    static const double sums[] = {4, 4.01, INFINITY, NAN};
+    static const double by[] = {1, 2 / (2.002498439450078 + 1e-6), 0, 0};
+    double p[140], m[140], v[140], g[140];
+
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        struct op_adamw op = {.n = 140,
+                              .p = p,
+                              .m = m,
+                              .v = v,
+                              .g = g,
+                              .decays = decays,
+                              .sumsq = &sums[way],
+                              .lr = 0.1,
+                              .beta1 = 0.9,
+                              .beta2 = 0.99,
+                              .eps = 1e-3,
+                              .decay = 0.2,
+                              .clip_norm = 2,
+                              .t = 1};
+
+        for (int i = 0; i < 140; i++) {
+            p[i] = 3;
+            m[i] = v[i] = 0;
+            g[i] = 0.5;
+        }
+        op_adamw(&device, &op);
+        for (int i = 0; i < 140; i++) {
+            double keep = i / 64 == 1 ? 1 : 0.98, at = 0.5 * by[way];
+
+            near(p[i], way < 2 ? 3 * keep - 0.1 * at / (at + 1e-3) : 3);
+            near(m[i], 0.1 * at);
+            near(v[i], 0.01 * at * at);
+        }
+    }
 }
 
 static void test_ops_forms__small(void **state)
@@ -745,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_ops_forms__nce),
         cmocka_unit_test(test_ops_forms__sigmoid_loss),
         cmocka_unit_test(test_ops_forms__adamw),
+        cmocka_unit_test(test_ops_forms__adamw_runs),
         cmocka_unit_test(test_ops_forms__small),
         cmocka_unit_test(test_ops_forms__float),
         cmocka_unit_test(test_ops_forms__open),

@@ -122,6 +122,7 @@ static void test_optim__first_step(void **state)
     struct clip_config model;
     struct err e = ERR_INIT;
     struct outcome at;
+    struct optim optim;
     struct world w;
     double *before, *after, norm, sum = 0, scale;
 
@@ -130,7 +131,9 @@ static void test_optim__first_step(void **state)
     world_open(&w, REF_DOUBLE, &model, 4, 2);
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
-    assert_int_equal(optim_step(&w.m, &c, 0, &norm, &e), 0);
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 0, &norm, &e), 0);
+    optim_close(&optim);
     after = weights(&w);
     for (int64_t k = 0; k < w.m.store.parameters; k++)
         sum += at.numbers[k] * at.numbers[k];
@@ -166,10 +169,13 @@ static double scale_after_step(struct world *w, double x)
     const struct optim_config c = {
         .lr = 1, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .total = 2};
     struct err e = ERR_INIT;
+    struct optim optim;
     double out;
 
     set_scale(w, x);
-    assert_int_equal(optim_step(&w->m, &c, 0, NULL, &e), 0);
+    assert_int_equal(optim_open(&optim, &w->m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 0, NULL, &e), 0);
+    optim_close(&optim);
     store_get(&w->m.store, &w->d, w->m.logit_scale, &out, DTYPE_F64);
     return out;
 }
@@ -206,6 +212,7 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     struct err e = ERR_INIT;
     struct outcome at;
     double bad = NAN, *before, *after;
+    struct optim optim;
     struct world w;
 
     (void)state;
@@ -214,7 +221,9 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     world_run(&w, &(struct clip_options){0}, &at);
     before = weights(&w);
     device_put(&w.d, store_grad(&w.m.store, w.m.logit_scale), &bad, sizeof bad);
-    assert_int_equal(optim_step(&w.m, &c, 4, NULL, &e), -E_RANGE);
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
+    assert_int_equal(optim_step(&optim, 4, NULL, &e), -E_RANGE);
+    optim_close(&optim);
     assert_non_null(strstr(e.message, "step 4"));
     after = weights(&w);
     assert_memory_equal(before, after, (size_t)w.m.store.size * sizeof *before);
@@ -224,46 +233,103 @@ static void test_optim__refuses_what_is_not_finite(void **state)
     world_close(&w);
 }
 
-/* A few pairs, over and over: the loss falls, in every precision. */
+/* A few pairs, over and over, on one device: the loss before and after. */
+static void learn(enum world_device device, const char *name,
+                  const struct optim_config *c)
+{
+    const struct clip_options o = {.packed = true, .reduce = true};
+    struct clip_config model = world_config(name);
+    struct err e = ERR_INIT;
+    double first = 0, loss = 0;
+    struct clip_batch b;
+    struct optim optim;
+    struct world w;
+
+    world_open(&w, device, &model, 6, 21);
+    assert_int_equal(clip_plan(&w.m, &o, 6, &e), 0);
+    assert_int_equal(optim_open(&optim, &w.m, c, &e), 0);
+    b = world_batch(&w);
+    for (uint64_t step = 0; step < c->total; step++) {
+        assert_int_equal(clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e),
+                         0);
+        assert_int_equal(optim_step(&optim, step, NULL, &e), 0);
+        if (!step)
+            first = loss;
+    }
+    if (!(loss < 0.5 * first))
+        fail_msg("%s: loss from %g to %g only", name, first, loss);
+    optim_close(&optim);
+    world_close(&w);
+}
+
+/* The loss falls, in every precision. */
 static void test_optim__learns(void **state)
 {
     static const enum world_device devices[] = {REF_DOUBLE, CPU_FLOAT,
                                                 CPU_BF16};
     static const char *const models[] = {"tiny-vit", "tiny-resnet"};
-    const struct optim_config c = {.lr = 3e-3,
-                                   .beta1 = 0.9,
-                                   .beta2 = 0.98,
-                                   .eps = 1e-6,
-                                   .decay = 0.1,
-                                   .warmup = 2,
-                                   .total = 24,
-                                   .clip_norm = 1};
+    struct optim_config c = {.lr = 3e-3,
+                             .beta1 = 0.9,
+                             .beta2 = 0.98,
+                             .eps = 1e-6,
+                             .decay = 0.1,
+                             .warmup = 2,
+                             .total = 24,
+                             .clip_norm = 1};
 
     (void)state;
     for (size_t i = 0; i < 3; i++)
-        for (size_t k = 0; k < 2 && world_has(devices[i]); k++) {
-            const struct clip_options o = {.packed = true, .reduce = true};
-            struct clip_config model;
-            struct err e = ERR_INIT;
-            double first = 0, loss = 0;
-            struct clip_batch b;
-            struct world w;
+        for (size_t k = 0; k < 2 && world_has(devices[i]); k++)
+            learn(devices[i], models[k], &c);
+    c.stochastic = true;
+    if (world_has(CPU_BF16))
+        learn(CPU_BF16, "tiny-vit", &c);
+}
 
-            model = world_config(models[k]);
-            world_open(&w, devices[i], &model, 6, 21);
-            assert_int_equal(clip_plan(&w.m, &o, 6, &e), 0);
-            b = world_batch(&w);
-            for (uint64_t step = 0; step < c.total; step++) {
-                assert_int_equal(
-                    clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e), 0);
-                assert_int_equal(optim_step(&w.m, &c, step, NULL, &e), 0);
-                if (!step)
-                    first = loss;
-            }
-            if (!(loss < 0.5 * first))
-                fail_msg("%s: loss from %g to %g only", models[k], first, loss);
-            world_close(&w);
-        }
+/* The copy that products read, of every weight: a neighbour, not always the
+ * nearer, and others in the next step though no weight has moved. */
+static void test_optim__rounds_by_chance(void **state)
+{
+    const struct optim_config c = {
+        .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .total = 2, .stochastic = 1};
+    struct clip_config model = world_config("tiny-vit");
+    int64_t far = 0, changed = 0, n;
+    uint16_t *copy[2];
+    struct err e = ERR_INIT;
+    struct optim optim;
+    struct world w;
+    float *x;
+
+    (void)state;
+    if (!world_has(CPU_BF16))
+        skip();
+    world_open(&w, CPU_BF16, &model, 2, 2);
+    n = w.m.store.parameters;
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
+    x = calloc((size_t)n, sizeof *x);
+    assert_non_null(x);
+    for (uint64_t t = 0; t < 2; t++) {
+        assert_int_equal(optim_step(&optim, t, NULL, &e), 0);
+        copy[t] = calloc((size_t)n, sizeof **copy);
+        assert_non_null(copy[t]);
+        device_get(&w.d, copy[t], w.m.store.act, (size_t)n * sizeof **copy);
+    }
+    device_get(&w.d, x, w.m.store.real, (size_t)n * sizeof *x);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[i], sizeof bits);
+        assert_true(copy[0][i] == bits >> 16 || copy[0][i] == (bits >> 16) + 1);
+        far += copy[0][i] != bf16_from_float(x[i]);
+        changed += copy[0][i] != copy[1][i];
+    }
+    /* of remainders spread evenly a quarter goes far, and a third changes */
+    assert_true(far > n / 8 && changed > n / 6);
+    optim_close(&optim);
+    world_close(&w);
+    free(copy[0]);
+    free(copy[1]);
+    free(x);
 }
 
 int main(void)
@@ -276,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_optim__logit_scale_stays_in_its_range),
         cmocka_unit_test(test_optim__refuses_what_is_not_finite),
         cmocka_unit_test(test_optim__learns),
+        cmocka_unit_test(test_optim__rounds_by_chance),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,10 +66,12 @@ static void count(enum world_device kind, const char *model,
     struct clip_config config = world_config(model);
     struct err e = ERR_INIT;
     void *volatile p;
+    struct optim optim;
     struct world w;
 
     world_open(&w, kind, &config, 10, 5);
     assert_int_equal(clip_plan(&w.m, o, 10, &e), 0);
+    assert_int_equal(optim_open(&optim, &w.m, &c, &e), 0);
     for (uint64_t step = 0; step < 6; step++) {
         struct clip_batch b;
         double loss, norm;
@@ -80,7 +82,7 @@ static void count(enum world_device kind, const char *model,
         allocations = 0;
         rc = clip_gradients(&w.m, o, &b, &loss, NULL, NULL, &e);
         if (!rc)
-            rc = optim_step(&w.m, &c, step, &norm, &e);
+            rc = optim_step(&optim, step, &norm, &e);
         if (rc)
             fail_msg("%s", e.message);
         if (allocations)
@@ -91,6 +93,7 @@ static void count(enum world_device kind, const char *model,
     p = malloc(1);
     free(p);
     assert_int_equal(allocations, 1);
+    optim_close(&optim);
     world_close(&w);
 }
 

@@ -131,6 +131,7 @@ static int run(struct settings *s, struct clip *m, double *seconds,
         .pixels = pixels,
         .captions = {s->batch, s->model.text.context_length, ids}};
     struct optim_config c;
+    struct optim optim;
     uint64_t flops = 0;
     double loss = 0;
     int rc;
@@ -140,6 +141,9 @@ static int run(struct settings *s, struct clip *m, double *seconds,
     captions(s, ids);
     optim_defaults(&c, &s->model);
     c.total = 1000000;
+    rc = optim_open(&optim, m, &c, e);
+    if (rc)
+        return rc;
     rc = clip_initialise(m, 1, e);
     if (!rc)
         rc = clip_plan(m, &s->o, s->batch, e);
@@ -149,13 +153,14 @@ static int run(struct settings *s, struct clip *m, double *seconds,
         m->d->flops = 0;
         rc = clip_gradients(m, &s->o, &b, &loss, NULL, NULL, e);
         if (!rc)
-            rc = optim_step(m, &c, (uint64_t)(i + 1), NULL, e);
+            rc = optim_step(&optim, (uint64_t)(i + 1), NULL, e);
         flops = m->d->flops;
         if (i >= 0)
             seconds[i] = (double)(clock_mono_ms() - began) * 1e-3;
     }
     if (!rc)
         print(s, m, seconds, flops, loss);
+    optim_close(&optim);
     return rc;
 }
 

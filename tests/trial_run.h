@@ -176,8 +176,11 @@ static inline int trial_train(struct trial_run *r, int n,
                              .rule = DECAY_PAPER,
                              .warmup = (uint64_t)warmup,
                              .total = (uint64_t)steps};
-    int rc;
+    struct optim optim;
+    int rc = optim_open(&optim, &r->m, &c, e);
 
+    if (rc)
+        return rc;
     r->n = n;
     r->o = *o;
     rc = clip_plan(&r->m, o, n, e);
@@ -185,8 +188,9 @@ static inline int trial_train(struct trial_run *r, int n,
         rc = trial_batch(r, s % TRIAL_BATCHES, NULL, NULL, e);
         losses[s] = r->loss;
         if (!rc)
-            rc = optim_step(&r->m, &c, (uint64_t)s, NULL, e);
+            rc = optim_step(&optim, (uint64_t)s, NULL, e);
     }
+    optim_close(&optim);
     return rc;
 }
 

@@ -358,17 +358,32 @@ struct op_sigmoid_loss {
 
 /* ---- optimiser, small change ---- */
 
-/* Decoupled weight decay (Loshchilov & Hutter 2019), as torch computes it:
- * p *= 1 - lr decay; m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
- * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps), with g the
- * gradient times grad_scale; copy = p. */
+#define OP_DECAY_RUN 64 /* numbers that decay, or not, together */
+
+/*
+ * Decoupled weight decay (Loshchilov & Hutter 2019), as torch computes it:
+ * p *= 1 - lr decay, where it applies; m += (1 - beta1)(g - m);
+ * v = beta2 v + (1 - beta2) g^2;
+ * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps); copy = p.
+ * With sumsq, that of a gradient of which g is the whole or a part: g counts
+ * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
+ * where norm is not finite nothing is changed at all.
+ * With rounding the copy holds bfloat16 numbers, whatever act is: p away from
+ * zero with the probability of what is cut off, as drawn for (rounding, t, i)
+ * by train/adamw.h, the same on every backend.
+ */
 struct op_adamw {
     int64_t n;
     void *p, *m, *v;         /* real [n] */
     const void *g;           /* real [n] */
     void *copy;              /* act [n]; NULL, or p, when there is none */
-    double lr, beta1, beta2, eps, decay, grad_scale;
+    const uint8_t *decays;   /* [n / OP_DECAY_RUN, rounded up], device memory:
+                                whether decay applies; NULL: everywhere */
+    const double *sumsq;     /* [1], device memory, or NULL */
+    double lr, beta1, beta2, eps, decay;
+    double clip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
+    uint64_t rounding;       /* 0: the copy is rounded to nearest even */
 };
 
 struct op_sumsq {            /* *out += sum of x^2, in double */

@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "train/op.h"
 
 #define LOGIT_SCALE_MAX 4.6051701859880914 /* ln 100 */
@@ -69,90 +71,125 @@ bool optim_decays(enum decay_rule rule, const struct tensor *t)
     return true;
 }
 
-/* Norm of the whole gradient; what stands between tensors is zero. */
-static double gradient_norm(struct clip *m)
-{
-    struct device *d = m->d;
-    size_t mark = device_mark(d);
-    double *sum = device_take(d, sizeof *sum);
-    double host = 0;
+/* ---- a step ---- */
 
-    op_zero(d, &(struct op_zero){.bytes = sizeof *sum, .x = sum});
-    op_sumsq(d, &(struct op_sumsq){
-                    .n = m->store.parameters, .x = m->store.grad, .out = sum});
-    device_get(d, &host, sum, sizeof host);
-    device_release(d, mark);
-    return sqrt(host);
+static void square(const struct optim *o)
+{
+    const struct store *s = &o->m->store;
+
+    op_zero(o->m->d,
+            &(struct op_zero){.bytes = sizeof *o->sumsq, .x = o->sumsq});
+    op_sumsq(o->m->d, &(struct op_sumsq){
+                          .n = s->parameters, .x = s->grad, .out = o->sumsq});
 }
 
-/* Tensors [from, to), neighbours in memory that decay alike, in one op. */
-static void adamw(struct clip *m, const struct optim_config *c, uint64_t step,
-                  double scale, bool decays, int64_t at, int64_t n)
+static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
 {
-    const struct store *s = &m->store;
-    size_t real = (size_t)at * s->real_size;
-    bool copy = s->act != s->real;
+    const struct store *s = &o->m->store;
+    const struct optim_config *c = &o->c;
 
-    op_adamw(m->d, &(struct op_adamw){
-                       .n = n,
-                       .p = s->real + real,
-                       .m = s->m + real,
-                       .v = s->v + real,
-                       .g = s->grad + real,
-                       .copy = copy ? s->act + (size_t)at * s->act_size : NULL,
-                       .lr = optim_rate(c, step),
-                       .beta1 = c->beta1,
-                       .beta2 = c->beta2,
-                       .eps = c->eps,
-                       .decay = decays ? c->decay : 0,
-                       .grad_scale = scale,
-                       .t = step + 1});
+    op_adamw(o->m->d, &(struct op_adamw){
+                          .n = s->parameters,
+                          .p = s->real,
+                          .m = s->m,
+                          .v = s->v,
+                          .g = s->grad,
+                          .copy = s->act != s->real ? s->act : NULL,
+                          .decays = o->decays,
+                          .sumsq = sumsq,
+                          .lr = optim_rate(c, step),
+                          .beta1 = c->beta1,
+                          .beta2 = c->beta2,
+                          .eps = c->eps,
+                          .decay = c->decay,
+                          .clip_norm = c->clip_norm,
+                          .t = step + 1,
+                          .rounding = c->stochastic,
+                      });
 }
 
-int optim_step(struct clip *m, const struct optim_config *c, uint64_t step,
-               double *norm, struct err *e)
+/* All of a step that the device does. */
+static void enqueue(const struct optim *o, uint64_t step, bool norm)
 {
-    const struct store *s = &m->store;
-    double scale = 1, length;
+    const struct clip *m = o->m;
+    struct op_clamp clamp = {.n = 1, .low = 0, .high = LOGIT_SCALE_MAX};
+
+    if (norm)
+        square(o);
+    adamw(o, step, norm ? o->sumsq : NULL);
+    clamp.x = store_real(&m->store, m->logit_scale);
+    op_clamp(m->d, &clamp);
+}
+
+int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
+{
+    bool taken = norm || o->c.clip_norm > 0;
+    double sum = 0;
     int rc;
 
-    assert(s->grad);
-    if (norm || c->clip_norm > 0) {
-        length = gradient_norm(m);
-        rc = device_check(m->d, e);
-        if (rc)
-            return rc;
-        if (!isfinite(length))
-            return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
-                           (unsigned long long)step);
-        if (c->clip_norm > 0 && length > c->clip_norm)
-            scale =
-                c->clip_norm / (length + 1e-6); /* torch's clip_grad_norm_ */
-        if (norm)
-            *norm = length;
-    }
+    enqueue(o, step, taken);
+    if (taken)
+        device_get(o->m->d, &sum, o->sumsq, sizeof sum);
+    rc = device_check(o->m->d, e);
+    if (rc)
+        return rc;
+    if (!isfinite(sum))
+        return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
+                       (unsigned long long)step);
+    if (norm)
+        *norm = sqrt(sum);
+    return 0;
+}
+
+/* ---- opening ---- */
+
+/* Whether each run of numbers decays, on the host; padding goes with the
+ * tensor before it, being zero in every class. */
+static uint8_t *decay_runs(const struct store *s, enum decay_rule rule)
+{
+    uint8_t *runs = xcalloc((size_t)(s->parameters / STORE_ALIGN), 1);
+
     for (int i = 0; i < s->n; i++) {
         const struct tensor *t = &s->list[i];
-        int64_t end = t->at + t->count;
-        bool decays = optim_decays(c->rule, t);
-        int last = i;
+        size_t n = (size_t)((t->count + STORE_ALIGN - 1) / STORE_ALIGN);
 
-        if (t->buffer)
-            continue;
-        /* padding between tensors is zero in every class and stays so */
-        while (last + 1 < s->n && !s->list[last + 1].buffer &&
-               s->list[last + 1].at >= end &&
-               s->list[last + 1].at - end < STORE_ALIGN &&
-               optim_decays(c->rule, &s->list[last + 1]) == decays) {
-            last++;
-            end = s->list[last].at + s->list[last].count;
-        }
-        adamw(m, c, step, scale, decays, t->at, end - t->at);
-        i = last;
+        if (!t->buffer)
+            memset(runs + t->at / STORE_ALIGN, optim_decays(rule, t), n);
     }
-    op_clamp(m->d, &(struct op_clamp){.n = 1,
-                                      .low = 0,
-                                      .high = LOGIT_SCALE_MAX,
-                                      .x = store_real(s, m->logit_scale)});
-    return device_check(m->d, e);
+    return runs;
+}
+
+int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
+               struct err *e)
+{
+    const struct store *s = &m->store;
+    size_t n = (size_t)(s->parameters / STORE_ALIGN);
+    uint8_t *runs;
+    char *block;
+    int rc;
+
+    static_assert(STORE_ALIGN == OP_DECAY_RUN, "a run is of one tensor");
+    assert(s->grad);
+    *o = (struct optim){.m = m, .c = *c};
+    block = device_alloc(m->d, DEVICE_ALIGN + n, e);
+    if (!block)
+        return err_wrap(e, -E_NOMEM, "optimiser");
+    o->sumsq = (double *)(void *)block;
+    o->decays = (uint8_t *)block + DEVICE_ALIGN;
+    runs = decay_runs(s, c->rule);
+    device_put(m->d, o->decays, runs, n);
+    free(runs);
+    device_plan_begin(m->d);
+    enqueue(o, 0, true);
+    rc = device_plan_end(m->d, e); /* what stuck before, too */
+    if (rc)
+        optim_close(o);
+    return rc;
+}
+
+void optim_close(struct optim *o)
+{
+    device_free(o->m->d, o->sumsq);
+    o->sumsq = NULL;
+    o->decays = NULL;
 }

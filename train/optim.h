@@ -1,13 +1,19 @@
 /*
  * optim - what happens to the weights behind a gradient.
  *
- * Model.   optim_step(): clip by the global norm, AdamW on every tensor by its
- *          own decay, logit scale clamped to [0, ln 100].  The learning rate
- *          of a step is a pure function, optim_rate().
- * Fails.   What stuck in the device; -E_RANGE with the step when the norm of
- *          the gradient is not finite: the weights are untouched then.
- * Cost.    One read of the gradient for its norm (only when clipping), one pass
- *          over weights, gradient and both moments.
+ * Model.   optim_open() for a model and its rule; optim_step(): clip by the
+ *          global norm, AdamW on every tensor by its own decay, logit scale
+ *          clamped to [0, ln 100].  The learning rate of a step is a pure
+ *          function, optim_rate().
+ * Owns.    What the device needs to know of the rule; not the model.
+ * Fails.   What stuck in the device; -E_NOMEM when opening; -E_RANGE with the
+ *          step when the norm of the gradient was taken and is not finite: the
+ *          device then has left weights and moments as they were.
+ * Threads. The device's.
+ * Cost.    One read of the gradient for its norm (only when clipping or asked),
+ *          one pass over weights, gradient and both moments, each one op over
+ *          all tensors.  Nothing is allocated; the host waits once, for the
+ *          norm, behind all of it.
  * Source.  facts b.5; Loshchilov & Hutter 2017, 2019; Radford et al. 2021,
  *          section 2.5 and tables 18-20.
  */
@@ -20,19 +26,30 @@
 
 /* Which tensors decay: the two published rules. */
 enum decay_rule {
-    DECAY_PAPER,     /* open_clip until 2025, the paper: not tensors of rank
-                        < 2, nor names with bn, ln, bias, logit_scale */
-    DECAY_RANK       /* open_clip since: not tensors of rank <= 1, nor
-                        positional_embedding and class_embedding */
+    DECAY_PAPER, /* open_clip until 2025, the paper: not tensors of rank
+                    < 2, nor names with bn, ln, bias, logit_scale */
+    DECAY_RANK   /* open_clip since: not tensors of rank <= 1, nor
+                    positional_embedding and class_embedding */
 };
 
 struct optim_config {
-    double lr;            /* peak */
+    double lr; /* peak */
     double beta1, beta2, eps, decay;
     enum decay_rule rule;
-    uint64_t warmup;      /* steps of linear warm-up */
-    uint64_t total;       /* steps of the run */
-    double clip_norm;     /* 0: off */
+    uint64_t warmup;  /* steps of linear warm-up */
+    uint64_t total;   /* steps of the run */
+    double clip_norm; /* 0: off */
+    bool stochastic;  /* weights as products read them (where they are
+                         bfloat16) are rounded up or down by chance, right
+                         on average; what chance says is a function of step
+                         and place, the same in every run */
+};
+
+struct optim {
+    struct clip *m;        /* borrowed */
+    struct optim_config c; /* rule: as it was when opening */
+    double *sumsq;         /* device memory, this and the next: one block */
+    uint8_t *decays;       /* for every STORE_ALIGN numbers of the parameters */
 };
 
 /* The published values for a config (tables 18-20): betas, eps by tower, lr by
@@ -45,9 +62,14 @@ double optim_rate(const struct optim_config *c, uint64_t step);
 
 bool optim_decays(enum decay_rule rule, const struct tensor *t);
 
-/* One step (from 0) on the gradients that stand in m's store.  norm: of the
- * whole gradient before clipping, or NULL (then it is only taken to clip). */
-int optim_step(struct clip *m, const struct optim_config *c, uint64_t step,
-               double *norm, struct err *e);
+/* For a model that is open for training.  Close it before the model. */
+int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
+               struct err *e);
+void optim_close(struct optim *o);
+
+/* One step (from 0) on the gradients that stand in the model's store.  norm:
+ * of the whole gradient before clipping, or NULL (then it is only taken to
+ * clip). */
+int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e);
 
 #endif

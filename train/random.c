@@ -2,25 +2,13 @@
 
 #include <math.h>
 
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 uint64_t random_stream(uint64_t seed, struct str name)
 {
     uint64_t fnv = 0xcbf29ce484222325u;
 
     for (size_t i = 0; i < name.n; i++)
         fnv = (fnv ^ (unsigned char)name.p[i]) * 0x100000001b3u;
-    return mix(seed ^ fnv);
-}
-
-uint64_t random_bits(uint64_t stream, uint64_t i)
-{
-    return mix(stream + (i + 1) * 0x9e3779b97f4a7c15u);
+    return random_mix(seed ^ fnv);
 }
 
 double random_uniform(uint64_t stream, uint64_t i)

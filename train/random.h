@@ -19,9 +19,9 @@
 
 #include <stdint.h>
 #include "base/str.h"
+#include "train/random_bits.h" /* random_bits() */
 
 uint64_t random_stream(uint64_t seed, struct str name);
-uint64_t random_bits(uint64_t stream, uint64_t i);
 double random_uniform(uint64_t stream, uint64_t i);
 double random_normal(uint64_t stream, uint64_t i);
 

@@ -1,63 +1,117 @@
+#include <endian.h>
+
+#include "train/adamw.h"
 #include "train/cpu/k.h"
 #include "train/cpu/scratch.h"
 
-/* What stays the same over all numbers of a tensor. */
-struct adamw_step {
-    float keep;         /* 1 - lr decay */
-    float beta1, rest1; /* rest: 1 - beta, rounded after the subtraction */
-    float beta2, rest2;
-    float step; /* lr / (1 - beta1^t) */
-    float root; /* 1 / sqrt(1 - beta2^t) */
-    float eps, scale;
+/* ---- AdamW ---- */
+
+/* A piece by its numbers, of which [i, end) decay alike. */
+struct adamw_run {
+    const struct adamw_step *s;
+    float keep, scale;
+    float *p, *m, *v;
+    const float *g;
+    act_t *copy;            /* NULL: none */
+    const uint16_t *chance; /* of the piece; NULL: to nearest */
+    int64_t begin, i, end;  /* begin: the piece's */
 };
 
-K_INLINE void adamw_one(const struct adamw_step *s, float *p, float *m,
-                        float *v, float g)
+K_INLINE act_t put_by_chance(float x, uint32_t chance)
 {
-    g *= s->scale;
-    *m += s->rest1 * (g - *m);
-    *v = s->beta2 * *v + s->rest2 * (g * g);
-    *p = *p * s->keep - s->step * *m / (sqrtf(*v) * s->root + s->eps);
+    uint32_t bits = adamw_round(k_bits(x), chance);
+
+#ifdef CPU_ACT_BF16
+    return (act_t)(bits >> 16);
+#else
+    return k_float(bits);
+#endif
 }
 
-static void adamw_piece(const struct op_adamw *o, struct adamw_step s,
-                        int64_t i, int64_t end)
+/* Constants in, loops without a branch out. */
+K_INLINE void adamw_loop(const struct adamw_run *r, bool copy, bool by_chance)
 {
-    float *p = (float *)o->p, *m = (float *)o->m, *v = (float *)o->v;
-    const float *g = (const float *)o->g;
-    act_t *copy = o->copy == o->p ? NULL : (act_t *)o->copy;
+    const struct adamw_step s = *r->s;
+    const float keep = r->keep, scale = r->scale;
+    const int64_t n = r->end - r->i;
+    float *p = r->p + r->i, *m = r->m + r->i, *v = r->v + r->i;
+    const float *g = r->g + r->i;
+    act_t *to = copy ? r->copy + r->i : NULL;
+    const uint16_t *chance = by_chance ? r->chance + (r->i - r->begin) : NULL;
 
-    if (copy) {
-        K_SIMD
-        for (int64_t c = i; c < end; c++) {
-            adamw_one(&s, p + c, m + c, v + c, g[c]);
-            copy[c] = k_put(p[c]);
-        }
-        return;
-    }
     K_SIMD
-    for (int64_t c = i; c < end; c++)
-        adamw_one(&s, p + c, m + c, v + c, g[c]);
+    for (int64_t c = 0; c < n; c++) {
+        adamw_number(&s, keep, g[c] * scale, p + c, m + c, v + c);
+        if (copy)
+            to[c] = by_chance ? put_by_chance(p[c], chance[c]) : k_put(p[c]);
+    }
+}
+
+/* Runs of one byte of `decays` after the other, joined where bytes agree. */
+static void adamw_piece(const uint8_t *decays, struct adamw_run *r, int64_t end)
+{
+    for (r->i = r->begin; r->i < end; r->i = r->end) {
+        int64_t b = r->i / OP_DECAY_RUN, next = b;
+
+        r->end = end;
+        if (decays) {
+            while (next * OP_DECAY_RUN < end && !decays[next] == !decays[b])
+                next++;
+            if (next * OP_DECAY_RUN < end)
+                r->end = next * OP_DECAY_RUN;
+        }
+        r->keep = decays && !decays[b] ? 1.0f : r->s->keep;
+        if (r->copy && r->chance)
+            adamw_loop(r, true, true);
+        else if (r->copy)
+            adamw_loop(r, true, false);
+        else
+            adamw_loop(r, false, false);
+    }
+}
+
+/* adamw_chance() of a piece's numbers; begin is a multiple of 4. */
+static void draw(uint64_t stream, int64_t begin, int64_t end, uint16_t *chance)
+{
+    K_SIMD
+    for (int64_t q = begin / 4; q < (end + 3) / 4; q++) {
+        uint64_t bits = htole64(random_bits(stream, (uint64_t)q));
+
+        memcpy(chance + (q * 4 - begin), &bits, sizeof bits);
+    }
 }
 
 void CPU(adamw)(struct device *d, const struct op_adamw *o)
 {
-    const double t = (double)o->t;
-    struct adamw_step s = {
-        .keep = (float)(1.0 - o->lr * o->decay),
-        .rest1 = (float)(1.0 - o->beta1),
-        .beta2 = (float)o->beta2,
-        .rest2 = (float)(1.0 - o->beta2),
-        .step = (float)(o->lr / (1.0 - pow(o->beta1, t))),
-        .root = (float)(1.0 / sqrt(1.0 - pow(o->beta2, t))),
-        .eps = (float)o->eps,
-        .scale = (float)o->grad_scale,
-    };
+    const struct adamw_step s = adamw_step_of(o);
+    const uint64_t stream = adamw_stream(o);
+    act_t *copy = o->copy == o->p ? NULL : (act_t *)o->copy;
+    double scale;
 
+    if (!adamw_scale(o->sumsq, o->clip_norm, &scale))
+        return;
     K_PARALLEL(d, o->n)
-    for (int64_t i = 0; i < o->n; i += K_PIECE)
-        adamw_piece(o, s, i, k_piece_end(i, o->n));
+    for (int64_t i = 0; i < o->n; i += K_PIECE) {
+        const int64_t end = k_piece_end(i, o->n);
+        uint16_t chance[K_PIECE];
+        struct adamw_run r = {.s = &s,
+                              .scale = (float)scale,
+                              .p = (float *)o->p,
+                              .m = (float *)o->m,
+                              .v = (float *)o->v,
+                              .g = (const float *)o->g,
+                              .copy = copy,
+                              .begin = i};
+
+        if (copy && o->rounding) {
+            draw(stream, i, end, chance);
+            r.chance = chance;
+        }
+        adamw_piece(o->decays, &r, end);
+    }
 }
+
+/* ---- small change ---- */
 
 static double squares(const float *x, int64_t n)
 {
