@@ -46,8 +46,10 @@ static size_t numbers(const struct device *d, int64_t n)
 static int64_t rows_at_once(const struct device *d, int64_t total, int64_t ld)
 {
     int64_t most = COLUMNS_BYTES / (ld * (int64_t)dtype_size(d->act));
+    int64_t product = product_rows(d, ld);
 
     most = most > 64 ? most / 64 * 64 : 64;
+    most = product < most ? product : most;
     return total < most ? total : most;
 }
 

@@ -84,26 +84,49 @@ static __device__ __forceinline__ float slope(float x)
 
 /* ---- passes ---- */
 
-/* Where a thread's packs begin; ACT_THREADS packs apart. */
+/* Where a thread's packs begin, ACT_THREADS packs apart. */
 template <int N> static __device__ __forceinline__ int64_t first_number()
 {
     return ((int64_t)blockIdx.x * ACT_THREADS * ACT_PACKS + threadIdx.x) * N;
 }
 
-/* y = act(pre) [+ res], of numbers at .. at + n - 1. */
-template <typename A, enum act_kind K, bool RES, int N>
-static __device__ __forceinline__ void act_some(int64_t at, const A *pre,
-                                                const A *res, A *y)
+/* PACKS packs of N numbers of two arrays, or one: f(x[i], y[i]) to `out`.  All
+ * loads are on their way before the first is used. */
+template <int PACKS, int N, bool TWO, typename A, typename F>
+static __device__ __forceinline__ void map_packs(int64_t at, const A *x,
+                                                 const A *y, A *out, F f)
 {
-    float x[N], r[N];
+    float u[PACKS][N], v[PACKS][N];
 
-    load_n<N>(pre + at, x);
-    if (RES)
-        load_n<N>(res + at, r);
 #pragma unroll
-    for (int i = 0; i < N; i++)
-        x[i] = activate<A, K>(x[i]) + (RES ? r[i] : 0);
-    store_n<N>(y + at, x);
+    for (int p = 0; p < PACKS; p++) {
+        load_n<N>(x + at + p * ACT_THREADS * N, u[p]);
+        if (TWO)
+            load_n<N>(y + at + p * ACT_THREADS * N, v[p]);
+    }
+#pragma unroll
+    for (int p = 0; p < PACKS; p++) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            u[p][i] = f(u[p][i], TWO ? v[p][i] : 0);
+        store_n<N>(out + at + p * ACT_THREADS * N, u[p]);
+    }
+}
+
+/* A thread's numbers of `count`: whole packs but at the end of the arrays. */
+template <int N, bool TWO, typename A, typename F>
+static __device__ __forceinline__ void map(int64_t count, const A *x,
+                                           const A *y, A *out, F f)
+{
+    int64_t at = first_number<N>();
+
+    if (at + ((ACT_PACKS - 1) * ACT_THREADS + 1) * N <= count) {
+        map_packs<ACT_PACKS, N, TWO>(at, x, y, out, f);
+        return;
+    }
+    for (int p = 0; p < ACT_PACKS; p++, at += ACT_THREADS * N)
+        for (int64_t i = at; i < at + N && i < count; i++)
+            map_packs<1, 1, TWO>(i, x, y, out, f);
 }
 
 template <typename A, enum act_kind K, bool RES, int N>
@@ -111,43 +134,16 @@ static __global__ void __launch_bounds__(ACT_THREADS)
     act_forward(int64_t count, const A *__restrict__ pre,
                 const A *__restrict__ res, A *__restrict__ y)
 {
-    int64_t at = first_number<N>();
-
-#pragma unroll
-    for (int p = 0; p < ACT_PACKS; p++, at += ACT_THREADS * N)
-        if (at + N <= count)
-            act_some<A, K, RES, N>(at, pre, res, y);
-        else
-            for (int64_t i = at; i < count; i++)
-                act_some<A, K, RES, 1>(i, pre, res, y);
-}
-
-template <typename A, enum act_kind K, int N>
-static __device__ __forceinline__ void bwd_some(int64_t at, const A *pre, A *dx)
-{
-    float x[N], g[N];
-
-    load_n<N>(pre + at, x);
-    load_n<N>(dx + at, g);
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        g[i] *= slope<A, K>(x[i]);
-    store_n<N>(dx + at, g);
+    map<N, RES>(count, pre, res, y,
+                [](float x, float r) { return activate<A, K>(x) + r; });
 }
 
 template <typename A, enum act_kind K, int N>
 static __global__ void __launch_bounds__(ACT_THREADS)
-    act_backward(int64_t count, const A *__restrict__ pre, A *__restrict__ dx)
+    act_backward(int64_t count, const A *__restrict__ pre, A *dx)
 {
-    int64_t at = first_number<N>();
-
-#pragma unroll
-    for (int p = 0; p < ACT_PACKS; p++, at += ACT_THREADS * N)
-        if (at + N <= count)
-            bwd_some<A, K, N>(at, pre, dx);
-        else
-            for (int64_t i = at; i < count; i++)
-                bwd_some<A, K, 1>(i, pre, dx);
+    map<N, true>(count, pre, (const A *)dx, dx,
+                 [](float x, float g) { return g * slope<A, K>(x); });
 }
 
 static __global__ void __launch_bounds__(ACT_THREADS)

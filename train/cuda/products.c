@@ -327,7 +327,7 @@ static const struct entry *entry_of(struct device *d, const struct product *p)
         return NULL;
     }
     *at = en;
-    lt->refused += en->refused;
+    lt->refused += en->refused && !p->of; /* sums are only tried */
     if (2 * ++lt->used > lt->slots)
         grow(lt);
     return en;
