@@ -180,8 +180,9 @@ static __global__ void __launch_bounds__(ACT_THREADS)
                  [](float x, float g) { return g * slope<A, K>(x); });
 }
 
+template <typename A>
 static __global__ void __launch_bounds__(ACT_THREADS)
-    bias(int64_t n, const float *__restrict__ x, bf16 *__restrict__ y)
+    bias(int64_t n, const float *__restrict__ x, A *__restrict__ y)
 {
     int64_t i = (int64_t)blockIdx.x * ACT_THREADS + threadIdx.x;
 
@@ -250,6 +251,10 @@ void cuda_act_bwd(struct device *d, enum act_kind kind, int64_t count,
 
 void cuda_bias(struct device *d, int64_t n, const void *x, void *y)
 {
-    launch(d, bias, blocks_for(n, ACT_THREADS), ACT_THREADS, 0, n,
-           (const float *)x, (bf16 *)y);
+    for_act(d, [=](auto *a) {
+        using A = std::remove_pointer_t<decltype(a)>;
+
+        launch(d, bias<A>, blocks_for(n, ACT_THREADS), ACT_THREADS, 0, n,
+               (const float *)x, (A *)y);
+    });
 }

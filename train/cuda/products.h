@@ -70,7 +70,8 @@ static inline void *product_scratch(const char *scratch, size_t offset)
 
 /* ---- small kernels around products: k_act.cu, k_sums.cu ---- */
 
-/* y = x, real to act: a bias of the type that the product's output has. */
+/* y = x, real to act: a bias of the type that the product's output has, and
+ * aligned. */
 void cuda_bias(struct device *d, int64_t n, const void *x, void *y);
 
 /* out += sums of x's columns, act [rows, n]; scratch: SUMS_BYTES(n). */

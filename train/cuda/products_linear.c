@@ -18,7 +18,9 @@
  *                       a fourth of the product's time.
  *
  * cuBLASLt wants a bias of the output's type, so that in bfloat16 b is rounded
- * once more, to 2^-9 of itself: within the rounding of y.
+ * once more, to 2^-9 of itself: within the rounding of y.  And it reads 16
+ * bytes of it at a time, whatever it was told of its alignment (met by others
+ * on A100s), so that one that begins elsewhere is copied, too.
  *
  * Cost.  ViT-B/32, 50 x 4,096 rows: c_fc 0.97 TFLOP and 3.8 GB with its GELU,
  * its dx and dw as much again each.
@@ -52,9 +54,9 @@ static int64_t weight_ld(int64_t n, int64_t k, bool w_is_in_out)
 
 void cuda_linear(struct device *d, const struct op_linear *o)
 {
-    bool round = o->b && d->act != d->real;
+    bool copy = o->b && (d->act != d->real || (uintptr_t)o->b % 16);
     const char *s = cuda_scratch(
-        d, LT_WORKSPACE + (round ? (size_t)o->n * dtype_size(d->act) : 0));
+        d, LT_WORKSPACE + (copy ? (size_t)o->n * dtype_size(d->act) : 0));
     int64_t most = product_rows(d, larger(o->n, o->k));
     void *to = o->act ? o->pre : o->y;
     const void *res = o->act ? NULL : o->res;
@@ -65,12 +67,12 @@ void cuda_linear(struct device *d, const struct op_linear *o)
         .lda = o->k,
         .ldb = weight_ld(o->n, o->k, o->w_is_in_out),
         .b_turned = !o->w_is_in_out,
-        .bias = round ? product_scratch(s, LT_WORKSPACE) : o->b,
+        .bias = copy ? product_scratch(s, LT_WORKSPACE) : o->b,
         .ldd = o->n,
         .workspace = product_scratch(s, 0),
     };
 
-    if (round)
+    if (copy)
         cuda_bias(d, o->n, o->b, (void *)(uintptr_t)p.bias);
     for (int64_t row = 0; row < o->m; row += most) {
         p.m = smaller(most, o->m - row);
