@@ -18,12 +18,13 @@
  *                       a fourth of the product's time.
  *
  * cuBLASLt wants a bias of the output's type, so that in bfloat16 b is rounded
- * once more, to 2^-9 of itself: within the rounding of y.  And it reads 16
- * bytes of it at a time, whatever it was told of its alignment (met by others
- * on A100s), so that one that begins elsewhere is copied, too.
+ * once more, to 2^-9 of itself: within the rounding of y.  One that does not
+ * begin on 16 bytes is copied, too: others met faults of its kernels there,
+ * although the alignment was told.
  *
- * Cost.  ViT-B/32, 50 x 4,096 rows: c_fc 0.97 TFLOP and 3.8 GB with its GELU,
- * its dx and dw as much again each.
+ * Cost.  ViT-B/32, 50 x 4,096 rows, bfloat16: 0.97 TFLOP each for c_fc (4.1 GB,
+ * its GELU among them), c_proj's dx (5.3 GB with act') and c_fc's dw (1.6 GB,
+ * and 1.3 where db is a pass).
  */
 #include "train/cuda/products.h"
 
