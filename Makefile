@@ -135,10 +135,11 @@ nvcc_flags := -std=c++17 -O3 -lineinfo -I. $(cuda_arch) --Werror all-warnings -X
 $B/%.cu.o: %.cu
 	$Qmkdir -p $(@D)
 	$(if $(V),,@echo "  NVCC  $<";)$(CUDA_HOME)/bin/nvcc $(nvcc_flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
-cuda_libs := $(if $(CUDA),-L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt -lcudart -lstdc++)
-$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)): cuda_cc := -isystem $(CUDA_HOME)/include
+cudnn     := $(wildcard $(CUDA_HOME)/include/cudnn.h)
+cuda_libs := $(if $(CUDA),-L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 $(if $(cudnn),-lcudnn) -lcublasLt -lcudart -lstdc++)
+$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)): cuda_cc := -isystem $(CUDA_HOME)/include $(if $(cudnn),-DWITMILL_CUDNN=1)
 
-emulated := -Itests/emulate/include
+emulated := -Itests/emulate/include -DWITMILL_CUDNN=1
 $B/emulated/%.c.o: %.c
 	$Qmkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $< (emulated)";)$(CC) $(emulated) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
