@@ -27,6 +27,13 @@ enum fiber_state { READY, AT_BARRIER, AT_WARP, DONE };
 static const char *const state_names[] = {"runs", "waits at __syncthreads",
                                           "waits for its warp", "is done"};
 
+struct copy {
+    void *to;
+    const void *from;
+    bool real;
+    int group;         /* of its thread's, from 0 */
+};
+
 struct fiber {
     dim3 place;        /* threadIdx */
     fiber_state state;
@@ -34,6 +41,8 @@ struct fiber {
     void *sp;          /* x86-64 */
     ucontext_t context; /* elsewhere */
     void *fake;        /* AddressSanitizer's */
+    std::vector<copy> copies; /* on their way */
+    int groups;               /* of copies, committed */
 };
 
 struct warp {
@@ -120,6 +129,8 @@ static void prepare(fiber *f)
 {
     f->state = READY;
     f->fake = nullptr;
+    f->copies.clear();
+    f->groups = 0;
 #if defined __x86_64__
     void **top = (void **)(f->stack + STACK_BYTES - 64);
 
@@ -195,6 +206,38 @@ const void *emulate_meet(const void *mine, size_t bytes)
         if (block.threads[i].state == AT_WARP)
             block.threads[i].state = READY;
     return w->given[side];
+}
+
+/* ---- copies that arrive later ---- */
+
+void emulate_copy(void *to, const void *from, bool real)
+{
+    if ((uintptr_t)to % 16 || (real && (uintptr_t)from % 16)) {
+        fprintf(stderr, "a copy of 16 bytes between places not aligned\n");
+        exit(3);
+    }
+    memset(to, 0xff, 16);
+    block.now->copies.push_back({to, from, real, block.now->groups});
+}
+
+void emulate_copy_commit()
+{
+    block.now->groups++;
+}
+
+void emulate_copy_wait(int left)
+{
+    fiber *f = block.now;
+    std::vector<copy> later;
+
+    for (const copy &c : f->copies)
+        if (c.group >= f->groups - left)
+            later.push_back(c);
+        else if (c.real)
+            memcpy(c.to, c.from, 16);
+        else
+            memset(c.to, 0, 16);
+    f->copies.swap(later);
 }
 
 /* ---- running ---- */
