@@ -120,6 +120,17 @@ static void open_cuda(struct device *d, enum dtype act)
         fail_msg("%s", e.message);
 }
 
+/* Emulated, the longest is played once and that is enough. */
+static bool left_out(const struct shape *s, bool again)
+{
+#ifdef WITMILL_EMULATED
+    again = again && s->k[0] > 300;
+#else
+    again = false;
+#endif
+    return again || !strstr(s->name, wanted);
+}
+
 /* Twice the distance of two bf16 numbers: p and ds are rounded on their way,
  * then the result. */
 static void against_reference(enum dtype act, double bound)
@@ -133,7 +144,7 @@ static void against_reference(enum dtype act, double bound)
         double worst[2] = {0, 0};
 
         shape = &shapes[i];
-        if (!strstr(shape->name, wanted))
+        if (left_out(shape, act == DTYPE_F32))
             continue;
         play_compare(shape->name, case_shape, i, &d, &ref, bound, 1e-5, worst);
         print_message("%-4s %-14s act %.1e lse %.1e\n", dtype_name(act),
@@ -168,7 +179,7 @@ static void test_attention_cuda__same_bits(void **state)
         struct play a, b;
 
         shape = &shapes[i];
-        if (!strstr(shape->name, wanted))
+        if (left_out(shape, true))
             continue;
         play_open(&a, &one, i);
         play_open(&b, &two, i);

@@ -33,16 +33,15 @@ void emulate_mma_bf16(float c[4], const unsigned a[4], const unsigned b[2])
     all = (const operands *)emulate_meet(&mine, sizeof mine);
     for (int i = 0; i < 4; i++) {
         int n = 2 * t + i % 2;
-        double sum = 0;
+        float sum = 0;
 
         for (int k = 0; k < 16; k += 2) {
             unsigned x = all[4 * g + k % 8 / 2].a[k / 8 * 2 + i / 2];
             unsigned y = all[4 * n + k % 8 / 2].b[k / 8];
 
-            sum += (double)low(x) * (double)low(y) +
-                   (double)high(x) * (double)high(y);
+            sum += low(x) * low(y) + high(x) * high(y);
         }
-        c[i] = (float)(c[i] + sum);
+        c[i] += sum;
     }
 }
 

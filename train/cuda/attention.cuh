@@ -99,13 +99,23 @@ static __device__ __forceinline__ int lane_of()
     return (int)threadIdx.x % WARP;
 }
 
+/* Where the lane's 16 bytes stand; row is a multiple of 8.  `right`: lanes 16
+ * to 31 take the right half and not the lower one. */
+static __device__ __forceinline__ const char *corner(const char *tile, int row,
+                                                     int kk, bool right)
+{
+    int lane = lane_of(), low = lane / 8 % 2, high = lane / 16;
+    int down = right ? low : high, chunk = right ? high : low;
+    int at = (lane % 8 + 8 * down) * LINE + ((chunk ^ lane % 8) << 4);
+
+    return tile + row * LINE + (at ^ kk << 5);
+}
+
 /* As a: rows of the product are rows of the tile. */
 static __device__ __forceinline__ void load_a(unsigned a[4], const char *tile,
                                               int row, int kk)
 {
-    int lane = lane_of();
-
-    ldmatrix(a, tile + place(row + lane % 16, 2 * kk + lane / 16));
+    ldmatrix(a, corner(tile, row, kk, true));
 }
 
 /* As two b, [0..1] and [2..3]: columns of the products are rows row.. and
@@ -113,10 +123,7 @@ static __device__ __forceinline__ void load_a(unsigned a[4], const char *tile,
 static __device__ __forceinline__ void load_b(unsigned b[4], const char *tile,
                                               int row, int kk)
 {
-    int lane = lane_of();
-
-    ldmatrix(
-        b, tile + place(row + lane % 8 + lane / 16 * 8, 2 * kk + lane / 8 % 2));
+    ldmatrix(b, corner(tile, row, kk, false));
 }
 
 /* As two b: columns of the products are columns 16 nn.. and 16 nn + 8.. of the
@@ -124,9 +131,7 @@ static __device__ __forceinline__ void load_b(unsigned b[4], const char *tile,
 static __device__ __forceinline__ void
 load_b_rows(unsigned b[4], const char *tile, int row, int nn)
 {
-    int lane = lane_of();
-
-    ldmatrix_trans(b, tile + place(row + lane % 16, 2 * nn + lane / 16));
+    ldmatrix_trans(b, corner(tile, row, nn, true));
 }
 
 /* c[2], 16 x 16 next to each other, as the a of another product. */

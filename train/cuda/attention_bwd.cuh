@@ -18,11 +18,10 @@ struct attention_bwd {
     float scale_2; /* times log2 e */
 };
 
-/* The gradient of a softmax's inputs needs two numbers of each query row; in
- * shared memory. */
-struct row_facts {
-    float *lse;   /* log2 sum exp; infinite behind the last row: p is 0 */
-    float *delta; /* sum of dout * out */
+/* What the gradient of a softmax's inputs needs of each query row. */
+struct fact {
+    float lse;   /* log2 sum exp; infinite behind the last row: p is 0 */
+    float delta; /* sum of dout * out */
 };
 
 template <typename T>
@@ -60,7 +59,7 @@ static __device__ __forceinline__ float dot_chunk(uint4 a, const char *p)
 template <int U>
 static __device__ __forceinline__ void
 find_facts(const struct attention_bwd *b, const struct head *h, int from,
-           int rows, int valid, const char *g, const struct row_facts *facts)
+           int rows, int valid, const char *g, struct fact *facts)
 {
     const bf16 *out = mixed(b->f.out, b, h, from);
     const float *lse = (const float *)b->f.lse + (h->q + from) * b->f.heads;
@@ -77,9 +76,9 @@ find_facts(const struct attention_bwd *b, const struct head *h, int from,
             mine[u] = *(const uint4 *)(out + row * ld + i % CHUNKS * CHUNK);
     }
     for (int row = first; row < rows; row += step)
-        facts->lse[row] = row < valid
-                              ? lse[(int64_t)row * b->f.heads + h->at] * LOG2_E
-                              : INFINITY;
+        facts[row].lse = row < valid
+                             ? lse[(int64_t)row * b->f.heads + h->at] * LOG2_E
+                             : INFINITY;
     copy_wait<0>();
     __syncthreads();
 #pragma unroll
@@ -94,7 +93,7 @@ find_facts(const struct attention_bwd *b, const struct head *h, int from,
         sum += __shfl_xor_sync(FULL, sum, 2);
         sum += __shfl_xor_sync(FULL, sum, 4);
         if (i % CHUNKS == 0)
-            facts->delta[row] = sum;
+            facts[row].delta = sum;
     }
     __syncthreads();
 }
@@ -141,7 +140,7 @@ static __device__ __forceinline__ bool sees(const struct meeting *m, int query,
  * rows keys, as an a. */
 static __device__ __forceinline__ void keys_add(struct keys *s, const char *q,
                                                 const char *g, int row,
-                                                const struct row_facts *facts,
+                                                const struct fact *facts,
                                                 const struct meeting *m,
                                                 float scale_2, unsigned ds[4])
 {
@@ -152,18 +151,22 @@ static __device__ __forceinline__ void keys_add(struct keys *s, const char *q,
 
     products(p, s->k, q, row);
     products(dp, s->v, g, row);
+    facts += row + 2 * t;
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int n = 0; n < 2; n++) {
+        float4 two = *(const float4 *)(facts + 8 * n); /* lse, delta twice */
+
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int query = 8 * n + 2 * t + i % 2, key = lane / 4 + i / 2 * 8;
-            float x = exp2_fast(p[n][i] * scale_2 - facts->lse[row + query]);
+            float x = exp2_fast(p[n][i] * scale_2 - (i % 2 ? two.z : two.x));
 
             if (edge && !sees(m, query, key))
                 x = 0;
             p[n][i] = x;
-            dp[n][i] = x * (dp[n][i] - facts->delta[row + query]);
+            dp[n][i] = x * (dp[n][i] - (i % 2 ? two.w : two.y));
         }
+    }
     pack_a(a, p);
     add_rows(s->dv, a, g, row);
     pack_a(ds, dp);

@@ -19,8 +19,10 @@
  */
 #include "train/cuda/attention.cuh"
 
-#define SHORT_WARPS 2
-#define LONG_WARPS  8 /* at most */
+#define SHORT_WARPS   2
+#define SHORT_THREADS (SHORT_WARPS * WARP)
+#define LONG_WARPS    8 /* at most */
+#define LONG_THREADS  (LONG_WARPS * WARP)
 
 /* What a warp knows of its 16 queries: lane 4 g + t of rows g and g + 8. */
 struct softmax {
@@ -66,23 +68,28 @@ static __device__ __forceinline__ void hide(float c[2][4], int row, int key,
         }
 }
 
-/* One tile of keys, 16 * P at most: the first is number `key`.  Pieces behind
- * the last one that any of the queries row.. sees are left out. */
+/* One tile of keys, 16 * P at most: the first is number `key`; the queries
+ * row.. stand in the tile q from `line` on.  Pieces behind the last one that
+ * any of the queries sees are left out. */
 template <int P>
 static __device__ __forceinline__ void
-softmax_add(struct softmax *s, const unsigned q[4][4], const char *k,
+softmax_add(struct softmax *s, const char *q, int line, const char *k,
             const char *v, int row, int key, int keys, bool causal, float scale)
 {
     int see = seen(causal, keys, row, PIECE) - key;
     float c[P][2][4], top[2] = {s->top[0], s->top[1]};
+    unsigned x[4][4];
 
+#pragma unroll
+    for (int kk = 0; kk < 4; kk++)
+        load_a(x[kk], q, line, kk);
 #pragma unroll
     for (int j = 0; j < P; j++) {
         int from = PIECE * j;
 
         if (from >= see)
             continue;
-        products(c[j], q, k, from);
+        products(c[j], x, k, from);
         if (from + PIECE > see || (causal && key + from + PIECE > row + 1))
             hide(c[j], row, key + from, keys, causal);
 #pragma unroll
@@ -156,9 +163,7 @@ column(const void *p, int64_t row, int64_t ld, const struct head *h)
 
 /* ---- a head of a sequence in shared memory ---- */
 
-/* P: pieces of the longest range of keys. */
-template <int P>
-static __global__ void __launch_bounds__(SHORT_WARPS *WARP, P > 4 ? 7 : 8)
+static __global__ void __launch_bounds__(SHORT_THREADS, 8)
     attend_short(struct op_attention o, float scale)
 {
     DYNAMIC_SHARED(char, q);
@@ -183,15 +188,13 @@ static __global__ void __launch_bounds__(SHORT_WARPS *WARP, P > 4 ? 7 : 8)
     for (int i = 0;; i++) {
         int row = (pieces - 1 - dealt(i, warp, SHORT_WARPS)) * PIECE;
         struct softmax s;
-        unsigned x[4][4];
 
         if (row < 0)
             break;
-#pragma unroll
-        for (int kk = 0; kk < 4; kk++)
-            load_a(x[kk], q, row, kk);
         softmax_begin(&s);
-        softmax_add<P>(&s, x, k, v, row, 0, h.keys, o.causal, scale);
+        for (int at = 0; at < seen(o.causal, h.keys, row, PIECE); at += TILE)
+            softmax_add<TILE / PIECE>(&s, q, row, k + at * LINE, v + at * LINE,
+                                      row, at, h.keys, o.causal, scale);
         softmax_end(&s, &o, &h, row, q, row, scale);
     }
 }
@@ -210,7 +213,7 @@ copy_keys(char *to, const struct op_attention *o, const struct head *h, int t)
               rows, valid);
 }
 
-static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
+static __global__ void __launch_bounds__(LONG_THREADS, 2)
     attend_long(struct op_attention o, int blocks, float scale)
 {
     DYNAMIC_SHARED(char, tiles);
@@ -220,7 +223,6 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
         from = rest % blocks * queries;
     int row = from + warp * PIECE, see, count;
     struct softmax s;
-    unsigned x[4][4];
     struct head h;
 
     if (!find_head(&o, rest / blocks, (int)blockIdx.x % o.heads, &h) ||
@@ -243,15 +245,9 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
         copy_commit();
         copy_wait<1>();
         __syncthreads();
-        if (row < h.queries) {
-            if (!t)
-#pragma unroll
-                for (int kk = 0; kk < 4; kk++)
-                    load_a(x[kk], q, row - from, kk);
-            if (t * TILE < seen(o.causal, h.keys, row, PIECE))
-                softmax_add<TILE / PIECE>(&s, x, k, k + TILE_SIZE, row,
-                                          t * TILE, h.keys, o.causal, scale);
-        }
+        if (row < h.queries && t * TILE < seen(o.causal, h.keys, row, PIECE))
+            softmax_add<TILE / PIECE>(&s, q, row - from, k, k + TILE_SIZE, row,
+                                      t * TILE, h.keys, o.causal, scale);
         __syncthreads(); /* the next copies come to where this tile was */
     }
     if (row < h.queries)
@@ -260,14 +256,13 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
 
 /* ---- the op ---- */
 
-template <int P>
 static void launch_short(struct device *d, const struct op_attention *o,
                          float scale)
 {
     int rows = (pieces_of(o->max_q) + 2 * pieces_of(o->max_k)) * PIECE;
 
-    launch(d, attend_short<P>, (unsigned)o->seqs * (unsigned)o->heads,
-           SHORT_WARPS * WARP, (size_t)rows * LINE, *o, scale);
+    launch(d, attend_short, (unsigned)o->seqs * (unsigned)o->heads,
+           SHORT_THREADS, (size_t)rows * LINE, *o, scale);
 }
 
 void cuda_attention(struct device *d, const struct op_attention *o)
@@ -278,10 +273,8 @@ void cuda_attention(struct device *d, const struct op_attention *o)
 
     if (!has_tensor_form(d, o))
         attention_plain(d, o);
-    else if (is_short(o) && pieces_of(o->max_k) <= 4)
-        launch_short<4>(d, o, scale);
     else if (is_short(o))
-        launch_short<5>(d, o, scale);
+        launch_short(d, o, scale);
     else
         launch(d, attend_long,
                (unsigned)o->seqs * (unsigned)blocks * (unsigned)o->heads,

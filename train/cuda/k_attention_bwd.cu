@@ -18,8 +18,9 @@
  */
 #include "train/cuda/attention_bwd.cuh"
 
-#define SHORT_WARPS 2
-#define BLOCK_SIZE  512 /* bytes of 16 x 16 numbers */
+#define SHORT_WARPS   2
+#define SHORT_THREADS (SHORT_WARPS * WARP)
+#define BLOCK_SIZE    512 /* bytes of 16 x 16 numbers */
 
 /* ---- a head of a sequence in shared memory ---- */
 
@@ -51,7 +52,7 @@ static __device__ __forceinline__ void load_block(unsigned a[4],
 /* Shared memory of a head: [0..3] q, k, v, dout, then ds, then the facts. */
 struct room {
     char *q, *k, *v, *g, *ds;
-    struct row_facts facts;
+    struct fact *facts;
 };
 
 static __device__ __forceinline__ void room_carve(struct room *r, char *p,
@@ -62,8 +63,7 @@ static __device__ __forceinline__ void room_carve(struct room *r, char *p,
     r->k = r->g + queries * PIECE * LINE;
     r->v = r->k + keys * PIECE * LINE;
     r->ds = r->v + keys * PIECE * LINE;
-    r->facts.lse = (float *)(r->ds + queries * keys * BLOCK_SIZE);
-    r->facts.delta = r->facts.lse + queries * PIECE;
+    r->facts = (struct fact *)(r->ds + queries * keys * BLOCK_SIZE);
 }
 
 static __device__ __forceinline__ void
@@ -81,11 +81,12 @@ keys_of_head(const struct attention_bwd *b, const struct head *h,
         if (j >= pieces)
             break;
         keys_begin(&s, r->k, r->v, m.key);
+#pragma unroll 1
         for (int n = b->f.causal ? j : 0; n < all; n++) {
             unsigned ds[4];
 
             m.query = n * PIECE;
-            keys_add(&s, r->q, r->g, m.query, &r->facts, &m, b->scale_2, ds);
+            keys_add(&s, r->q, r->g, m.query, r->facts, &m, b->scale_2, ds);
             put_block(r->ds + (j * all + n) * BLOCK_SIZE, ds);
         }
         keys_end(&s, b, h, m.key, r->v, m.key); /* v is in registers */
@@ -118,9 +119,10 @@ queries_of_head(const struct attention_bwd *b, const struct head *h,
     }
 }
 
-static __global__ void __launch_bounds__(SHORT_WARPS *WARP, 4)
+static __global__ void __launch_bounds__(SHORT_THREADS, 5)
     attend_bwd_short(struct attention_bwd b)
 {
+    __shared__ struct head kept; /* saves registers where they are scarce */
     constexpr int U = SHORT_MAX * CHUNKS / (SHORT_WARPS * WARP);
     DYNAMIC_SHARED(char, p);
     const struct op_attention *o = &b.f;
@@ -132,6 +134,8 @@ static __global__ void __launch_bounds__(SHORT_WARPS *WARP, 4)
     if (!find_head(o, (int)blockIdx.x / o->heads, (int)blockIdx.x % o->heads,
                    &h))
         return;
+    if (!threadIdx.x)
+        kept = h;
     queries = pieces_of(h.queries) * PIECE;
     keys = pieces_of(h.keys) * PIECE;
     room_carve(&r, p, pieces_of(o->max_q), pieces_of(o->max_k));
@@ -143,10 +147,10 @@ static __global__ void __launch_bounds__(SHORT_WARPS *WARP, 4)
     copy_rows(r.v, column((const bf16 *)o->v, h.k, o->ldv, &h), o->ldv, keys,
               h.keys);
     copy_commit();
-    find_facts<U>(&b, &h, 0, queries, h.queries, r.g, &r.facts);
-    keys_of_head(&b, &h, &r);
+    find_facts<U>(&b, &h, 0, queries, h.queries, r.g, r.facts);
+    keys_of_head(&b, &kept, &r);
     __syncthreads();
-    queries_of_head(&b, &h, &r);
+    queries_of_head(&b, &kept, &r);
 }
 
 /* ---- the op ---- */
@@ -155,7 +159,8 @@ static void launch_short(struct device *d, const struct attention_bwd *b)
 {
     int q = pieces_of(b->f.max_q), k = pieces_of(b->f.max_k);
     size_t lines = (size_t)(2 * q + 2 * k) * PIECE * LINE;
-    size_t rest = (size_t)(q * k) * BLOCK_SIZE + (size_t)q * PIECE * 8;
+    size_t rest =
+        (size_t)(q * k) * BLOCK_SIZE + (size_t)q * PIECE * sizeof(struct fact);
 
     launch(d, attend_bwd_short, (unsigned)b->f.seqs * (unsigned)b->f.heads,
            SHORT_WARPS * WARP, lines + rest, *b);

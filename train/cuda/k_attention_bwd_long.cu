@@ -14,7 +14,8 @@
  */
 #include "train/cuda/attention_bwd.cuh"
 
-#define LONG_WARPS 6 /* at most */
+#define LONG_WARPS   6 /* at most */
+#define LONG_THREADS (LONG_WARPS * WARP)
 
 /* Two tiles of `rows` rows of one head, from row `from` of its range, next to
  * each other. */
@@ -57,9 +58,10 @@ struct queries {
     float dq[8][4];
 };
 
-static __device__ __forceinline__ void
-queries_begin(struct queries *s, const char *q, const char *g, int row,
-              const struct row_facts *facts)
+static __device__ __forceinline__ void queries_begin(struct queries *s,
+                                                     const char *q,
+                                                     const char *g, int row,
+                                                     const struct fact *facts)
 {
     int mine = row + lane_of() / 4;
 
@@ -70,8 +72,8 @@ queries_begin(struct queries *s, const char *q, const char *g, int row,
     }
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        s->lse[r] = facts->lse[mine + 8 * r];
-        s->delta[r] = facts->delta[mine + 8 * r];
+        s->lse[r] = facts[mine + 8 * r].lse;
+        s->delta[r] = facts[mine + 8 * r].delta;
     }
     clear(s->dq);
 }
@@ -117,7 +119,7 @@ queries_add_tile(struct queries *s, const struct attention_bwd *b,
     }
 }
 
-static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
+static __global__ void __launch_bounds__(LONG_THREADS, 2)
     attend_bwd_queries(struct attention_bwd b, int blocks)
 {
     DYNAMIC_SHARED(char, tiles);
@@ -125,11 +127,10 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
     int most = (int)blockDim.x / WARP * PIECE, from = rest % blocks * most;
     int at = (int)threadIdx.x / WARP * PIECE, row = from + at, valid, count;
     char *q = tiles + 4 * TILE_SIZE, *g = q + most * LINE;
-    struct row_facts facts = {(float *)(g + most * LINE), nullptr};
+    struct fact *facts = (struct fact *)(g + most * LINE);
     struct queries s;
     struct head h;
 
-    facts.delta = facts.lse + most;
     if (!find_head(&b.f, rest / blocks, (int)blockIdx.x % heads, &h) ||
         from >= h.queries)
         return;
@@ -139,12 +140,12 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
     if (count)
         copy_keys(tiles, &b, &h, 0, TILE, TILE_SIZE);
     copy_commit();
-    find_facts<4>(&b, &h, from, pieces_of(valid) * PIECE, valid, g, &facts);
+    find_facts<4>(&b, &h, from, pieces_of(valid) * PIECE, valid, g, facts);
     if ((int)threadIdx.x < valid)
         b.delta[(h.q + from + (int)threadIdx.x) * heads + h.at] =
-            facts.delta[threadIdx.x];
+            facts[threadIdx.x].delta;
     if (at < valid)
-        queries_begin(&s, q, g, at, &facts);
+        queries_begin(&s, q, g, at, facts);
     for (int t = 0; t < count; t++) {
         if (t + 1 < count)
             copy_keys(tiles + (t + 1) % 2 * 2 * TILE_SIZE, &b, &h,
@@ -164,43 +165,30 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
 
 /* ---- dk, dv ---- */
 
-/* The facts of one row of a tile of queries, on their way: a thread a row. */
-struct fact {
-    float lse, delta;
-};
-
-static __device__ __forceinline__ void fact_load(struct fact *f,
-                                                 const struct attention_bwd *b,
-                                                 const struct head *h, int from)
+/* The facts of one row of a tile of queries: a thread a row. */
+static __device__ __forceinline__ struct fact
+fact_load(const struct attention_bwd *b, const struct head *h, int from)
 {
     int row = from + (int)threadIdx.x;
     int64_t at = (h->q + row) * b->f.heads + h->at;
+    struct fact f = {INFINITY, 0};
 
-    f->lse = INFINITY;
-    f->delta = 0;
     if ((int)threadIdx.x < TILE && row < h->queries) {
-        f->lse = ((const float *)b->f.lse)[at] * LOG2_E;
-        f->delta = b->delta[at];
+        f.lse = ((const float *)b->f.lse)[at] * LOG2_E;
+        f.delta = b->delta[at];
     }
-}
-
-static __device__ __forceinline__ void fact_store(const struct fact *f,
-                                                  const struct row_facts *to)
-{
-    if ((int)threadIdx.x < TILE) {
-        to->lse[threadIdx.x] = f->lse;
-        to->delta[threadIdx.x] = f->delta;
-    }
+    return f;
 }
 
 /* The tile of 64 queries from number `from` on, in shared memory at q. */
 static __device__ __forceinline__ void
 keys_add_tile(struct keys *s, const struct attention_bwd *b,
-              const struct head *h, const char *q,
-              const struct row_facts *facts, int key, int from)
+              const struct head *h, const char *q, const struct fact *facts,
+              int key, int from)
 {
     int first = b->f.causal && key > from ? key - from : 0;
 
+#pragma unroll 1
     for (int n = first; n < least(h->queries - from, TILE); n += PIECE) {
         struct meeting m = {key, h->keys, from + n, b->f.causal};
         unsigned ds[4];
@@ -209,15 +197,16 @@ keys_add_tile(struct keys *s, const struct attention_bwd *b,
     }
 }
 
-static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
+static __global__ void __launch_bounds__(LONG_THREADS, 2)
     attend_bwd_keys(struct attention_bwd b, int blocks)
 {
+    __shared__ struct head kept; /* saves registers where they are scarce */
     DYNAMIC_SHARED(char, tiles);
     int rest = (int)blockIdx.x / b.f.heads;
     int most = (int)blockDim.x / WARP * PIECE, from = rest % blocks * most;
     int at = (int)threadIdx.x / WARP * PIECE, count, first;
     char *k = tiles + 4 * TILE_SIZE;
-    float *room = (float *)(k + 2 * most * LINE);
+    struct fact *room = (struct fact *)(k + 2 * most * LINE);
     struct fact next;
     struct keys s;
     struct head h;
@@ -225,37 +214,39 @@ static __global__ void __launch_bounds__(LONG_WARPS *WARP, 2)
     if (!find_head(&b.f, rest / blocks, (int)blockIdx.x % b.f.heads, &h) ||
         from >= h.keys)
         return;
+    if (!threadIdx.x)
+        kept = h;
     first = b.f.causal ? from / TILE : 0;
     count = (h.queries + TILE - 1) / TILE;
     copy_keys(k, &b, &h, from, most, most * LINE);
     if (first < count)
         copy_queries(tiles + first % 2 * 2 * TILE_SIZE, &b, &h, first * TILE,
                      TILE, TILE_SIZE);
-    fact_load(&next, &b, &h, first * TILE);
+    next = fact_load(&b, &h, first * TILE);
     copy_commit();
     copy_wait<0>();
     __syncthreads();
-    if (from + at < h.keys)
+    if (from + at < kept.keys)
         keys_begin(&s, k, k + most * LINE, at);
     for (int t = first; t < count; t++) {
-        struct row_facts facts = {room + t % 2 * 2 * TILE,
-                                  room + t % 2 * 2 * TILE + TILE};
+        struct fact *facts = room + t % 2 * TILE;
 
-        fact_store(&next, &facts);
+        if ((int)threadIdx.x < TILE)
+            facts[threadIdx.x] = next;
         if (t + 1 < count)
-            copy_queries(tiles + (t + 1) % 2 * 2 * TILE_SIZE, &b, &h,
+            copy_queries(tiles + (t + 1) % 2 * 2 * TILE_SIZE, &b, &kept,
                          (t + 1) * TILE, TILE, TILE_SIZE);
-        fact_load(&next, &b, &h, (t + 1) * TILE);
+        next = fact_load(&b, &kept, (t + 1) * TILE);
         copy_commit();
         copy_wait<1>();
         __syncthreads();
-        if (from + at < h.keys)
-            keys_add_tile(&s, &b, &h, tiles + t % 2 * 2 * TILE_SIZE, &facts,
+        if (from + at < kept.keys)
+            keys_add_tile(&s, &b, &kept, tiles + t % 2 * 2 * TILE_SIZE, facts,
                           from + at, t * TILE);
         __syncthreads(); /* the next copies come to where this tile was */
     }
-    if (from + at < h.keys)
-        keys_end(&s, &b, &h, from + at, k, at);
+    if (from + at < kept.keys)
+        keys_end(&s, &b, &kept, from + at, k, at);
 }
 
 /* ---- both ---- */
@@ -269,7 +260,7 @@ void attention_long_bwd(struct device *d, const struct attention_bwd *b)
     for (int i = 0; i < 2; i++) {
         int w = warps[i] < 2 ? 2 : warps[i]; /* a thread a row of a tile */
         int blocks = ((i ? k : q) + w - 1) / w;
-        size_t facts = (i ? 4 * TILE : 2 * (size_t)w * PIECE) * sizeof(float);
+        size_t facts = (size_t)(i ? 2 * TILE : w * PIECE) * sizeof(struct fact);
 
         launch(d, i ? attend_bwd_keys : attend_bwd_queries,
                heads * (unsigned)blocks, (unsigned)w * WARP,
