@@ -186,7 +186,7 @@ static void test_attention_cuda__same_bits(void **state)
         a.bf16 = b.bf16 = true;
         play_run(&a, case_shape);
 #ifdef WITMILL_EMULATED
-        emulate_schedule(1 + i);
+        emulate_schedule(2 + i);
 #endif
         b.oracle = &a;
         play_run(&b, case_shape);

@@ -19,7 +19,7 @@
 #endif
 
 #define THREADS_MAX 1024
-#define MEET_MAX    64 /* bytes a lane gives */
+#define MEET_MAX    64           /* bytes a lane gives */
 #define SHARED_MAX  (227u << 10) /* what a block of an H100 can have */
 
 enum fiber_state { READY, AT_BARRIER, AT_WARP, DONE };
@@ -31,16 +31,16 @@ struct copy {
     void *to;
     const void *from;
     bool real;
-    int group;         /* of its thread's, from 0 */
+    int group; /* of its thread's, from 0 */
 };
 
 struct fiber {
-    dim3 place;        /* threadIdx */
+    dim3 place; /* threadIdx */
     fiber_state state;
     char *stack;
-    void *sp;          /* x86-64 */
-    ucontext_t context; /* elsewhere */
-    void *fake;        /* AddressSanitizer's */
+    void *sp;                 /* x86-64 */
+    ucontext_t context;       /* elsewhere */
+    void *fake;               /* AddressSanitizer's */
     std::vector<copy> copies; /* on their way */
     int groups;               /* of copies, committed */
 };
@@ -52,7 +52,7 @@ struct warp {
 
 /* The block that runs. */
 static struct {
-    fiber *threads;    /* [THREADS_MAX], made once */
+    fiber *threads; /* [THREADS_MAX], made once */
     fiber *now;
     fiber main;        /* who runs them */
     size_t main_bytes; /* of its stack, to AddressSanitizer */
@@ -97,8 +97,8 @@ static void switch_to(fiber *to)
     threadIdx = to->place;
 #if defined __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(
-        from->state == DONE ? nullptr : &from->fake,
-        to->stack, to == &block.main ? block.main_bytes : STACK_BYTES);
+        from->state == DONE ? nullptr : &from->fake, to->stack,
+        to == &block.main ? block.main_bytes : STACK_BYTES);
 #endif
 #if defined __x86_64__
     emulate_switch(&from->sp, to->sp);
@@ -267,10 +267,20 @@ static void arrange(std::vector<int> *order, uint64_t *state)
         std::swap((*order)[i], (*order)[drawn(state) % (i + 1)]);
 }
 
+/* Warps that do not run while others can: a warp runs far ahead then, and what
+ * only an even pace has hidden shows.  Bit i: warp i. */
+static uint32_t held_next(bool moved, uint32_t held, uint64_t *state)
+{
+    if (schedule_seed < 2 || (!moved && held))
+        return 0;
+    return held ? held : (uint32_t)drawn(state) * 2 + (drawn(state) & 1);
+}
+
 static void run_block(const dim3 &at, std::vector<int> *order)
 {
     const dim3 size = blockDim;
     uint64_t state = schedule_seed + at.x * 977u + at.y * 31u + at.z;
+    uint32_t held = 0;
     bool moved = true;
 
     blockIdx = at;
@@ -286,12 +296,13 @@ static void run_block(const dim3 &at, std::vector<int> *order)
         prepare(f);
     }
     while (block.left > 0) {
-        if (!moved)
+        if (!moved && !held)
             stuck(at);
+        held = held_next(moved, held, &state);
         moved = false;
         arrange(order, &state);
         for (int i : *order)
-            if (block.threads[i].state == READY) {
+            if (block.threads[i].state == READY && !(held >> i / 32 & 1)) {
                 moved = true;
                 switch_to(&block.threads[i]);
             }
