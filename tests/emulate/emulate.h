@@ -18,7 +18,8 @@ extern "C" {
 #endif
 
 /* In which order the threads of a block run between two barriers: 0 ascending,
- * 1 descending, else drawn anew from this seed for every block. */
+ * 1 descending, else drawn anew from this seed for every block, some warps held
+ * back until no other can go on. */
 void emulate_schedule(uint64_t seed);
 
 /* Multiprocessors of the GPU that is opened next; 2 unless told. */

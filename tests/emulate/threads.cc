@@ -19,7 +19,7 @@
 #endif
 
 #define THREADS_MAX 1024
-#define MEET_MAX    64 /* bytes a lane gives */
+#define MEET_MAX    64           /* bytes a lane gives */
 #define SHARED_MAX  (227u << 10) /* what a block of an H100 can have */
 
 enum fiber_state { READY, AT_BARRIER, AT_WARP, DONE };
@@ -27,13 +27,22 @@ enum fiber_state { READY, AT_BARRIER, AT_WARP, DONE };
 static const char *const state_names[] = {"runs", "waits at __syncthreads",
                                           "waits for its warp", "is done"};
 
+struct copy {
+    void *to;
+    const void *from;
+    bool real;
+    int group; /* of its thread's, from 0 */
+};
+
 struct fiber {
-    dim3 place;        /* threadIdx */
+    dim3 place; /* threadIdx */
     fiber_state state;
     char *stack;
-    void *sp;          /* x86-64 */
-    ucontext_t context; /* elsewhere */
-    void *fake;        /* AddressSanitizer's */
+    void *sp;                 /* x86-64 */
+    ucontext_t context;       /* elsewhere */
+    void *fake;               /* AddressSanitizer's */
+    std::vector<copy> copies; /* on their way */
+    int groups;               /* of copies, committed */
 };
 
 struct warp {
@@ -43,7 +52,7 @@ struct warp {
 
 /* The block that runs. */
 static struct {
-    fiber *threads;    /* [THREADS_MAX], made once */
+    fiber *threads; /* [THREADS_MAX], made once */
     fiber *now;
     fiber main;        /* who runs them */
     size_t main_bytes; /* of its stack, to AddressSanitizer */
@@ -88,8 +97,8 @@ static void switch_to(fiber *to)
     threadIdx = to->place;
 #if defined __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(
-        from->state == DONE ? nullptr : &from->fake,
-        to->stack, to == &block.main ? block.main_bytes : STACK_BYTES);
+        from->state == DONE ? nullptr : &from->fake, to->stack,
+        to == &block.main ? block.main_bytes : STACK_BYTES);
 #endif
 #if defined __x86_64__
     emulate_switch(&from->sp, to->sp);
@@ -120,6 +129,8 @@ static void prepare(fiber *f)
 {
     f->state = READY;
     f->fake = nullptr;
+    f->copies.clear();
+    f->groups = 0;
 #if defined __x86_64__
     void **top = (void **)(f->stack + STACK_BYTES - 64);
 
@@ -197,6 +208,38 @@ const void *emulate_meet(const void *mine, size_t bytes)
     return w->given[side];
 }
 
+/* ---- copies that arrive later ---- */
+
+void emulate_copy(void *to, const void *from, bool real)
+{
+    if ((uintptr_t)to % 16 || (real && (uintptr_t)from % 16)) {
+        fprintf(stderr, "a copy of 16 bytes between places not aligned\n");
+        exit(3);
+    }
+    memset(to, 0xff, 16);
+    block.now->copies.push_back({to, from, real, block.now->groups});
+}
+
+void emulate_copy_commit()
+{
+    block.now->groups++;
+}
+
+void emulate_copy_wait(int left)
+{
+    fiber *f = block.now;
+    std::vector<copy> later;
+
+    for (const copy &c : f->copies)
+        if (c.group >= f->groups - left)
+            later.push_back(c);
+        else if (c.real)
+            memcpy(c.to, c.from, 16);
+        else
+            memset(c.to, 0, 16);
+    f->copies.swap(later);
+}
+
 /* ---- running ---- */
 
 static void stuck(const dim3 &where)
@@ -224,10 +267,20 @@ static void arrange(std::vector<int> *order, uint64_t *state)
         std::swap((*order)[i], (*order)[drawn(state) % (i + 1)]);
 }
 
+/* Warps that do not run while others can: a warp runs far ahead then, and what
+ * only an even pace has hidden shows.  Bit i: warp i. */
+static uint32_t held_next(bool moved, uint32_t held, uint64_t *state)
+{
+    if (schedule_seed < 2 || (!moved && held))
+        return 0;
+    return held ? held : (uint32_t)drawn(state) * 2 + (drawn(state) & 1);
+}
+
 static void run_block(const dim3 &at, std::vector<int> *order)
 {
     const dim3 size = blockDim;
     uint64_t state = schedule_seed + at.x * 977u + at.y * 31u + at.z;
+    uint32_t held = 0;
     bool moved = true;
 
     blockIdx = at;
@@ -243,12 +296,13 @@ static void run_block(const dim3 &at, std::vector<int> *order)
         prepare(f);
     }
     while (block.left > 0) {
-        if (!moved)
+        if (!moved && !held)
             stuck(at);
+        held = held_next(moved, held, &state);
         moved = false;
         arrange(order, &state);
         for (int i : *order)
-            if (block.threads[i].state == READY) {
+            if (block.threads[i].state == READY && !(held >> i / 32 & 1)) {
                 moved = true;
                 switch_to(&block.threads[i]);
             }

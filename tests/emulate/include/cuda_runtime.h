@@ -89,6 +89,23 @@ const void *emulate_meet(const void *mine, size_t bytes);
 /* The block's dynamic shared memory, 1,024-byte aligned. */
 void *emulate_shared();
 
+/* ---- a warp's tensor products, copies that arrive later: PTX ISA 8.0, 9.7 ---- */
+
+/* c += a b: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32. */
+void emulate_mma_bf16(float c[4], const unsigned a[4], const unsigned b[2]);
+
+/* ldmatrix.sync.aligned.m8n8.x4[.trans].shared.b16: lane 8 i + r gives the
+ * address of row r of matrix i, 16 bytes, aligned. */
+void emulate_ldmatrix(unsigned r[4], const void *row, bool trans);
+
+/* cp.async of 16 bytes (real: else zeros come, and `from` is not read).  Until
+ * the wait for its group the target holds 0xff. */
+void emulate_copy(void *to, const void *from, bool real);
+void emulate_copy_commit();
+
+/* Until no more than `left` of the thread's groups are on their way. */
+void emulate_copy_wait(int left);
+
 static inline void __syncwarp(unsigned = ~0u)
 {
     char nothing = 0;
