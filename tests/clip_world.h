@@ -158,7 +158,7 @@ static inline struct clip_batch world_batch(const struct world *w)
 {
     return (struct clip_batch){
         .n = w->n,
-        .pixels = w->pixels,
+        .pixels = {.x = w->pixels},
         .captions = {.n = w->n,
                      .context = w->m.config.text.context_length,
                      .ids = w->ids}};

@@ -144,7 +144,7 @@ static void world_part(struct world *w, const struct resnet_batch *b, int at,
 
     device_put(d, x, (char *)w->pixels + bytes * (size_t)at,
                bytes * (size_t)b->n);
-    resnet_forward(&w->p, &w->r, b, x, y);
+    resnet_forward(&w->p, &w->r, b, &(struct pixels){.x = x}, y);
     if (features)
         device_get(d, features, y, (size_t)count * sizeof(double));
     if (w->p.train) {

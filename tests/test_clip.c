@@ -327,13 +327,13 @@ static void test_clip__encode(void **state)
         b = world_batch(&w);
         world_run(&w, &plain, &at);
         assert_int_equal(
-            clip_encode_images(&w.m, &plain, BATCH, w.pixels, whole, &e), 0);
+            clip_encode_images(&w.m, &plain, BATCH, &b.pixels, whole, &e), 0);
         if (c.vision.kind == VISION_VIT)
             for (size_t i = 0; i < side; i++)
                 assert_true(fabs(whole[i] - at.features[i]) < 1e-12);
         assert_int_equal(clip_plan(&w.m, &parts, BATCH, &e), 0);
         assert_int_equal(
-            clip_encode_images(&w.m, &parts, BATCH, w.pixels, part, &e), 0);
+            clip_encode_images(&w.m, &parts, BATCH, &b.pixels, part, &e), 0);
         for (size_t i = 0; i < side; i++)
             assert_true(fabs(whole[i] - part[i]) < 1e-12);
         assert_int_equal(clip_encode_texts(&w.m, &parts, &b.captions, part, &e),

@@ -475,10 +475,14 @@ static void test_ops_forms__pixels(void **state)
 {
     enum { B = 2, C = 3, S = 7, P = 3, G = S / P };
     double x[B * C * S * S], y[B * G * G * C * P * P], t[B * S * S * C];
-    struct op_patches patches = {
-        .batch = B, .channels = C, .size = S, .patch = P, .x = x, .y = y};
+    struct op_patches patches = {.batch = B,
+                                 .channels = C,
+                                 .size = S,
+                                 .patch = P,
+                                 .x = {.x = x},
+                                 .y = y};
     struct op_nhwc nhwc = {
-        .batch = B, .channels = C, .h = S, .w = S, .x = x, .y = t};
+        .batch = B, .channels = C, .h = S, .w = S, .x = {.x = x}, .y = t};
 
     (void)state;
     for (int n = 0; n < B; n++)

@@ -248,7 +248,7 @@ static void test_published__work(void **state)
         d.flops = 0;
         rows_captions(&d, &c, false, 0, &at);
         text_tower_forward(&p, &m->text, &at, nothing);
-        vit_forward(&p, &m->vit, 1, nothing, nothing);
+        vit_forward(&p, &m->vit, 1, &(struct pixels){.x = nothing}, nothing);
         flops[i] = d.flops;
     }
     assert_int_equal(flops[0], 12 * (b50 + a50 + b77 + a77) + head);

@@ -142,7 +142,8 @@ static void run_once(struct world *w, const struct form *f, bool train)
         rows_captions(d, &captions, f->packed, 0, &at);
         text_tower_forward(&p, &w->text, &at, features);
     } else {
-        vit_forward(&p, &w->vit, SAMPLES, w->pixels, features);
+        vit_forward(&p, &w->vit, SAMPLES, &(struct pixels){.x = w->pixels},
+                    features);
     }
     device_get(d, w->features, features, sizeof w->features);
     w->kept = device_mark(d);

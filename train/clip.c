@@ -89,13 +89,6 @@ static struct pass pass_of(const struct job *j, bool train)
                          .reduce = j->o->reduce};
 }
 
-static size_t picture_bytes(const struct clip *m)
-{
-    size_t side = (size_t)m->config.vision.image_size;
-
-    return 3 * side * side * dtype_size(m->d->real);
-}
-
 /* Pictures [at, at + n) to features; first: not made again, so that what
  * BatchNorm collects is collected once. */
 static void forward_images(const struct job *j, int at, int n, bool train,
@@ -103,22 +96,27 @@ static void forward_images(const struct job *j, int at, int n, bool train,
 {
     struct clip *m = j->m;
     struct pass p = pass_of(j, train);
-    size_t bytes = picture_bytes(m);
-    void *pixels = device_take(m->d, (size_t)n * bytes);
+    struct pixels pixels = {.kind = j->o->pixels};
+    size_t bytes;
+    void *x;
 
     if (j->b)
-        device_put(m->d, pixels,
-                   (const char *)j->b->pixels + (size_t)at * bytes,
+        pixels = j->b->pixels;
+    bytes = pixel_bytes(pixels.kind, m->d->real, m->config.vision.image_size);
+    x = device_take(m->d, (size_t)n * bytes);
+    if (j->b)
+        device_put(m->d, x, (const char *)pixels.x + (size_t)at * bytes,
                    (size_t)n * bytes);
+    pixels.x = x;
     if (is_resnet(m)) {
         struct resnet_batch batch = {.n = n,
                                      .group = j->group,
                                      .running = j->running,
                                      .collect = first && !j->running};
 
-        resnet_forward(&p, &m->vision.resnet, &batch, pixels, features);
+        resnet_forward(&p, &m->vision.resnet, &batch, &pixels, features);
     } else {
-        vit_forward(&p, &m->vision.vit, n, pixels, features);
+        vit_forward(&p, &m->vision.vit, n, &pixels, features);
     }
 }
 
@@ -468,9 +466,10 @@ static int lay_encode(struct job *j, struct clip *m,
 }
 
 int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
-                       const void *pixels, void *features, struct err *e)
+                       const struct pixels *pixels, void *features,
+                       struct err *e)
 {
-    struct clip_batch b = {.n = n, .pixels = pixels};
+    struct clip_batch b = {.n = n, .pixels = *pixels};
     struct job j;
     int rc = lay_encode(&j, m, o, n, e);
 
