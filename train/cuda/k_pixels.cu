@@ -70,7 +70,7 @@ static __device__ __forceinline__ place find(int e, int channels, int patch)
 
 template <typename A, int K>
 static __global__ void __launch_bounds__(PIXEL_THREADS)
-    patch_reals(struct op_patches o)
+patch_reals(struct op_patches o)
 {
     constexpr int N = run_n<A, K>;
     const int k = K ? K : (int)o.patch, channels = (int)o.channels;
@@ -132,7 +132,7 @@ static __device__ __forceinline__ void fetch(const unsigned char *from, int n,
 
 template <typename A, int K>
 static __global__ void __launch_bounds__(PIXEL_THREADS)
-    patch_bytes(struct op_patches o)
+patch_bytes(struct op_patches o)
 {
     constexpr int N = run_n<A, K>;
     const int k = K ? K : (int)o.patch, size = (int)o.size, side = size / k;
@@ -197,7 +197,7 @@ void cuda_patches(struct device *d, const struct op_patches *o)
 /* N places of 3 channels: as many packs of y as there are channels. */
 template <typename A, int N>
 static __global__ void __launch_bounds__(PIXEL_THREADS)
-    nhwc_reals(struct op_nhwc o)
+nhwc_reals(struct op_nhwc o)
 {
     const int64_t plane = o.h * o.w, at = (int64_t)blockIdx.x * PIXEL_THREADS;
     const int64_t i = (at + threadIdx.x) * N;
@@ -221,7 +221,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
 /* Any number of channels, one number a thread. */
 template <typename A>
 static __global__ void __launch_bounds__(PIXEL_THREADS)
-    nhwc_any(struct op_nhwc o)
+nhwc_any(struct op_nhwc o)
 {
     const int64_t i = (int64_t)blockIdx.x * PIXEL_THREADS + threadIdx.x;
     const int64_t plane = o.h * o.w, n = blockIdx.y;
@@ -236,7 +236,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
 /* N bytes in their order; the colour of the first is known by the place. */
 template <typename A, int N>
 static __global__ void __launch_bounds__(PIXEL_THREADS)
-    nhwc_bytes(int64_t count, const unsigned char *__restrict__ x,
+nhwc_bytes(int64_t count, const unsigned char *__restrict__ x,
                struct pixel_norm norm, A *__restrict__ y)
 {
     const unsigned c =

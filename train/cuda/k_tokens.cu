@@ -19,7 +19,7 @@
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(LAY_THREADS)
-    tokens_first(struct op_tokens o, lay l)
+tokens_first(struct op_tokens o, lay l)
 {
     const spot s = lay_spot<N>(l, blockIdx.z, o.dim);
     const int64_t place = (int64_t)blockIdx.y * l.rows + s.row;
@@ -54,7 +54,7 @@ static __global__ void __launch_bounds__(LAY_THREADS)
 
 template <typename A, int N>
 static __global__ void __launch_bounds__(LAY_THREADS)
-    tokens_mean(struct op_tokens o, lay l)
+tokens_mean(struct op_tokens o, lay l)
 {
     const spot s = lay_spot<N>(l, blockIdx.y, o.dim);
     const int64_t b = (int64_t)blockIdx.x * l.rows + s.row;
@@ -124,7 +124,7 @@ static int64_t part_of(int64_t batch)
 /* MEAN: the first row was the mean of the others. */
 template <typename A, int N, bool MEAN>
 static __global__ void __launch_bounds__(LAY_THREADS)
-    tokens_back(struct op_tokens_bwd o, int64_t part, float *sums, lay l)
+tokens_back(struct op_tokens_bwd o, int64_t part, float *sums, lay l)
 {
     const spot s = lay_spot<N>(l, blockIdx.z, o.dim);
     const int64_t place = (int64_t)blockIdx.y * l.rows + s.row;
@@ -170,7 +170,7 @@ static __global__ void __launch_bounds__(LAY_THREADS)
 
 /* The parts into dposition and, of the first row, into dfirst. */
 static __global__ void __launch_bounds__(LAY_THREADS)
-    tokens_sum(struct op_tokens_bwd o, int64_t parts, const float *sums)
+tokens_sum(struct op_tokens_bwd o, int64_t parts, const float *sums)
 {
     const int64_t i = (int64_t)blockIdx.x * LAY_THREADS + threadIdx.x;
     const int64_t count = (o.n + 1) * o.dim;
@@ -252,7 +252,7 @@ static __global__ void __launch_bounds__(LAY_THREADS) pool(struct op_avgpool o)
 /* A piece of a line of dx; neighbours find their dy in the cache. */
 template <typename A, int N, int K>
 static __global__ void __launch_bounds__(LAY_THREADS)
-    pool_back(struct op_avgpool_bwd o)
+pool_back(struct op_avgpool_bwd o)
 {
     const int kernel = K ? K : o.kernel, per = (int)o.dim / N;
     const int h = (int)o.h / kernel, w = (int)o.w / kernel;
