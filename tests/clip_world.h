@@ -27,7 +27,7 @@ struct world {
     struct device d;
     struct clip m;
     int n;
-    void *pixels; /* real */
+    struct pixels pixels; /* of n; the array is owned */
     int32_t *ids;
 };
 
@@ -125,6 +125,7 @@ static inline void world_open(struct world *w, enum world_device kind,
     struct err e = ERR_INIT;
     size_t side = (size_t)c->vision.image_size, count = 3 * side * side;
     uint64_t s = random_stream(seed, STR("pixels"));
+    void *pixels;
     double *x;
 
     memset(w, 0, sizeof *w);
@@ -133,14 +134,15 @@ static inline void world_open(struct world *w, enum world_device kind,
         fail_msg("%s", e.message);
     w->n = n;
     count *= (size_t)n;
-    w->pixels = malloc(count * dtype_size(w->d.real));
+    pixels = malloc(count * dtype_size(w->d.real));
     w->ids =
         malloc((size_t)n * (size_t)c->text.context_length * sizeof *w->ids);
     x = malloc(count * sizeof *x);
-    assert_true(w->pixels && w->ids && x);
+    assert_true(pixels && w->ids && x);
     for (size_t i = 0; i < count; i++)
         x[i] = 4 * random_uniform(s, i) - 2;
-    dtype_convert(w->pixels, w->d.real, x, DTYPE_F64, count);
+    dtype_convert(pixels, w->d.real, x, DTYPE_F64, count);
+    w->pixels = (struct pixels){.x = pixels};
     free(x);
     world_captions(w, seed);
     world_weights(w, seed);
@@ -150,7 +152,7 @@ static inline void world_close(struct world *w)
 {
     clip_close(&w->m);
     device_close(&w->d);
-    free(w->pixels);
+    free((void *)w->pixels.x);
     free(w->ids);
 }
 
@@ -158,7 +160,7 @@ static inline struct clip_batch world_batch(const struct world *w)
 {
     return (struct clip_batch){
         .n = w->n,
-        .pixels = {.x = w->pixels},
+        .pixels = w->pixels,
         .captions = {.n = w->n,
                      .context = w->m.config.text.context_length,
                      .ids = w->ids}};
