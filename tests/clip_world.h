@@ -28,7 +28,7 @@ struct world {
     struct device d;
     struct clip m;
     int n;
-    void *pixels; /* real */
+    struct pixels pixels; /* of n; the array is owned */
     int32_t *ids;
 };
 
@@ -126,20 +126,22 @@ static inline void world_begin(struct world *w, const struct clip_config *c,
     struct err e = ERR_INIT;
     size_t side = (size_t)c->vision.image_size, count = 3 * side * side;
     uint64_t s = random_stream(seed, STR("pixels"));
+    void *pixels;
     double *x;
 
     if (clip_open(&w->m, &w->d, c, true, &e))
         fail_msg("%s", e.message);
     w->n = n;
     count *= (size_t)n;
-    w->pixels = malloc(count * dtype_size(w->d.real));
+    pixels = malloc(count * dtype_size(w->d.real));
     w->ids =
         malloc((size_t)n * (size_t)c->text.context_length * sizeof *w->ids);
     x = malloc(count * sizeof *x);
-    assert_true(w->pixels && w->ids && x);
+    assert_true(pixels && w->ids && x);
     for (size_t i = 0; i < count; i++)
         x[i] = 4 * random_uniform(s, i) - 2;
-    dtype_convert(w->pixels, w->d.real, x, DTYPE_F64, count);
+    dtype_convert(pixels, w->d.real, x, DTYPE_F64, count);
+    w->pixels = (struct pixels){.x = pixels};
     free(x);
     world_captions(w, seed);
     world_weights(w, seed);
@@ -157,7 +159,7 @@ static inline void world_close(struct world *w)
 {
     clip_close(&w->m);
     device_close(&w->d);
-    free(w->pixels);
+    free((void *)w->pixels.x);
     free(w->ids);
 }
 

@@ -30,7 +30,7 @@ static const struct op_case op_cases[] = {
     {"batchnorm_running", case_batchnorm_running, false, 12},
     {"l2norm", case_l2norm, true, 16},
     {"embed", case_embed, true, 16},
-    {"pixels", case_pixels, false, 16},
+    {"pixels", case_pixels, false, 32},
     {"tokens", case_tokens, true, 16},
     {"avgpool", case_avgpool, true, 24},
     {"gather", case_gather, true, 16},

@@ -51,18 +51,37 @@ static inline void case_embed(struct play *p)
     play_step(p);
 }
 
+static inline struct pixels play_pixels(struct play *p, bool bytes, int64_t n)
+{
+    static const double mean[] = {0.48145466, 0.4578275, 0.40821073};
+    static const double std[] = {0.26862954, 0.26130258, 0.27577711};
+
+    if (bytes)
+        return (struct pixels){.kind = PIXEL_BYTE,
+                               .x = play_bytes(p, "bytes", n),
+                               .norm = pixel_norm_of(mean, std)};
+    return (struct pixels){.x = play_in(p, "pixels", PLAY_REAL, n)};
+}
+
+/* Of the patches that models have, and others; with and without pixels at the
+ * edge that fill no square, an even or odd number of them. */
 static inline void case_pixels(struct play *p)
 {
-    int64_t patch = play_size(p, 3, 16), side = play_size(p, 3, 7);
-    int64_t size = patch * side + play_pick(p, (int)patch);
-    int64_t batch = play_size(p, 3, 5), channels = play_size(p, 3, 5);
+    static const int usual[] = {14, 16, 32};
+    bool bytes = play_flag(p), known = play_flag(p) && p->large;
+    int64_t patch = known ? usual[play_pick(p, 3)] : play_size(p, 3, 16);
+    int64_t side = play_size(p, 3, known ? 3 : 7);
+    int64_t rest = play_pick(p, (int)patch) * play_pick(p, 2);
+    int64_t size = patch * side + (play_flag(p) ? rest : rest / 4 * 4);
+    int64_t batch = play_size(p, 3, 5);
+    int64_t channels = bytes ? 3 : play_size(p, 3, 5);
     int64_t n = batch * channels * size * size;
     struct op_patches f = {
         .batch = batch,
         .channels = channels,
         .size = size,
         .patch = patch,
-        .x = play_in(p, "pixels", PLAY_REAL, n),
+        .x = play_pixels(p, bytes, n),
         .y = play_out(p, "patches", PLAY_ACT,
                       batch * side * side * channels * patch * patch),
     };

@@ -246,6 +246,9 @@ static inline void play_get(struct play *p, const struct play_slot *s,
     if (s->type == PLAY_INDEX)
         for (size_t i = 0; i < n; i++)
             to[i] = ((int32_t *)raw)[i];
+    else if (s->type == PLAY_BYTE)
+        for (size_t i = 0; i < n; i++)
+            to[i] = ((uint8_t *)raw)[i];
     else
         dtype_convert(to, DTYPE_F64, raw,
                       s->type == PLAY_ACT    ? p->d->act
@@ -360,6 +363,16 @@ static inline int32_t *play_index(struct play *p, const char *name, int64_t n,
 
     for (int64_t i = 0; i < n; i++)
         s->begin[i] = from[i];
+    play_put(p, s, s->begin);
+    return s->p;
+}
+
+static inline uint8_t *play_bytes(struct play *p, const char *name, int64_t n)
+{
+    struct play_slot *s = play_slot(p, name, PLAY_BYTE, PLAY_IN, n, NULL, -1);
+
+    for (int64_t i = 0; i < n; i++)
+        s->begin[i] = play_pick(p, 256);
     play_put(p, s, s->begin);
     return s->p;
 }

@@ -149,7 +149,7 @@ static void world_part(struct world *w, const struct resnet_batch *b, int at,
                bytes * (size_t)b->n);
     rows_pictures(d, b->n, grid * grid + 1, &rows);
     with.rows = &rows;
-    resnet_forward(&w->p, &w->r, &with, x, y);
+    resnet_forward(&w->p, &w->r, &with, &(struct pixels){.x = x}, y);
     if (features)
         device_get(d, features, y, (size_t)count * sizeof(double));
     if (w->p.train) {

@@ -330,13 +330,13 @@ static void test_clip__encode(void **state)
         b = world_batch(&w);
         world_run(&w, &plain, &at);
         assert_int_equal(
-            clip_encode_images(&w.m, &plain, BATCH, w.pixels, whole, &e), 0);
+            clip_encode_images(&w.m, &plain, BATCH, &b.pixels, whole, &e), 0);
         if (c.vision.kind == VISION_VIT)
             for (size_t i = 0; i < side; i++)
                 assert_true(fabs(whole[i] - at.features[i]) < 1e-12);
         assert_int_equal(clip_plan(&w.m, &parts, BATCH, &e), 0);
         assert_int_equal(
-            clip_encode_images(&w.m, &parts, BATCH, w.pixels, part, &e), 0);
+            clip_encode_images(&w.m, &parts, BATCH, &b.pixels, part, &e), 0);
         for (size_t i = 0; i < side; i++)
             assert_true(fabs(whole[i] - part[i]) < 1e-12);
         assert_int_equal(clip_encode_texts(&w.m, &parts, &b.captions, part, &e),
@@ -348,6 +348,111 @@ static void test_clip__encode(void **state)
         free(whole);
         free(part);
     }
+}
+
+/* ---- bytes ---- */
+
+/* The world's pictures become random bytes or, with `numbers`, what these stand
+ * for, normalised here. */
+static void world_bytes(struct world *w, bool numbers)
+{
+    static const double mean[] = {0.48145466, 0.4578275, 0.40821073};
+    static const double std[] = {0.26862954, 0.26130258, 0.27577711};
+    const struct pixel_norm norm = pixel_norm_of(mean, std);
+    size_t side = (size_t)w->m.config.vision.image_size, plane = side * side;
+    size_t count = (size_t)w->n * 3 * plane;
+    uint64_t stream = random_stream(11, STR("bytes"));
+    uint8_t *bytes = malloc(count);
+    float *reals = malloc(count * sizeof *reals);
+
+    assert_true(bytes && reals);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = i / (3 * plane), at = i / 3 % plane, c = i % 3;
+
+        bytes[i] = (uint8_t)random_bits(stream, i);
+        reals[(n * 3 + c) * plane + at] = pixel_value(&norm, (int)c, bytes[i]);
+    }
+    if (numbers) {
+        dtype_convert((void *)w->pixels.x, w->d.real, reals, DTYPE_F32, count);
+        free(bytes);
+    } else {
+        free((void *)w->pixels.x);
+        w->pixels = (struct pixels){PIXEL_BYTE, bytes, norm};
+    }
+    free(reals);
+}
+
+/* A batch in chunks, then features alone. */
+static void run_bytes(const char *model, enum world_device device, bool numbers,
+                      struct world *w, struct outcome *out, double *features)
+{
+    const struct clip_options o = {
+        .chunk = 4,
+        .bn_batch = 2,
+        .pixels = numbers ? PIXEL_REAL : PIXEL_BYTE,
+    };
+    struct clip_config c = world_config(model);
+    struct err e = ERR_INIT;
+
+    world_open(w, device, &c, BATCH, 7);
+    world_bytes(w, numbers);
+    world_run(w, &o, out);
+    if (clip_encode_images(&w->m, &o, BATCH, &w->pixels, features, &e))
+        fail_msg("%s", e.message);
+}
+
+/* Bytes give what the same numbers normalised on the host give, to the last
+ * bit on every device, and take less room. */
+static void test_clip__bytes_equal_numbers(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++)
+        for (enum world_device k = REF_DOUBLE; k <= CPU_BF16; k++) {
+            struct clip_config c = world_config(models[m]);
+            size_t size = (size_t)BATCH * (size_t)c.embed_dim * 8;
+            double *x = calloc(1, size), *y = calloc(1, size);
+            struct outcome a, b;
+            struct world w, v;
+
+            if (world_has(k)) {
+                assert_true(x && y);
+                run_bytes(models[m], k, true, &w, &a, x);
+                run_bytes(models[m], k, false, &v, &b, y);
+                outcome_equal(&w, &a, &b);
+                assert_memory_equal(x, y, size);
+                assert_true(b.peak < a.peak);
+                outcome_release(&a);
+                outcome_release(&b);
+                world_close(&w);
+                world_close(&v);
+            }
+            free(x);
+            free(y);
+        }
+}
+
+/* Room that was planned for bytes is too small for numbers. */
+static void test_clip__numbers_where_bytes_were_planned(void **state)
+{
+    const struct clip_options o = {.pixels = PIXEL_BYTE};
+    struct clip_config c = world_config("tiny-vit");
+    struct err e = ERR_INIT;
+    struct clip_batch b;
+    struct world w;
+    double loss;
+
+    (void)state;
+    world_open(&w, REF_FLOAT, &c, BATCH, 1);
+    assert_int_equal(clip_plan(&w.m, &o, BATCH, &e), 0);
+    b = world_batch(&w);
+    assert_int_equal(clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e),
+                     -E_TOOBIG);
+    world_bytes(&w, false);
+    b = world_batch(&w);
+    e = (struct err)ERR_INIT;
+    if (clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    world_close(&w);
 }
 
 int main(void)
@@ -366,6 +471,8 @@ int main(void)
         cmocka_unit_test(test_clip__a_batch_beyond_the_plan),
         cmocka_unit_test(test_clip__refuses_ids_and_sizes),
         cmocka_unit_test(test_clip__encode),
+        cmocka_unit_test(test_clip__bytes_equal_numbers),
+        cmocka_unit_test(test_clip__numbers_where_bytes_were_planned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ static const struct bound {
     {"batchnorm_running", 1e-6, 1e-6, HALF, 1e-6, 1},
     {"l2norm", 1e-6, 1e-6, HALF, 1e-6, 1},
     {"embed", 1e-6, 1e-6, HALF, 1e-6, 1},
-    {"pixels", 1e-6, 0, HALF, 0, 1},
+    {"pixels", 0, 0, HALF, 0, 1},
     {"tokens", 1e-6, 1e-6, HALF, 1e-6, 1},
     {"avgpool", 1e-6, 1e-6, HALF, 1e-6, 1},
     {"gather", 1e-6, 1e-6, HALF, 1e-6, 1},

@@ -250,7 +250,8 @@ static void test_published__work(void **state)
         rows_captions(&d, &c, false, 0, &at);
         text_tower_forward(&p, &m->text, &at, nothing);
         rows_pictures(&d, 1, m->vit.grid * m->vit.grid + 1, &rows);
-        vit_forward(&p, &m->vit, &rows, nothing, nothing);
+        vit_forward(&p, &m->vit, &rows, &(struct pixels){.x = nothing},
+                    nothing);
         flops[i] = d.flops;
     }
     assert_int_equal(flops[0], 12 * (b50 + a50 + b77 + a77) + head);

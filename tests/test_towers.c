@@ -144,7 +144,8 @@ static void run_once(struct world *w, const struct form *f, bool train)
         text_tower_forward(&p, &w->text, &at, features);
     } else {
         rows_pictures(d, SAMPLES, w->vit.grid * w->vit.grid + 1, &rows);
-        vit_forward(&p, &w->vit, &rows, w->pixels, features);
+        vit_forward(&p, &w->vit, &rows, &(struct pixels){.x = w->pixels},
+                    features);
     }
     device_get(d, w->features, features, sizeof w->features);
     w->kept = device_mark(d);

@@ -128,7 +128,7 @@ static int run(struct settings *s, struct clip *m, double *seconds,
     size_t count = (size_t)s->batch * 3 * side * side;
     struct clip_batch b = {
         .n = s->batch,
-        .pixels = pixels,
+        .pixels = {.x = pixels},
         .captions = {s->batch, s->model.text.context_length, ids}};
     struct optim_config c;
     struct optim optim;

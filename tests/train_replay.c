@@ -186,7 +186,8 @@ static int features(struct trial_run *r, const struct replay *a, struct err *e)
         list[i].size = count * sizeof *x[i];
     }
     if (!rc)
-        rc = clip_encode_images(&r->m, &a->o, a->batch, pixels, x[0], e);
+        rc = clip_encode_images(&r->m, &a->o, a->batch,
+                                &(struct pixels){.x = pixels}, x[0], e);
     if (!rc)
         rc = clip_encode_texts(&r->m, &a->o, &captions, x[1], e);
     if (!rc)

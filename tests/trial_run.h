@@ -115,7 +115,9 @@ static inline int trial_batch(struct trial_run *r, int batch, void *image,
     struct clip_config *c = &r->m.config;
     int32_t *ids = trial_captions(batch, r->n, &c->text);
     void *pixels = trial_pixels(batch, r->n, c->vision.image_size, r->d.real);
-    struct clip_batch b = {r->n, pixels, {r->n, c->text.context_length, ids}};
+    struct clip_batch b = {.n = r->n,
+                           .pixels = {.x = pixels},
+                           .captions = {r->n, c->text.context_length, ids}};
     int rc = clip_gradients(&r->m, &r->o, &b, &r->loss, image, text, e);
 
     free(pixels);
@@ -131,7 +133,8 @@ static inline int trial_eval(struct trial_run *r, struct err *e)
     void *pixels =
         trial_pixels(r->number, r->n, c->vision.image_size, r->d.real);
     void *features = xmalloc(count * dtype_size(r->d.real));
-    int rc = clip_encode_images(&r->m, &r->o, r->n, pixels, features, e);
+    int rc = clip_encode_images(&r->m, &r->o, r->n,
+                                &(struct pixels){.x = pixels}, features, e);
 
     r->eval = trial_doubles(&r->d, features, count);
     free(pixels);

@@ -171,9 +171,10 @@ static int lay_encode(struct job *j, struct clip *m,
 }
 
 int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
-                       const void *pixels, void *features, struct err *e)
+                       const struct pixels *pixels, void *features,
+                       struct err *e)
 {
-    struct clip_batch b = {.n = n, .pixels = pixels};
+    struct clip_batch b = {.n = n, .pixels = *pixels};
     struct job j;
     int rc = lay_encode(&j, m, o, n, e);
 

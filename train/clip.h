@@ -63,13 +63,15 @@ struct clip_options {
     bool reduce;          /* last block: the row that is read */
     bool recompute;       /* per block */
     enum loss_kind loss;  /* this one does */
+    enum pixel_kind pixels; /* what clip_plan() makes room for: with room for
+                               bytes, numbers are -E_TOOBIG */
     struct collective *ranks; /* of the global batch, this one's n pairs each
                                  (train/collective.h); NULL: this one alone */
 };
 
 struct clip_batch {
     int n;
-    const void *pixels;   /* real [n, 3, size, size], host memory */
+    struct pixels pixels; /* n of them, 3 channels, host memory */
     struct captions captions; /* n of them, host memory */
 };
 
@@ -90,7 +92,8 @@ int clip_gradients(struct clip *m, const struct clip_options *o,
 /* Normalised features, real [n, embed_dim] on the host, BatchNorm by running
  * statistics; n in chunks of o->chunk. */
 int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
-                       const void *pixels, void *features, struct err *e);
+                       const struct pixels *pixels, void *features,
+                       struct err *e);
 int clip_encode_texts(struct clip *m, const struct clip_options *o,
                       const struct captions *c, void *features,
                       struct err *e);

@@ -1,5 +1,7 @@
 #include "train/clip_private.h"
 
+#include <string.h>
+
 #include "train/collective.h"
 
 /* ---- towers over a chunk ---- */
@@ -18,29 +20,29 @@ static struct pass pass_of(const struct job *j, bool train)
                          .reduce = j->o->reduce};
 }
 
-static size_t picture_bytes(const struct clip *m)
-{
-    size_t side = (size_t)m->config.vision.image_size;
-
-    return 3 * side * side * dtype_size(m->d->real);
-}
-
 void job_put(const struct job *j, enum which side, int at, int n,
              struct input *in)
 {
     struct clip *m = j->m;
     struct captions c = {.n = n, .context = m->config.text.context_length};
-    size_t bytes = picture_bytes(m);
+    size_t bytes;
     int grid = (int)clip_config_grid(&m->config);
 
     *in = (struct input){.n = n};
     if (side == IMAGE) {
-        in->pixels = device_take(m->d, (size_t)n * bytes);
+        void *x;
+
+        in->pixels =
+            j->b ? j->b->pixels : (struct pixels){.kind = j->o->pixels};
+        bytes = pixel_bytes(in->pixels.kind, m->d->real,
+                            m->config.vision.image_size);
+        x = device_take(m->d, (size_t)n * bytes);
         rows_pictures(m->d, n, grid * grid + 1, &in->pictures);
         if (j->b)
-            device_put(m->d, in->pixels,
-                       (const char *)j->b->pixels + (size_t)at * bytes,
+            device_put(m->d, x,
+                       (const char *)j->b->pixels.x + (size_t)at * bytes,
                        (size_t)n * bytes);
+        in->pixels.x = x;
         return;
     }
     if (j->b)
@@ -61,9 +63,9 @@ static void forward_images(const struct job *j, const struct input *in,
                                  .collect = first && !j->running};
 
     if (job_is_resnet(m))
-        resnet_forward(&p, &m->vision.resnet, &batch, in->pixels, features);
+        resnet_forward(&p, &m->vision.resnet, &batch, &in->pixels, features);
     else
-        vit_forward(&p, &m->vision.vit, &in->pictures, in->pixels, features);
+        vit_forward(&p, &m->vision.vit, &in->pictures, &in->pixels, features);
 }
 
 void job_forward(const struct job *j, enum which side, const struct input *in,
@@ -266,6 +268,22 @@ static uint64_t mix(uint64_t key, uint64_t x)
     return key ^ key >> 32;
 }
 
+/* How bytes are normalised stands in the op. */
+static uint64_t mix_pixels(uint64_t key, const struct pixels *p)
+{
+    float f[sizeof p->norm / sizeof(float)];
+    uint32_t bits;
+
+    memcpy(f, &p->norm, sizeof f);
+    key = mix(key, p->kind);
+    for (int i = 0; p->kind == PIXEL_BYTE && i < (int)(sizeof f / sizeof *f);
+         i++) {
+        memcpy(&bits, &f[i], sizeof bits);
+        key = mix(key, bits);
+    }
+    return key;
+}
+
 uint64_t job_key(const struct job *j, enum phase phase, enum which side,
                  const struct input *in)
 {
@@ -289,6 +307,8 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         key = mix(key, parts[i]);
+    if (j->b && (side == IMAGE || phase == WHOLE))
+        key = mix_pixels(key, &j->b->pixels);
     return key;
 }
 

@@ -45,7 +45,7 @@ struct job {
 /* What a chunk of one side reads, on the device's stack. */
 struct input {
     int n;
-    void *pixels; /* images */
+    struct pixels pixels;   /* images */
     struct rows pictures;
     struct caption_rows at; /* texts */
 };

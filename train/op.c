@@ -1,12 +1,49 @@
 #include "train/op.h"
 
 #include <assert.h>
+#include <math.h>
 
 #include "train/profile.h"
 
 int64_t op_conv_side(int64_t side, int kernel, int stride, int pad)
 {
     return (side + 2 * pad - kernel) / stride + 1;
+}
+
+/* x to 16 significant bits. */
+static float shortened(double x)
+{
+    int exponent;
+
+    frexp(x, &exponent);
+    return (float)ldexp(rint(ldexp(x, 16 - exponent)), exponent - 16);
+}
+
+struct pixel_norm pixel_norm_of(const double mean[3], const double std[3])
+{
+    struct pixel_norm n;
+
+    for (int c = 0; c < 3; c++) {
+        double scale = 1 / (255 * std[c]);
+
+        assert(std[c] > 0);
+        n.scale[c] = shortened(scale);
+        n.rest[c] = shortened(scale - (double)n.scale[c]);
+        n.shift[c] = (float)(-mean[c] / std[c]);
+    }
+    return n;
+}
+
+float pixel_value(const struct pixel_norm *n, int colour, uint8_t x)
+{
+    return (float)x * n->scale[colour] +
+           ((float)x * n->rest[colour] + n->shift[colour]);
+}
+
+size_t pixel_bytes(enum pixel_kind kind, enum dtype real, int64_t size)
+{
+    return (size_t)(3 * size * size) *
+           (kind == PIXEL_BYTE ? 1 : dtype_size(real));
 }
 
 const char *op_kind_name(enum op_kind kind)
@@ -69,6 +106,15 @@ static uint64_t loss_work(int64_t rows, int64_t cols, int64_t first,
     return products * product_work(rows, cols, dim);
 }
 
+/* None that counts. */
+static uint64_t pixel_work(const struct pixels *x, int64_t channels)
+{
+    assert(x->x && (x->kind == PIXEL_REAL || channels == 3));
+    (void)x;
+    (void)channels;
+    return 0;
+}
+
 uint64_t op_flops(enum op_kind kind, const void *op)
 {
     switch (kind) {
@@ -104,6 +150,16 @@ uint64_t op_flops(enum op_kind kind, const void *op)
     case OP_attention_bwd:
         return attention_work(((const struct op_attention_bwd *)op)->forward,
                               5);
+    case OP_patches: {
+        const struct op_patches *o = op;
+
+        return pixel_work(&o->x, o->channels);
+    }
+    case OP_nhwc: {
+        const struct op_nhwc *o = op;
+
+        return pixel_work(&o->x, o->channels);
+    }
     case OP_nce: {
         const struct op_nce *o = op;
 

@@ -240,20 +240,54 @@ struct op_embed_bwd {
     void *dtoken, *dposition;    /* real, += */
 };
 
-/* Squares of an NCHW image as rows: y[(n, i, j), (c, p, q)] =
- * x[n, c, i*patch + p, j*patch + q], (size / patch)^2 a picture; pixels that
- * fill no square are left out.  Its product with conv1.weight is the patch
- * embedding (Dosovitskiy et al. 2021). */
+/*
+ * Pictures come normalised, or as the bytes that decoders give, a fourth of the
+ * way to the device.  Byte x of colour c stands for (x / 255 - mean) / std,
+ * computed in float as
+ *   x scale[c] + (x rest[c] + shift[c]).
+ * scale and rest have 16 significant bits each, so that their products with a
+ * byte are exact: fusing a multiply and an add changes nothing, and every
+ * backend and instruction set gives the same bits (real and act round them
+ * further).  Together they are 1 / (255 std) to 2^-32.
+ */
+enum pixel_kind {
+    PIXEL_REAL, /* real [batch, channels, h, w], normalised */
+    PIXEL_BYTE  /* uint8_t [batch, h, w, 3]: red, green, blue */
+};
+
+struct pixel_norm {
+    float scale[3], rest[3], shift[3];
+};
+
+struct pixels {
+    enum pixel_kind kind;
+    const void *x;
+    struct pixel_norm norm; /* of bytes */
+};
+
+/* From means and deviations of x / 255; deviations are above 0. */
+struct pixel_norm pixel_norm_of(const double mean[3], const double std[3]);
+
+/* The number that a byte of a colour stands for. */
+float pixel_value(const struct pixel_norm *n, int colour, uint8_t x);
+
+/* Bytes of one picture of size x size as device memory holds it. */
+size_t pixel_bytes(enum pixel_kind kind, enum dtype real, int64_t size);
+
+/* Squares of a picture as rows: y[(n, i, j), (c, p, q)] = pixel c of place
+ * i*patch + p, j*patch + q of picture n, (size / patch)^2 rows a picture;
+ * pixels that fill no square are left out.  Its product with conv1.weight is
+ * the patch embedding (Dosovitskiy et al. 2021). */
 struct op_patches {
     int64_t batch, channels, size, patch;
-    const void *x;       /* real [batch, channels, size, size] */
+    struct pixels x;     /* of size x size */
     void *y;             /* act [batch * (size/patch)^2, channels * patch^2] */
 };
 
-/* NCHW pixels to NHWC activations. */
+/* Pictures to NHWC activations. */
 struct op_nhwc {
     int64_t batch, channels, h, w;
-    const void *x;       /* real [batch, channels, h, w] */
+    struct pixels x;     /* of h x w */
     void *y;             /* act [batch, h, w, channels] */
 };
 

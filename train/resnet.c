@@ -208,7 +208,7 @@ static const void *trunk_forward(const struct pass *p, struct resnet *r,
 }
 
 void resnet_forward(const struct pass *p, struct resnet *r,
-                    const struct resnet_batch *b, const void *pixels,
+                    const struct resnet_batch *b, const struct pixels *pixels,
                     void *features)
 {
     size_t mark = device_mark(p->d);
@@ -228,7 +228,7 @@ void resnet_forward(const struct pass *p, struct resnet *r,
                                     .channels = 3,
                                     .h = size,
                                     .w = size,
-                                    .x = pixels,
+                                    .x = *pixels,
                                     .y = r->stem->kept.pixels});
     last = trunk_forward(p, r, rooms);
     resnet_pool_forward(p, r->pool, b->rows, last, features);

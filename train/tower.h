@@ -7,7 +7,8 @@
  *          adds to the gradients of the tensors.  forward with pass.train
  *          leaves on the device's stack what backward reads; the caller
  *          releases to its mark behind backward (or at once, without train).
- *          Pictures are real [n, 3, size, size], normalised by the caller.
+ *          Pictures are of 3 channels and the model's size, in device memory:
+ *          normalised numbers, or bytes (struct pixels of train/op.h).
  * Owns.    Each struct its layers (release frees them).
  * Threads. The device's.
  * Source.  facts b.3: Dosovitskiy et al. 2021 (ViT), He et al. 2016 with
@@ -69,7 +70,7 @@ void vit_release(struct vit *v);
 /* `rows` from rows_pictures(): grid^2 + 1 rows each; its indices are kept by
  * the caller until backward. */
 void vit_forward(const struct pass *p, struct vit *v, const struct rows *rows,
-                 const void *pixels, void *features);
+                 const struct pixels *pixels, void *features);
 void vit_backward(const struct pass *p, struct vit *v, const void *dfeatures);
 
 /* ---- ModifiedResNet: train/resnet.c ---- */
@@ -114,7 +115,7 @@ void resnet_init(struct resnet *r, struct store *s,
                  const struct clip_config *c);
 void resnet_release(struct resnet *r);
 void resnet_forward(const struct pass *p, struct resnet *r,
-                    const struct resnet_batch *b, const void *pixels,
+                    const struct resnet_batch *b, const struct pixels *pixels,
                     void *features);
 void resnet_backward(const struct pass *p, struct resnet *r,
                      const void *dfeatures);

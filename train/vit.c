@@ -59,7 +59,7 @@ static struct product conv1_of(const struct pass *p, const struct vit *v)
 
 /* Pixels to the tokens that ln_pre reads. */
 static void embed_forward(const struct pass *p, struct vit *v, int n,
-                          const void *pixels)
+                          const struct pixels *pixels)
 {
     const size_t mark = device_mark(p->d);
     const int64_t width = v->c.width, rows = squares(v, n);
@@ -69,7 +69,7 @@ static void embed_forward(const struct pass *p, struct vit *v, int n,
         .channels = CHANNELS,
         .size = v->c.image_size,
         .patch = v->c.patch_size,
-        .x = pixels,
+        .x = *pixels,
         .y = v->kept.patches,
     };
     struct product conv1 = conv1_of(p, v);
@@ -90,7 +90,7 @@ static void embed_forward(const struct pass *p, struct vit *v, int n,
 }
 
 void vit_forward(const struct pass *p, struct vit *v, const struct rows *rows,
-                 const void *pixels, void *features)
+                 const struct pixels *pixels, void *features)
 {
     const int n = rows->reads;
     const int64_t width = v->c.width;

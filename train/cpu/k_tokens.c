@@ -18,32 +18,93 @@ K_INLINE void patch_line(const float *x, act_t *y, int64_t squares,
         put_row(y + j * stride, x + j * patch, patch);
 }
 
-void CPU(patches)(struct device *d, const struct op_patches *o)
+/* Row i of squares of picture n, numbers. */
+static void patch_reals(const struct op_patches *o, int64_t n, int64_t i,
+                        act_t *to)
 {
     const int64_t side = o->size / o->patch; /* squares */
     const int64_t row = o->channels * o->patch * o->patch;
-    const int64_t work = o->batch * o->channels * o->size * o->size;
 
-    K_PARALLEL(d, work)
+    for (int64_t cp = 0; cp < o->channels * o->patch; cp++) {
+        const int64_t c = cp / o->patch, p = cp % o->patch;
+        const float *x =
+            (const float *)o->x.x +
+            ((n * o->channels + c) * o->size + i * o->patch + p) * o->size;
+        act_t *y = to + cp * o->patch;
+
+        if (o->patch == 32)
+            patch_line(x, y, side, 32, row);
+        else if (o->patch == 16)
+            patch_line(x, y, side, 16, row);
+        else if (o->patch == 14)
+            patch_line(x, y, side, 14, row);
+        else
+            patch_line(x, y, side, o->patch, row);
+    }
+}
+
+/* Bytes of n places in a line to numbers: pixel_value() in every lane.  Colour
+ * c of place j goes to y[j * step + c * plane]. */
+K_INLINE void put_bytes(const struct pixel_norm *norm, const uint8_t *x,
+                        int64_t n, act_t *y, int64_t step, int64_t plane)
+{
+    const struct pixel_norm m = *norm; /* in registers, whatever y is */
+
+    K_SIMD
+    for (int64_t j = 0; j < n; j++) {
+        float r = x[3 * j], g = x[3 * j + 1], b = x[3 * j + 2];
+
+        y[j * step] = k_put(r * m.scale[0] + (r * m.rest[0] + m.shift[0]));
+        y[j * step + plane] =
+            k_put(g * m.scale[1] + (g * m.rest[1] + m.shift[1]));
+        y[j * step + 2 * plane] =
+            k_put(b * m.scale[2] + (b * m.rest[2] + m.shift[2]));
+    }
+}
+
+K_INLINE void patch_line_bytes(const struct pixel_norm *norm, const uint8_t *x,
+                               act_t *y, int64_t squares, int64_t patch)
+{
+    for (int64_t j = 0; j < squares; j++)
+        put_bytes(norm, x + j * patch * 3, patch, y + j * 3 * patch * patch, 1,
+                  patch * patch);
+}
+
+/* The same of bytes: a line gives a piece to each colour of each square. */
+static void patch_bytes(const struct op_patches *o, int64_t n, int64_t i,
+                        act_t *to)
+{
+    const int64_t side = o->size / o->patch;
+
+    for (int64_t p = 0; p < o->patch; p++) {
+        const uint8_t *x = (const uint8_t *)o->x.x +
+                           (n * o->size + i * o->patch + p) * o->size * 3;
+        act_t *y = to + p * o->patch;
+
+        if (o->patch == 32)
+            patch_line_bytes(&o->x.norm, x, y, side, 32);
+        else if (o->patch == 16)
+            patch_line_bytes(&o->x.norm, x, y, side, 16);
+        else if (o->patch == 14)
+            patch_line_bytes(&o->x.norm, x, y, side, 14);
+        else
+            patch_line_bytes(&o->x.norm, x, y, side, o->patch);
+    }
+}
+
+void CPU(patches)(struct device *d, const struct op_patches *o)
+{
+    const int64_t side = o->size / o->patch;
+    const int64_t row = o->channels * o->patch * o->patch;
+
+    K_PARALLEL(d, o->batch * o->channels * o->size * o->size)
     for (int64_t k = 0; k < o->batch * side; k++) {
-        const int64_t n = k / side, i = k % side;
+        act_t *y = (act_t *)o->y + k * side * row;
 
-        for (int64_t cp = 0; cp < o->channels * o->patch; cp++) {
-            const int64_t c = cp / o->patch, p = cp % o->patch;
-            const float *x =
-                (const float *)o->x +
-                ((n * o->channels + c) * o->size + i * o->patch + p) * o->size;
-            act_t *y = (act_t *)o->y + k * side * row + cp * o->patch;
-
-            if (o->patch == 32)
-                patch_line(x, y, side, 32, row);
-            else if (o->patch == 16)
-                patch_line(x, y, side, 16, row);
-            else if (o->patch == 14)
-                patch_line(x, y, side, 14, row);
-            else
-                patch_line(x, y, side, o->patch, row);
-        }
+        if (o->x.kind == PIXEL_BYTE)
+            patch_bytes(o, k / side, k % side, y);
+        else
+            patch_reals(o, k / side, k % side, y);
     }
 }
 
@@ -53,9 +114,15 @@ void CPU(nhwc)(struct device *d, const struct op_nhwc *o)
 
     K_PARALLEL(d, o->batch * plane * dim)
     for (int64_t k = 0; k < o->batch * o->h; k++) {
-        const float *x =
-            (const float *)o->x + k / o->h * dim * plane + k % o->h * o->w;
         act_t *y = (act_t *)o->y + k * o->w * dim;
+        const float *x;
+
+        if (o->x.kind == PIXEL_BYTE) {
+            put_bytes(&o->x.norm, (const uint8_t *)o->x.x + k * o->w * 3, o->w,
+                      y, 3, 1);
+            continue;
+        }
+        x = (const float *)o->x.x + k / o->h * dim * plane + k % o->h * o->w;
 
         if (dim == 3) {
             K_SIMD

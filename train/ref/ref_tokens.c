@@ -35,10 +35,20 @@ void REF(embed_bwd)(struct device *d, const struct op_embed_bwd *op)
     }
 }
 
+/* Channel c at (i, j) of picture n of h x w. */
+static real pixel(const struct pixels *x, int64_t channels, int64_t h,
+                  int64_t w, int64_t n, int64_t c, int64_t i, int64_t j)
+{
+    if (x->kind == PIXEL_BYTE)
+        return pixel_value(
+            &x->norm, (int)c,
+            ((const uint8_t *)x->x)[((n * h + i) * w + j) * channels + c]);
+    return ((const real *)x->x)[((n * channels + c) * h + i) * w + j];
+}
+
 void REF(patches)(struct device *d, const struct op_patches *op)
 {
     int64_t k = op->patch, size = op->size, side = size / k;
-    const real *x = op->x;
     real *y = op->y;
 
     (void)d;
@@ -48,23 +58,21 @@ void REF(patches)(struct device *d, const struct op_patches *op)
                 for (int64_t c = 0; c < op->channels; c++)
                     for (int64_t p = 0; p < k; p++)
                         for (int64_t q = 0; q < k; q++)
-                            *y++ =
-                                x[((n * op->channels + c) * size + i * k + p) *
-                                      size +
-                                  j * k + q];
+                            *y++ = pixel(&op->x, op->channels, size, size, n, c,
+                                         i * k + p, j * k + q);
 }
 
 void REF(nhwc)(struct device *d, const struct op_nhwc *op)
 {
-    int64_t pixels = op->h * op->w;
-    const real *x = op->x;
     real *y = op->y;
 
     (void)d;
-    for (int64_t n = 0; n < op->batch; n++, x += op->channels * pixels)
-        for (int64_t i = 0; i < pixels; i++)
-            for (int64_t c = 0; c < op->channels; c++)
-                *y++ = x[c * pixels + i];
+    for (int64_t n = 0; n < op->batch; n++)
+        for (int64_t i = 0; i < op->h; i++)
+            for (int64_t j = 0; j < op->w; j++)
+                for (int64_t c = 0; c < op->channels; c++)
+                    *y++ =
+                        pixel(&op->x, op->channels, op->h, op->w, n, c, i, j);
 }
 
 /* The mean of n rows, column c. */
