@@ -58,7 +58,7 @@ static inline struct pixels play_pixels(struct play *p, bool bytes, int64_t n)
 
     if (bytes)
         return (struct pixels){.kind = PIXEL_BYTE,
-                               .x = play_bytes(p, "bytes", n),
+                               .x = play_bytes(p, "bytes", n, 256),
                                .norm = pixel_norm_of(mean, std)};
     return (struct pixels){.x = play_in(p, "pixels", PLAY_REAL, n)};
 }
@@ -334,7 +334,7 @@ static inline void case_adamw(struct play *p)
         .m = play_sum(p, "m", PLAY_REAL, n),
         .g = play_in(p, "g", PLAY_REAL, n),
         .copy = copy ? play_out(p, "copy", PLAY_ACT, n) : NULL,
-        .decays = some ? play_bytes(p, "decays", runs, play_bits(p)) : NULL,
+        .decays = some ? play_bytes(p, "decays", runs, 2) : NULL,
         .sumsq = adamw_sumsq(p),
         /* by chance: of a weight that is the same everywhere, so is the copy */
         .lr = rounding ? 0 : 1e-2,

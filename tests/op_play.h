@@ -333,18 +333,6 @@ static inline void *play_sum(struct play *p, const char *name,
     return play_fill(p, play_slot(p, name, type, PLAY_SUM, n, NULL, -1), -1, 1);
 }
 
-/* A byte for each bit of `bits`, the lowest first. */
-static inline uint8_t *play_bytes(struct play *p, const char *name, int64_t n,
-                                  uint64_t bits)
-{
-    struct play_slot *s = play_slot(p, name, PLAY_BYTE, PLAY_IN, n, NULL, -1);
-
-    for (int64_t i = 0; i < n; i++)
-        s->begin[i] = (double)(bits >> i % 64 & 1);
-    play_put(p, s, s->begin);
-    return s->p;
-}
-
 /* One double. */
 static inline double *play_number_in(struct play *p, const char *name, double x)
 {
@@ -367,12 +355,14 @@ static inline int32_t *play_index(struct play *p, const char *name, int64_t n,
     return s->p;
 }
 
-static inline uint8_t *play_bytes(struct play *p, const char *name, int64_t n)
+/* Bytes below `below`. */
+static inline uint8_t *play_bytes(struct play *p, const char *name, int64_t n,
+                                  int below)
 {
     struct play_slot *s = play_slot(p, name, PLAY_BYTE, PLAY_IN, n, NULL, -1);
 
     for (int64_t i = 0; i < n; i++)
-        s->begin[i] = play_pick(p, 256);
+        s->begin[i] = play_pick(p, below);
     play_put(p, s, s->begin);
     return s->p;
 }

@@ -173,13 +173,18 @@ static void cost_tokens(const struct device *d, enum op_kind kind,
     case OP_patches: {
         const struct op_patches *o = op;
 
-        cost_rows(d, o->batch * o->channels, o->size * o->size, 1, 1, c);
+        cost_rows(d, o->batch * o->channels, o->size * o->size, 1, 0, c);
+        c->bytes +=
+            (uint64_t)o->batch * pixel_bytes(o->x.kind, d->real, o->size);
         return;
     }
     case OP_nhwc: {
         const struct op_nhwc *o = op;
 
-        cost_rows(d, o->batch * o->channels, o->h * o->w, 1, 1, c);
+        cost_rows(d, o->batch * o->channels, o->h * o->w, 1,
+                  o->x.kind == PIXEL_REAL, c);
+        if (o->x.kind == PIXEL_BYTE)
+            c->bytes += (uint64_t)(o->batch * o->channels * o->h * o->w);
         return;
     }
     case OP_tokens: {

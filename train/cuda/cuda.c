@@ -153,8 +153,7 @@ static void plan(struct device *d, enum op_kind kind, const void *op)
     switch (kind) {
 #define X(name)                                                                \
     case OP_##name:                                                            \
-        if (cuda_##name)                                                       \
-            cuda_##name(d, (const struct op_##name *)op);                      \
+        cuda_##name(d, (const struct op_##name *)op);                          \
         break;
         OP_MAP(X)
 #undef X
@@ -169,10 +168,8 @@ static void cuda_close(struct device *d)
 
     if (c->stream)
         cudaStreamSynchronize(c->stream);
-    if (lt_close)
-        lt_close(d);
-    if (dnn_close)
-        dnn_close(d);
+    lt_close(d);
+    dnn_close(d);
     for (int i = 0; i < CUDA_SLOTS; i++)
         if (c->sent[i])
             cudaEventDestroy(c->sent[i]);
@@ -283,7 +280,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
         rc = open_stream(c, e);
     if (!rc)
         graphs_open(d);
-    if (!rc && lt_open)
+    if (!rc)
         rc = lt_open(d, e);
     if (rc)
         device_close(d);

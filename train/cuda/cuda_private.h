@@ -88,14 +88,12 @@ bool cuda_graph_begin(struct device *d, uint64_t key);
 void cuda_graph_end(struct device *d);
 
 /* Library handles. */
-int lt_open(struct device *d, struct err *e) __attribute__((weak));
-void lt_close(struct device *d) __attribute__((weak));
-void dnn_close(struct device *d) __attribute__((weak));
+int lt_open(struct device *d, struct err *e);
+void lt_close(struct device *d);
+void dnn_close(struct device *d);
 
 /* The ops; those of products.c and conv.c are C, the others stand in k_*.cu. */
-#define X(name)                                                                \
-    void cuda_##name(struct device *d, const struct op_##name *o)              \
-        __attribute__((weak));
+#define X(name) void cuda_##name(struct device *d, const struct op_##name *o);
 OP_MAP(X)
 #undef X
 

@@ -1,0 +1,165 @@
+/* A batch through the whole model on the cuda backend: near the reference in
+ * double, the same bits op by op and in graphs, without waiting in the midst.
+ * On a GPU with CUDA=1, else emulated (tests/emulate). */
+#include "tests/clip_world.h"
+#include "tests/emulate/emulate.h"
+#include "train/cuda/cuda.h"
+
+#define BATCH 6
+
+static const char *const models[] = {"tiny-vit", "tiny-resnet"};
+#define MODELS (sizeof models / sizeof *models)
+
+static const struct {
+    enum dtype act;
+    double limit[MODELS]; /* of the loss, features and gradients, see
+                             outcome_compare().  BatchNorm over two pictures of
+                             a ResNet four channels wide turns bf16's roundings
+                             into a quarter of a gradient; the cpu's does so,
+                             too */
+} types[] = {{DTYPE_F32, {5e-4, 5e-4}}, {DTYPE_BF16, {0.15, 0.5}}};
+#define TYPES (sizeof types / sizeof *types)
+
+static const struct clip_options ways[] = {
+    {.bn_batch = 2},
+    {.bn_batch = 2, .packed = true, .reduce = true},
+    {.bn_batch = 2, .chunk = 4, .packed = true, .recompute = true},
+};
+#define WAYS (sizeof ways / sizeof *ways)
+
+/* Skips the test where there is no GPU. */
+static void open_cuda(struct world *w, enum dtype act, bool eager,
+                      const char *model, uint64_t seed)
+{
+    const struct cuda_options o = {.row_step = 16, .eager = eager};
+    struct clip_config c = world_config(model);
+    struct err e = ERR_INIT;
+    int rc;
+
+    memset(w, 0, sizeof *w);
+    rc = cuda_open(&w->d, act, &o, &e);
+    if (rc == -E_UNSUPPORTED)
+        skip();
+    if (rc)
+        fail_msg("%s", e.message);
+    world_begin(w, &c, BATCH, seed);
+}
+
+static void check(size_t model, size_t type, size_t way)
+{
+    struct clip_config c = world_config(models[model]);
+    struct outcome got, want;
+    struct world w, ref;
+
+    open_cuda(&w, types[type].act, true, models[model], 7);
+    world_open(&ref, REF_DOUBLE, &c, BATCH, 7);
+    world_run(&ref, &ways[way], &want);
+    world_run(&w, &ways[way], &got);
+    outcome_compare(&ref, &got, &want, types[type].limit[model]);
+    outcome_release(&got);
+    outcome_release(&want);
+    world_close(&ref);
+    world_close(&w);
+}
+
+static void test_clip_cuda__against_reference(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t t = 0; t < TYPES; t++)
+            for (size_t i = 0; i < WAYS; i++)
+                check(m, t, i);
+}
+
+/* One batch's outcome, behind the plan of its own. */
+static void step(struct world *w, const struct clip_options *o, uint64_t seed,
+                 struct outcome *out)
+{
+    size_t side = (size_t)w->n * (size_t)w->m.config.embed_dim;
+    float *features = calloc(2 * side, sizeof *features);
+    struct err e = ERR_INIT;
+    struct clip_batch b;
+
+    assert_non_null(features);
+    world_captions(w, seed);
+    b = world_batch(w);
+    if (clip_gradients(&w->m, o, &b, &out->loss, features, features + side, &e))
+        fail_msg("%s", e.message);
+    out->numbers = world_numbers(w);
+    out->features = calloc(2 * side, sizeof *out->features);
+    assert_non_null(out->features);
+    dtype_convert(out->features, DTYPE_F64, features, DTYPE_F32, 2 * side);
+    free(features);
+}
+
+/* Six batches, whose packed captions take different numbers of rows, twice:
+ * recorded, repeated, taken up again. */
+static void test_clip_cuda__graphs_change_no_bit(void **state)
+{
+    static const uint64_t seeds[] = {1, 1, 2, 3, 2, 1, 4, 3, 4, 2};
+
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++)
+        for (size_t i = 0; i < WAYS; i++) {
+            struct world w, eager;
+            struct err e = ERR_INIT;
+
+            open_cuda(&w, DTYPE_BF16, false, models[m], 7);
+            open_cuda(&eager, DTYPE_BF16, true, models[m], 7);
+            assert_int_equal(clip_plan(&w.m, &ways[i], BATCH, &e), 0);
+            assert_int_equal(clip_plan(&eager.m, &ways[i], BATCH, &e), 0);
+            for (size_t k = 0; k < sizeof seeds / sizeof *seeds; k++) {
+                struct outcome a, b;
+
+                step(&w, &ways[i], seeds[k], &a);
+                step(&eager, &ways[i], seeds[k], &b);
+                outcome_equal(&w, &a, &b);
+                outcome_release(&a);
+                outcome_release(&b);
+            }
+            world_close(&w);
+            world_close(&eager);
+        }
+}
+
+#ifdef WITMILL_EMULATED
+/* A step of a whole batch waits for the two columns of losses, and for nothing
+ * else; it allocates nothing, and what repeats is launched as graphs. */
+static void test_clip_cuda__waits_at_the_end(void **state)
+{
+    struct emulate_counts before, behind;
+    struct clip_batch b;
+    struct err e = ERR_INIT;
+    struct world w;
+    double loss;
+
+    (void)state;
+    open_cuda(&w, DTYPE_BF16, false, "tiny-vit", 7);
+    b = world_batch(&w);
+    assert_int_equal(clip_plan(&w.m, &ways[1], BATCH, &e), 0);
+    for (int i = 0; i < 4; i++) {
+        before = emulate_counted();
+        assert_int_equal(
+            clip_gradients(&w.m, &ways[1], &b, &loss, NULL, NULL, &e), 0);
+        behind = emulate_counted();
+        assert_int_equal(behind.waits - before.waits, 2);
+        assert_int_equal(behind.allocations, before.allocations);
+        assert_int_equal(behind.graphs - before.graphs, i > 0);
+        assert_true(behind.kernels > before.kernels);
+    }
+    world_close(&w);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clip_cuda__against_reference),
+        cmocka_unit_test(test_clip_cuda__graphs_change_no_bit),
+#ifdef WITMILL_EMULATED
+        cmocka_unit_test(test_clip_cuda__waits_at_the_end),
+#endif
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
