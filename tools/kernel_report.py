@@ -25,8 +25,11 @@ import sys
 import tempfile
 
 # (kernel, or its beginning; why it may spill).  One that names no kernel any
-# more, or one that spills no longer, is an error.
-EXCEPTIONS = []
+# more is an error.
+EXCEPTIONS = [
+    ("attend_plain", "of the fp32 mode and of odd heads: no bf16 step of CLIP's "
+                     "models runs it, and it spills 40 bytes at most"),
+]
 
 FLAGS = ["-std=c++17", "-O3", "-I."]  # what decides code, of nvcc_flags
 ARCHES = {  # per multiprocessor: CUDA C++ Programming Guide, table of
@@ -200,15 +203,15 @@ def judge(kernels, exceptions):
     """What is wrong, in words."""
     wrong = []
     for k in kernels:
-        k["spills"] = k["stack"] or k["stores"] or k["loads"]
-        if k["spills"] and not any(k["name"].startswith(e)
-                                   for e, _ in exceptions):
+        k["spills"] = bool(k["stack"] or k["stores"] or k["loads"])
+        k["hot"] = not any(k["name"].startswith(e) for e, _ in exceptions)
+        if k["spills"] and k["hot"]:
             wrong.append(f"{k['file']}: {k['name']} on {k['arch']}: a stack of "
                          f"{k['stack']} bytes, {k['stores']} stored and "
                          f"{k['loads']} loaded by spills")
     for e, _ in exceptions:
-        if not any(k["spills"] and k["name"].startswith(e) for k in kernels):
-            wrong.append(f"EXCEPTIONS: nothing called {e} spills")
+        if not any(k["name"].startswith(e) for k in kernels):
+            wrong.append(f"EXCEPTIONS: nothing is called {e}")
     return wrong
 
 
@@ -267,7 +270,7 @@ def main():
         print(line)
     print(f"kernels: {len(kernels)} of {len(files)} files on "
           f"{' and '.join(ARCHES)}, {sum(1 for k in kernels if k['spills'])} "
-          f"spill, {len(wrong)} complaints")
+          f"spill, {sum(k['hot'] and k['spills'] for k in kernels)} of them hot")
     return 1 if wrong or not kernels else 0
 
 

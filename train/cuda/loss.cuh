@@ -89,7 +89,7 @@ struct sigmoid_slope {
                                            bool own, float *loss) const
     {
         float t = own ? -(x + a.bias) : x + a.bias, e = expf(-fabsf(t));
-        float g = (t < 0 ? e : 1.0f) / (1.0f + e);
+        float g = __fdividef(t < 0 ? e : 1.0f, 1.0f + e);
 
         *loss += fmaxf(t, 0) + log1pf(e);
         return own ? -g : g;
