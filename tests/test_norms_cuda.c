@@ -30,7 +30,7 @@ static const struct shape {
 };
 
 static const struct shape batchnorms[] = {
-    {1, 8},   {5, 40},   {600, 8},  {33, 64},   {131, 48}, {9, 96},
+    {1, 8},   {5, 40},   {600, 8},  {900, 64},  {131, 48}, {9, 96},
     {7, 512}, {17, 520}, {5, 2048}, {300, 129}, {3, 1280}, {4200, 3},
 };
 
@@ -143,6 +143,11 @@ static float drawn(uint64_t *state) /* in [-1, 1) */
     return (float)((double)(*state >> 40) / (double)(1 << 23) - 1);
 }
 
+/* Device memory with `host` in it, or anything; close_all() frees it. */
+#define ARRAYS 32
+static void *arrays[ARRAYS];
+static int array_count;
+
 static float *put(struct device *d, const float *host, int64_t n)
 {
     size_t bytes = (size_t)n * sizeof(float);
@@ -151,9 +156,18 @@ static float *put(struct device *d, const float *host, int64_t n)
 
     if (!p)
         fail_msg("%s", e.message);
+    assert_true(array_count < ARRAYS);
+    arrays[array_count++] = p;
     if (host)
         device_put(d, p, host, bytes);
     return p;
+}
+
+static void close_all(struct device *d)
+{
+    while (array_count)
+        device_free(d, arrays[--array_count]);
+    device_close(d);
 }
 
 static void get(struct device *d, float *host, const float *from, int64_t n)
@@ -172,45 +186,63 @@ static void near(const char *what, int64_t at, double got, double want,
         fail_msg("%s[%lld] is %.9g, not %.9g", what, (long long)at, got, want);
 }
 
+/* Column c's mean, variance, db and dg in double; `size`: sum of |terms| of dg.
+ */
+struct column {
+    double mean, var, db, dg, size;
+};
+
+static struct column column_of(int64_t rows, int64_t dim, int64_t c,
+                               const float *x, const float *dy)
+{
+    struct column sum = {0, 0, 0, 0, 0};
+    double rstd;
+
+    for (int64_t i = c; i < rows * dim; i += dim)
+        sum.mean += (double)x[i];
+    sum.mean /= (double)rows;
+    for (int64_t i = c; i < rows * dim; i += dim) {
+        double gap = (double)x[i] - sum.mean;
+
+        sum.var += gap * gap;
+        sum.db += (double)dy[i];
+        sum.dg += (double)dy[i] * ((double)x[i] - (double)(float)sum.mean);
+        sum.size += fabs((double)dy[i] * gap);
+    }
+    sum.var /= (double)rows;
+    rstd = 1 / sqrt(sum.var + OP_NORM_EPS);
+    sum.dg *= rstd;
+    sum.size *= rstd;
+    return sum;
+}
+
 /* x of far + spread * [-1, 1); its first row is 0, as an image's corner can
- * be.  Mean, variance, dg and db against sums in double. */
+ * be. */
 static void many_rows(int64_t rows, int64_t dim, double far, double spread)
 {
     int64_t n = rows * dim;
     float *x = xcalloc((size_t)n, sizeof *x), *dy = xcalloc((size_t)n, 4);
-    float one[16], zero[16] = {0}, got[4][16];
+    const float one[4] = {1, 1, 1, 1}, zero[4] = {0, 0, 0, 0};
+    struct op_batchnorm f = {.groups = 1, .per = rows, .dim = dim};
+    struct op_batchnorm_bwd b = {.groups = 1, .per = rows, .dim = dim};
     uint64_t state = 7;
+    float got[4][4];
     struct device d;
 
     open_cuda(&d, DTYPE_F32);
     for (int64_t i = 0; i < n; i++) {
-        x[i] = i < dim ? 0 : (float)(far + spread * drawn(&state));
+        x[i] = i < dim ? 0 : (float)(far + spread * (double)drawn(&state));
         dy[i] = 1 + drawn(&state);
     }
-    for (int c = 0; c < 16; c++)
-        one[c] = 1;
-
-    struct op_batchnorm f = {.groups = 1,
-                             .per = rows,
-                             .dim = dim,
-                             .x = put(&d, x, n),
-                             .g = put(&d, one, dim),
-                             .b = put(&d, zero, dim),
-                             .mean = put(&d, NULL, dim),
-                             .var = put(&d, NULL, dim),
-                             .y = put(&d, NULL, n)};
-    struct op_batchnorm_bwd b = {.groups = 1,
-                                 .per = rows,
-                                 .dim = dim,
-                                 .x = f.x,
-                                 .g = f.g,
-                                 .mean = f.mean,
-                                 .var = f.var,
-                                 .dy = put(&d, dy, n),
-                                 .dx = f.y,
-                                 .dg = put(&d, zero, dim),
-                                 .db = put(&d, zero, dim)};
-
+    f.x = b.x = put(&d, x, n);
+    f.g = b.g = put(&d, one, dim);
+    f.b = put(&d, zero, dim);
+    b.mean = f.mean = put(&d, NULL, dim);
+    b.var = f.var = put(&d, NULL, dim);
+    b.dy = put(&d, dy, n);
+    b.dx = f.y = put(&d, NULL, n);
+    b.dg = put(&d, zero, dim);
+    b.db = put(&d, zero, dim);
     op_batchnorm(&d, &f);
     op_batchnorm_bwd(&d, &b);
     get(&d, got[0], f.mean, dim);
@@ -218,38 +250,16 @@ static void many_rows(int64_t rows, int64_t dim, double far, double spread)
     get(&d, got[2], b.db, dim);
     get(&d, got[3], b.dg, dim);
     for (int64_t c = 0; c < dim; c++) {
-        double sum = 0, squares = 0, db = 0, dg = 0, size = 0, rstd;
+        struct column want = column_of(rows, dim, c, x, dy);
 
-        for (int64_t i = c; i < n; i += dim)
-            sum += (double)x[i];
-        sum /= (double)rows;
-        for (int64_t i = c; i < n; i += dim) {
-            double gap = (double)x[i] - sum;
-
-            squares += gap * gap;
-            db += (double)dy[i];
-            dg += (double)dy[i] * ((double)x[i] - (double)got[0][c]);
-            size += fabs((double)dy[i] * gap);
-        }
-        squares /= (double)rows;
-        rstd = 1 / sqrt((double)got[1][c] + OP_NORM_EPS);
-        near("mean", c, (double)got[0][c], sum, 1e-7);
-        near("var", c, (double)got[1][c], squares, 1e-6);
-        near("db", c, (double)got[2][c], db, 1e-6);
-        if (!(fabs((double)got[3][c] - dg * rstd) <= 1e-6 * size * rstd))
+        near("mean", c, (double)got[0][c], want.mean, 1e-7);
+        near("var", c, (double)got[1][c], want.var, 1e-6);
+        near("db", c, (double)got[2][c], want.db, 1e-6);
+        if (!(fabs((double)got[3][c] - want.dg) <= 1e-6 * want.size))
             fail_msg("dg[%d] is %.9g, not %.9g", (int)c, (double)got[3][c],
-                     dg * rstd);
+                     want.dg);
     }
-    device_free(&d, f.y);
-    device_free(&d, f.mean);
-    device_free(&d, f.var);
-    device_free(&d, b.dg);
-    device_free(&d, b.db);
-    device_free(&d, (void *)(uintptr_t)f.x);
-    device_free(&d, (void *)(uintptr_t)f.g);
-    device_free(&d, (void *)(uintptr_t)f.b);
-    device_free(&d, (void *)(uintptr_t)b.dy);
-    device_close(&d);
+    close_all(&d);
     free(x);
     free(dy);
 }
@@ -301,13 +311,8 @@ static void test_norms_cuda__rows_far_from_0(void **state)
             near("rstd", r, (double)rstd[r],
                  1 / sqrt(squares / (double)dim + OP_NORM_EPS), 2e-6);
         }
-        device_free(&d, (void *)(uintptr_t)f.x);
-        device_free(&d, (void *)(uintptr_t)f.g);
-        device_free(&d, f.mean);
-        device_free(&d, f.rstd);
-        device_free(&d, f.y);
     }
-    device_close(&d);
+    close_all(&d);
     free(x);
 }
 
@@ -358,14 +363,7 @@ static void test_norms_cuda__parts_of_many_rows(void **state)
         if (!(fabs((double)dg[c] - g) <= 1e-6 * size))
             fail_msg("dg[%d] is %.9g, not %.9g", (int)c, (double)dg[c], g);
     }
-    device_free(&d, b.dx);
-    device_free(&d, b.dg);
-    device_free(&d, b.db);
-    device_free(&d, (void *)(uintptr_t)b.x);
-    device_free(&d, (void *)(uintptr_t)b.mean);
-    device_free(&d, (void *)(uintptr_t)b.rstd);
-    device_free(&d, (void *)(uintptr_t)b.g);
-    device_close(&d);
+    close_all(&d);
     free(x);
     free(dy);
     free(mean);
@@ -411,14 +409,7 @@ static void test_norms_cuda__nan_and_zero(void **state)
     get(&d, y, f.y, 16);
     for (int i = 0; i < 16; i++) /* the column with it */
         assert_true(i % 8 == 1 ? isnan(y[i]) : y[i] == 0);
-    device_free(&d, l.y);
-    device_free(&d, l.norm);
-    device_free(&d, f.mean);
-    device_free(&d, f.var);
-    device_free(&d, (void *)(uintptr_t)l.x);
-    device_free(&d, (void *)(uintptr_t)f.g);
-    device_free(&d, (void *)(uintptr_t)f.b);
-    device_close(&d);
+    close_all(&d);
 }
 
 int main(void)

@@ -40,7 +40,7 @@ batchnorm_sums(const A *x, struct bn_cut c, double *parts)
     bn_at at = place_of<N>(c, blockIdx.x);
     int rows = at.y < at.rows ? (at.rows - at.y + c.tall - 1) / c.tall : 0;
     float first[N] = {}, sum[N] = {}, squares[N] = {};
-    double v[2 * N + 1];
+    double v[2 * N + 1], share;
 
     if (rows)
         load_n<N>(x + at.first + (int64_t)at.y * c.dim, first);
@@ -50,7 +50,7 @@ batchnorm_sums(const A *x, struct bn_cut c, double *parts)
 
 #pragma unroll
         for (int k = 0; k < U; k++)
-            load_n<N>(x + where + (int64_t)(k * c.tall) * c.dim, in[k]);
+            load_n<N>(x + where + k * c.down, in[k]);
 #pragma unroll
         for (int k = 0; k < U; k++)
 #pragma unroll
@@ -62,9 +62,10 @@ batchnorm_sums(const A *x, struct bn_cut c, double *parts)
             }
     });
     v[2 * N] = rows;
+    share = rows ? 1.0 / rows : 0;
 #pragma unroll
     for (int j = 0; j < N; j++) {
-        double mean = rows ? (double)sum[j] / rows : 0;
+        double mean = (double)sum[j] * share;
         double rest = (double)squares[j] - (double)sum[j] * mean;
 
         v[j] = (double)first[j] + mean;
@@ -99,8 +100,7 @@ batchnorm_combine(struct bn_cut c, const double *parts, float *mean,
 #pragma unroll 4
     for (int i = threadIdx.y; on && i < c.parts; i += BN_LANES) {
         const double *at = p + (int64_t)i * 2 * c.dim;
-        double n = (double)(part_begin(c.per, c.parts, i + 1) -
-                            part_begin(c.per, c.parts, i));
+        double n = c.rows + (i < c.longer);
         double gap = at[0] - origin;
 
         s += n * gap;
@@ -138,7 +138,7 @@ batchnorm_apply(struct op_batchnorm o, struct bn_cut c)
 
 #pragma unroll
         for (int k = 0; k < U; k++) {
-            int64_t i = where + (int64_t)(k * c.tall) * c.dim;
+            int64_t i = where + k * c.down;
 
             load_n<N>((const A *)o.x + i, x[k]);
             if (RES)
@@ -154,7 +154,7 @@ batchnorm_apply(struct op_batchnorm o, struct bn_cut c)
                     y += res[k][j];
                 x[k][j] = o.relu && y <= 0 ? 0 : y; /* a NaN stays */
             }
-            store_n<N>((A *)o.y + where + (int64_t)(k * c.tall) * c.dim, x[k]);
+            store_n<N>((A *)o.y + where + k * c.down, x[k]);
         }
     });
 }

@@ -24,7 +24,9 @@
 struct bn_cut {
     int64_t per;
     int dim, parts;        /* of a group */
+    int rows, longer;      /* of a part; parts (the first) with one more */
     int wide, tall, tiles; /* packs and rows of a block; blocks of a row */
+    int down;              /* numbers between a thread's rows: tall * dim */
 };
 
 static struct bn_cut cut_of(int64_t groups, int64_t per, int64_t dim, int n)
@@ -38,11 +40,14 @@ static struct bn_cut cut_of(int64_t groups, int64_t per, int64_t dim, int n)
     c.tiles = (packs + BN_WIDE - 1) / BN_WIDE;
     c.wide = (packs + c.tiles - 1) / c.tiles;
     c.tall = BN_THREADS / c.wide;
+    c.down = c.tall * c.dim;
     parts = BN_BLOCKS / (groups * c.tiles);
     least = (per + c.tall * BN_MANY - 1) / (c.tall * BN_MANY);
     most = (per + c.tall * BN_FEW - 1) / (c.tall * BN_FEW);
     parts = parts < least ? least : parts;
     c.parts = (int)(parts < most ? parts : most);
+    c.rows = (int)(per / c.parts);
+    c.longer = (int)(per % c.parts);
     return c;
 }
 
@@ -61,18 +66,19 @@ struct bn_at {
 };
 
 template <int N>
-static __device__ __forceinline__ bn_at place_of(const bn_cut &c, int64_t part)
+static __device__ __forceinline__ bn_at place_of(const bn_cut &c, unsigned part)
 {
     bn_at at;
-    int64_t i = part % c.parts, begin = part_begin(c.per, c.parts, i);
+    int i = (int)(part % (unsigned)c.parts);
+    int64_t begin = (int64_t)i * c.rows + (i < c.longer ? i : c.longer);
 
-    at.x = threadIdx.x % c.wide;
-    at.y = threadIdx.x / c.wide;
+    at.x = threadIdx.x % (unsigned)c.wide;
+    at.y = threadIdx.x / (unsigned)c.wide;
     at.column = (blockIdx.y * c.wide + at.x) * N;
     at.part = part;
-    at.group = part / c.parts;
+    at.group = part / (unsigned)c.parts;
     at.first = (at.group * c.per + begin) * c.dim + at.column;
-    at.rows = (int)(part_begin(c.per, c.parts, i + 1) - begin);
+    at.rows = c.rows + (i < c.longer);
     if (at.y >= c.tall || at.column >= c.dim)
         at.rows = 0;
     return at;
@@ -84,13 +90,12 @@ template <int U, typename F>
 static __device__ __forceinline__ void walk(const bn_cut &c, const bn_at &at,
                                             F f)
 {
-    int64_t down = (int64_t)c.tall * c.dim;
     int64_t where = at.first + (int64_t)at.y * c.dim;
     int i = at.y;
 
-    for (; i + (U - 1) * c.tall < at.rows; i += U * c.tall, where += U * down)
+    for (; i + (U - 1) * c.tall < at.rows; i += U * c.tall, where += U * c.down)
         f(where, std::integral_constant<int, U>());
-    for (; i < at.rows; i += c.tall, where += down)
+    for (; i < at.rows; i += c.tall, where += c.down)
         f(where, std::integral_constant<int, 1>());
 }
 

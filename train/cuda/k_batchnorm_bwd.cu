@@ -38,7 +38,7 @@ batchnorm_bwd_sums(struct op_batchnorm_bwd o, struct bn_cut c, float *parts,
 
 #pragma unroll
         for (int k = 0; k < U; k++) {
-            int64_t i = where + (int64_t)(k * c.tall) * c.dim;
+            int64_t i = where + k * c.down;
 
             load_n<N>((const A *)o.x + i, x[k]);
             load_n<N>((const A *)o.dy + i, dy[k]);
@@ -47,7 +47,7 @@ batchnorm_bwd_sums(struct op_batchnorm_bwd o, struct bn_cut c, float *parts,
         }
 #pragma unroll
         for (int k = 0; k < U; k++) {
-            int64_t i = where + (int64_t)(k * c.tall) * c.dim;
+            int64_t i = where + k * c.down;
             unsigned bits = 0;
 
 #pragma unroll
@@ -137,7 +137,7 @@ batchnorm_bwd_apply(struct op_batchnorm_bwd o, struct bn_cut c, const A *v,
 
 #pragma unroll
         for (int k = 0; k < U; k++) {
-            int64_t i = where + (int64_t)(k * c.tall) * c.dim;
+            int64_t i = where + k * c.down;
 
             load_n<N>((const A *)o.x + i, x[k]);
             load_n<N>(v + i, dy[k]);
@@ -152,7 +152,7 @@ batchnorm_bwd_apply(struct op_batchnorm_bwd o, struct bn_cut c, const A *v,
                 x[k][j] =
                     (t - v_mean[j]) * of_v[j] + (x[k][j] - mean[j]) * of_x[j];
             }
-            store_n<N>((A *)o.dx + where + (int64_t)(k * c.tall) * c.dim, x[k]);
+            store_n<N>((A *)o.dx + where + k * c.down, x[k]);
         }
     });
 }

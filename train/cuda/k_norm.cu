@@ -63,7 +63,7 @@ layernorm(struct op_layernorm o)
     __shared__ float room[NORM_WARPS * R];
     int dim = (int)o.dim, lane = threadIdx.x % T;
     int64_t row[R];
-    float x[R][K * N], mean[R], rstd[R];
+    float x[R][K * N], mean[R], rstd[R], share = 1 / (float)dim;
 
     row[0] = ((int64_t)blockIdx.x * (NORM_THREADS / T) + threadIdx.x / T) * R;
     if (row[0] >= o.rows)
@@ -83,13 +83,13 @@ layernorm(struct op_layernorm o)
     row_sums<T, R>(mean, room);
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        mean[r] /= (float)dim;
+        mean[r] *= share;
         rstd[r] = squares_of<A, K, T>(x[r], dim, lane, mean[r]);
     }
     row_sums<T, R>(rstd, room);
 #pragma unroll
     for (int r = 0; r < R; r++) {
-        rstd[r] = rsqrtf(rstd[r] / (float)dim + (float)OP_NORM_EPS);
+        rstd[r] = rsqrtf(rstd[r] * share + (float)OP_NORM_EPS);
         if (lane == 0) {
             ((float *)o.mean)[row[r]] = mean[r];
             ((float *)o.rstd)[row[r]] = rstd[r];

@@ -165,11 +165,18 @@ static __device__ __forceinline__ void put_sums(const float *sum, int dim,
     }
 }
 
+/* Blocks that a multiprocessor's registers are shared by, where a thread holds
+ * n numbers of a row. */
+static constexpr int blocks_at_once(int n)
+{
+    return n <= 16 ? 4 : n <= 24 ? 3 : 2;
+}
+
 /* dg, db: [parts, dim] of scratch. */
 template <typename A, int K, int T>
-static __global__ void __launch_bounds__(NORM_THREADS,
-                                         K *pack_n<A> <= 24 ? 3 : 2)
-    layernorm_bwd(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
+static __global__ void
+__launch_bounds__(NORM_THREADS, blocks_at_once(K * pack_n<A>))
+layernorm_bwd(struct op_layernorm_bwd o, float *dg_parts, float *db_parts)
 {
     constexpr int N = pack_n<A>, step = NORM_THREADS / T;
     constexpr bool ahead = sizeof(A) == 2;
@@ -191,8 +198,8 @@ static __global__ void __launch_bounds__(NORM_THREADS,
             load_row<A, K, T>(o, r + step, &next);
         row_in<A, K, T>(o, row, dg, db, sums);
         row_sums<T, 2>(sums, room);
-        sums[0] /= (float)o.dim;
-        sums[1] /= (float)o.dim;
+        sums[0] = __fdividef(sums[0], (float)o.dim);
+        sums[1] = __fdividef(sums[1], (float)o.dim);
         row_out<A, K, T>(o, row, r, sums);
     }
     put_sums<N, K, T>(dg, (int)o.dim, room, dg_parts + part * o.dim);
