@@ -259,10 +259,18 @@ static void test_optim_cuda__steps(void **state)
     open_ref(&ref);
     for (int t = 0; t < 2; t++) {
         open_cuda(&d, acts[t]);
-        steps(&d, &ref, 0.25);
-        steps(&d, &ref, 0);
+        for (uint64_t order = 0; order < 3; order++) {
+#ifdef WITMILL_EMULATED
+            emulate_schedule(order);
+#endif
+            steps(&d, &ref, 0.25);
+            steps(&d, &ref, 0);
+        }
         device_close(&d);
     }
+#ifdef WITMILL_EMULATED
+    emulate_schedule(0);
+#endif
     device_close(&ref);
 }
 
