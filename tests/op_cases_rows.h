@@ -58,7 +58,7 @@ static inline struct pixels play_pixels(struct play *p, bool bytes, int64_t n)
 
     if (bytes)
         return (struct pixels){.kind = PIXEL_BYTE,
-                               .x = play_bytes(p, "bytes", n),
+                               .x = play_pixels(p, "bytes", n),
                                .norm = pixel_norm_of(mean, std)};
     return (struct pixels){.x = play_in(p, "pixels", PLAY_REAL, n)};
 }

@@ -367,7 +367,8 @@ static inline int32_t *play_index(struct play *p, const char *name, int64_t n,
     return s->p;
 }
 
-static inline uint8_t *play_bytes(struct play *p, const char *name, int64_t n)
+/* Bytes of all values. */
+static inline uint8_t *play_pixels(struct play *p, const char *name, int64_t n)
 {
     struct play_slot *s = play_slot(p, name, PLAY_BYTE, PLAY_IN, n, NULL, -1);
 
