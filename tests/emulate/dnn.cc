@@ -2,7 +2,8 @@
  *
  * What it answers is made to be chosen from: the first forward algorithm wants
  * more memory than anyone has, the first backward one does not repeat its
- * bits, and of floats the next one is TF32's. */
+ * bits, and of floats the next one is TF32's.  A kernel of one pixel is taken
+ * at first, and refused when it is called. */
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -391,7 +392,8 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
               *(const float *)beta,
               (float *)workspace};
 
-    if (st || algo != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM)
+    if (st || algo != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM ||
+        w->h == 1)
         return st ? st : CUDNN_STATUS_NOT_SUPPORTED;
     check_call(X, W, Y, workspace, workspace_bytes, workspace_of(y), x, conv);
     emulate_enqueue(handle->stream, [=]() {
@@ -416,7 +418,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(
               *(const float *)beta,
               (float *)workspace};
 
-    if (st || algo != CUDNN_CONVOLUTION_BWD_DATA_ALGO_1)
+    if (st || algo != CUDNN_CONVOLUTION_BWD_DATA_ALGO_1 || w->h == 1)
         return st ? st : CUDNN_STATUS_NOT_SUPPORTED;
     check_call(W, DY, DX, workspace, workspace_bytes, workspace_of(dx), dx,
                conv);

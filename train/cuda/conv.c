@@ -6,6 +6,9 @@
  * each.  As a product of dy and columns the sums are float throughout, and the
  * last pass adds them in the file's order.
  *
+ * Columns for y and dx are planned for in any case: cuDNN may still refuse when
+ * it is called, and then nothing can be allocated.
+ *
  * Cost.  y and dx: cuDNN's.  Columns of a 3x3 kernel are written and read, 18
  * times the bytes of x, if mostly in the L2 cache: RN50's dweights, 1,024
  * images, 100 GB, 23 ms at 4.3 TB/s; their products 4.8 TFLOP, 6 ms.
@@ -124,7 +127,7 @@ void cuda_conv(struct device *d, const struct op_conv *o)
                                    .y = o->y};
 
         cuda_linear(d, &linear);
-    } else if (!dnn_forward(d, &c, o->x, o->weight, o->y)) {
+    } else if (!dnn_forward(d, &c, o->x, o->weight, o->y) || d->planning) {
         by_columns(d, &c, false, o->x, o->weight, false, o->y);
     }
 }
@@ -143,7 +146,8 @@ void cuda_conv_dx(struct device *d, const struct op_conv_dx *o)
                                   .dx = o->dx};
 
         cuda_linear_dx(d, &dx);
-    } else if (!dnn_backward(d, &c, o->dy, o->weight, o->add, o->dx)) {
+    } else if (!dnn_backward(d, &c, o->dy, o->weight, o->add, o->dx) ||
+               d->planning) {
         by_columns(d, &c, true, o->dy, o->weight, o->add, o->dx);
     }
 }

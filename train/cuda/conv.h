@@ -50,7 +50,8 @@ void conv_weights(struct device *d, const struct conv *c, const void *weight,
 void conv_add_weights(struct device *d, const struct conv *c, const float *part,
                       int64_t ld, void *dweight);
 
-/* y, and dx, by cuDNN; false, and nothing is done, where it cannot. */
+/* y, and dx, by cuDNN; false, and nothing is done, where it cannot.  That it
+ * can while planning does not say that it will. */
 bool dnn_forward(struct device *d, const struct conv *c, const void *x,
                  const void *weight, void *y);
 bool dnn_backward(struct device *d, const struct conv *c, const void *dy,

@@ -266,7 +266,8 @@ static cudnnStatus_t call(struct device *d, const struct dnn_call *o, int64_t n,
                                    en->workspace, &beta, en->y, to);
 }
 
-/* False, before anything is done, if a part is refused. */
+/* False, before anything is done, if a part is refused: when cuDNN is asked,
+ * or, what its answers should rule out, when it is first called. */
 static bool convolve(struct device *d, struct dnn_call *o)
 {
     const struct conv *c = o->c;
@@ -294,6 +295,10 @@ static bool convolve(struct device *d, struct dnn_call *o)
     for (int64_t n = 0; n < c->batch && cuda_runs(d); n += o->per) {
         cudnnStatus_t st = call(d, o, n, room, room + weights);
 
+        if (st && n == 0) {
+            o->en[0]->refused = true;
+            return false;
+        }
         if (st)
             dnn_failed(d, "a convolution", st);
     }
