@@ -144,34 +144,44 @@ static __device__ __forceinline__ void pack_a(unsigned a[4],
     a[3] = bf16_pair(c[1][2], c[1][3]);
 }
 
-/* c[2] = x (rows at `row` of the tile)^T, 64 columns deep. */
+/* c[m] = x[m] (rows at `row` of the tile)^T, 64 columns deep. */
+template <int M>
 static __device__ __forceinline__ void
-products(float c[2][4], const unsigned x[4][4], const char *tile, int row)
+products(float c[M][2][4], const unsigned x[M][4][4], const char *tile, int row)
 {
 #pragma unroll
-    for (int i = 0; i < 4; i++)
-        c[0][i] = c[1][i] = 0;
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            c[m][0][i] = c[m][1][i] = 0;
 #pragma unroll
     for (int kk = 0; kk < HEAD / 16; kk++) {
         unsigned b[4];
 
         load_b(b, tile, row, kk);
-        mma_bf16(c[0], x[kk], b);
-        mma_bf16(c[1], x[kk], b + 2);
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            mma_bf16(c[m][0], x[m][kk], b);
+            mma_bf16(c[m][1], x[m][kk], b + 2);
+        }
     }
 }
 
-/* sum += a (16 rows at `row` of the tile), 64 columns wide. */
+/* sum[m] += a[m] (16 rows at `row` of the tile), 64 columns wide. */
+template <int M>
 static __device__ __forceinline__ void
-add_rows(float sum[8][4], const unsigned a[4], const char *tile, int row)
+add_rows(float sum[M][8][4], const unsigned a[M][4], const char *tile, int row)
 {
 #pragma unroll
     for (int nn = 0; nn < HEAD / 16; nn++) {
         unsigned b[4];
 
         load_b_rows(b, tile, row, nn);
-        mma_bf16(sum[2 * nn], a, b);
-        mma_bf16(sum[2 * nn + 1], a, b + 2);
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            mma_bf16(sum[m][2 * nn], a[m], b);
+            mma_bf16(sum[m][2 * nn + 1], a[m], b + 2);
+        }
     }
 }
 

@@ -149,8 +149,8 @@ static __device__ __forceinline__ void keys_add(struct keys *s, const char *q,
     float p[2][4], dp[2][4];
     unsigned a[4];
 
-    products(p, s->k, q, row);
-    products(dp, s->v, g, row);
+    products<1>(&p, &s->k, q, row);
+    products<1>(&dp, &s->v, g, row);
     facts += row + 2 * t;
 #pragma unroll
     for (int n = 0; n < 2; n++) {
@@ -168,9 +168,12 @@ static __device__ __forceinline__ void keys_add(struct keys *s, const char *q,
         }
     }
     pack_a(a, p);
-    add_rows(s->dv, a, g, row);
-    pack_a(ds, dp);
-    add_rows(s->dk, ds, q, row);
+    add_rows<1>(&s->dv, &a, g, row);
+    pack_a(a, dp);
+    add_rows<1>(&s->dk, &a, q, row);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        ds[i] = a[i];
 }
 
 /* Write keys row.. of the head, through 16 lines of this warp's own. */

@@ -21,21 +21,35 @@
 
 #define SHORT_WARPS   2
 #define SHORT_THREADS (SHORT_WARPS * WARP)
-#define LONG_WARPS    8 /* at most */
-#define LONG_THREADS  (LONG_WARPS * WARP)
+/* Queries of a warp that walks over a long sequence: 16, or 32, which halves
+ * the loads out of shared memory but takes 243 registers. */
+#define SPAN         16
+#define LONG_WARPS   (128 / SPAN) /* at most */
+#define LONG_THREADS (LONG_WARPS * WARP)
 
-/* What a warp knows of its 16 queries: lane 4 g + t of rows g and g + 8. */
-struct softmax {
-    float top[2]; /* largest score so far, unscaled */
-    float sum[2]; /* this lane's part of sum exp */
-    float out[8][4];
+/* What a warp knows of its 16 M queries: lane 4 g + t of rows g and g + 8 of
+ * each 16. */
+template <int M> struct softmax {
+    unsigned q[M][4][4];
+    float top[M][2]; /* largest score so far, unscaled */
+    float sum[M][2]; /* this lane's part of sum exp */
+    float out[M][8][4];
 };
 
-static __device__ __forceinline__ void softmax_begin(struct softmax *s)
+/* The queries stand at `line` of the tile q. */
+template <int M>
+static __device__ __forceinline__ void softmax_begin(struct softmax<M> *s,
+                                                     const char *q, int line)
 {
-    s->top[0] = s->top[1] = -INFINITY;
-    s->sum[0] = s->sum[1] = 0;
-    clear(s->out);
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+        s->top[m][0] = s->top[m][1] = -INFINITY;
+        s->sum[m][0] = s->sum[m][1] = 0;
+        clear(s->out[m]);
+#pragma unroll
+        for (int kk = 0; kk < 4; kk++)
+            load_a(s->q[m][kk], q, line + m * PIECE, kk);
+    }
 }
 
 /* Largest and sum over the four lanes of a row. */
@@ -68,91 +82,121 @@ static __device__ __forceinline__ void hide(float c[2][4], int row, int key,
         }
 }
 
-/* One tile of keys, 16 * P at most: the first is number `key`; the queries
- * row.. stand in the tile q from `line` on.  Pieces behind the last one that
- * any of the queries sees are left out. */
-template <int P>
-static __device__ __forceinline__ void
-softmax_add(struct softmax *s, const char *q, int line, const char *k,
-            const char *v, int row, int key, int keys, bool causal, float scale)
+/* A row's largest score has become `top`: what was summed shrinks. */
+static __device__ __forceinline__ void shrink(float *sum, float out[8][4],
+                                              int r, float by)
 {
-    int see = seen(causal, keys, row, PIECE) - key;
-    float c[P][2][4], top[2] = {s->top[0], s->top[1]};
-    unsigned x[4][4];
-
+    *sum *= by;
 #pragma unroll
-    for (int kk = 0; kk < 4; kk++)
-        load_a(x[kk], q, line, kk);
-#pragma unroll
-    for (int j = 0; j < P; j++) {
-        int from = PIECE * j;
-
-        if (from >= see)
-            continue;
-        products(c[j], x, k, from);
-        if (from + PIECE > see || (causal && key + from + PIECE > row + 1))
-            hide(c[j], row, key + from, keys, causal);
-#pragma unroll
-        for (int n = 0; n < 2; n++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                top[i / 2] = fmaxf(top[i / 2], c[j][n][i]);
+    for (int n = 0; n < 8; n++) {
+        out[n][2 * r] *= by;
+        out[n][2 * r + 1] *= by;
     }
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-        float was = s->top[r], shrink;
+}
 
-        s->top[r] = quad_max(top[r]);
-        shrink = exp2_fast((was - s->top[r]) * scale);
-        top[r] = s->top[r] * scale;
-        s->sum[r] *= shrink;
+/* p = 2^(c - top), its sum and, as an a, its bf16. */
+static __device__ __forceinline__ void exponents(unsigned p[4],
+                                                 const float c[2][4],
+                                                 const float top[2],
+                                                 float scale, float sum[2])
+{
+    float x[2][4];
+
 #pragma unroll
-        for (int n = 0; n < 8; n++) {
-            s->out[n][2 * r] *= shrink;
-            s->out[n][2 * r + 1] *= shrink;
+    for (int n = 0; n < 2; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            x[n][i] = exp2_fast(c[n][i] * scale - top[i / 2]);
+            sum[i / 2] += x[n][i];
         }
+    pack_a(p, x);
+}
+
+/* Where a tile of keys meets queries: place of the first of each. */
+struct reach {
+    int row, key, keys;
+    bool causal;
+};
+
+/* One tile of keys, 16 P at most.  Pieces behind the last one that any of the
+ * queries sees are left out. */
+template <int P, int M>
+static __device__ __forceinline__ void
+softmax_add(struct softmax<M> *s, const char *k, const char *v,
+            const struct reach *at, float scale)
+{
+    int see = seen(at->causal, at->keys, at->row, PIECE * M) - at->key;
+    float c[P][M][2][4], top[M][2];
+
+#pragma unroll
+    for (int m = 0; m < 2 * M; m++)
+        top[m / 2][m % 2] = s->top[m / 2][m % 2];
+#pragma unroll
+    for (int j = 0; j < P; j++) {
+        int key = at->key + PIECE * j;
+
+        if (PIECE * j >= see)
+            continue;
+        products<M>(c[j], s->q, k, PIECE * j);
+        if (key + PIECE > at->keys || (at->causal && key + PIECE > at->row + 1))
+#pragma unroll
+            for (int m = 0; m < M; m++)
+                hide(c[j][m], at->row + m * PIECE, key, at->keys, at->causal);
+#pragma unroll
+        for (int i = 0; i < 8 * M; i++) /* row, half, number */
+            top[i / 8][i % 4 / 2] =
+                fmaxf(top[i / 8][i % 4 / 2], c[j][i / 8][i / 4 % 2][i % 4]);
+    }
+#pragma unroll
+    for (int i = 0; i < 2 * M; i++) {
+        int m = i / 2, r = i % 2;
+        float was = s->top[m][r];
+
+        s->top[m][r] = quad_max(top[m][r]);
+        top[m][r] = s->top[m][r] * scale;
+        shrink(&s->sum[m][r], s->out[m], r,
+               exp2_fast((was - s->top[m][r]) * scale));
     }
 #pragma unroll
     for (int j = 0; j < P; j++) {
-        unsigned p[4];
+        unsigned p[M][4];
 
         if (PIECE * j >= see)
             continue;
 #pragma unroll
-        for (int n = 0; n < 2; n++)
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                c[j][n][i] = exp2_fast(c[j][n][i] * scale - top[i / 2]);
-                s->sum[i / 2] += c[j][n][i];
-            }
-        pack_a(p, c[j]);
-        add_rows(s->out, p, v, PIECE * j);
+        for (int m = 0; m < M; m++)
+            exponents(p[m], c[j][m], top[m], scale, s->sum[m]);
+        add_rows<M>(s->out, p, v, PIECE * j);
     }
 }
 
-/* Divide, and write rows row.. of the head; `lines` are 16 lines of shared
- * memory of this warp's own. */
+/* Divide, and write rows row.. of the head; from `line` on, 16 M lines of
+ * shared memory are this warp's own. */
+template <int M>
 static __device__ __forceinline__ void
-softmax_end(struct softmax *s, const struct op_attention *o,
+softmax_end(const struct softmax<M> *s, const struct op_attention *o,
             const struct head *h, int row, char *lines, int line, float scale)
 {
     int lane = lane_of(), g = lane / 4;
+    int64_t ld = (int64_t)o->heads * HEAD;
+    bf16 *out = (bf16 *)o->out + (h->q + row - line) * ld + h->at * HEAD;
     float by[2];
 
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        float sum = quad_sum(s->sum[r]);
-        int at = row + g + 8 * r;
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            float sum = quad_sum(s->sum[m][r]);
+            int at = row + m * PIECE + g + 8 * r;
 
-        by[r] = sum > 0 ? 1 / sum : 0;
-        if (lane % 4 == 0 && at < h->queries)
-            ((float *)o->lse)[(h->q + at) * o->heads + h->at] =
-                (s->top[r] * scale + log2f(sum)) * LN_2;
+            by[r] = sum > 0 ? 1 / sum : 0;
+            if (lane % 4 == 0 && at < h->queries)
+                ((float *)o->lse)[(h->q + at) * o->heads + h->at] =
+                    (s->top[m][r] * scale + log2f(sum)) * LN_2;
+        }
+        store_rows(out, ld, lines, line + m * PIECE, h->queries - row + line,
+                   s->out[m], by[0], by[1]);
     }
-    store_rows((bf16 *)o->out + (h->q + row - line) * o->heads * HEAD +
-                   h->at * HEAD,
-               (int64_t)o->heads * HEAD, lines, line, h->queries - row + line,
-               s->out, by[0], by[1]);
 }
 
 static __device__ __forceinline__ const bf16 *
@@ -187,14 +231,15 @@ static __global__ void __launch_bounds__(SHORT_THREADS, 8)
 
     for (int i = 0;; i++) {
         int row = (pieces - 1 - dealt(i, warp, SHORT_WARPS)) * PIECE;
-        struct softmax s;
+        struct reach at = {row, 0, h.keys, o.causal};
+        struct softmax<1> s;
 
         if (row < 0)
             break;
-        softmax_begin(&s);
-        for (int at = 0; at < seen(o.causal, h.keys, row, PIECE); at += TILE)
-            softmax_add<TILE / PIECE>(&s, q, row, k + at * LINE, v + at * LINE,
-                                      row, at, h.keys, o.causal, scale);
+        softmax_begin(&s, q, row);
+        for (; at.key < seen(o.causal, h.keys, row, PIECE); at.key += TILE)
+            softmax_add<TILE / PIECE>(&s, k + at.key * LINE, v + at.key * LINE,
+                                      &at, scale);
         softmax_end(&s, &o, &h, row, q, row, scale);
     }
 }
@@ -218,26 +263,27 @@ static __global__ void __launch_bounds__(LONG_THREADS, 2)
 {
     DYNAMIC_SHARED(char, tiles);
     char *q = tiles + 4 * TILE_SIZE;
-    int rest = (int)blockIdx.x / o.heads, warp = (int)threadIdx.x / WARP;
-    int queries = (int)blockDim.x / WARP * PIECE,
-        from = rest % blocks * queries;
-    int row = from + warp * PIECE, see, count;
-    struct softmax s;
+    int rest = (int)blockIdx.x / o.heads, line = (int)threadIdx.x / WARP * SPAN;
+    int most = (int)blockDim.x / WARP * SPAN, from = rest % blocks * most;
+    int row = from + line, count;
+    struct softmax<SPAN / PIECE> s;
     struct head h;
 
     if (!find_head(&o, rest / blocks, (int)blockIdx.x % o.heads, &h) ||
         from >= h.queries)
         return;
-    queries = least(queries, pieces_of(h.queries - from) * PIECE);
-    see = seen(o.causal, h.keys, from, queries);
-    count = (see + TILE - 1) / TILE;
-    copy_rows(q, column(o.q, h.q + from, o.ldq, &h), o.ldq, queries,
+    count = (seen(o.causal, h.keys, from, most) + TILE - 1) / TILE;
+    copy_rows(q, column(o.q, h.q + from, o.ldq, &h), o.ldq, most,
               h.queries - from);
+    copy_commit();
     if (count)
         copy_keys(tiles, &o, &h, 0);
     copy_commit();
-    softmax_begin(&s);
+    copy_wait<1>();
+    __syncthreads();
+    softmax_begin(&s, q, line);
     for (int t = 0; t < count; t++) {
+        struct reach at = {row, t * TILE, h.keys, o.causal};
         char *k = tiles + t % 2 * 2 * TILE_SIZE;
 
         if (t + 1 < count)
@@ -245,13 +291,12 @@ static __global__ void __launch_bounds__(LONG_THREADS, 2)
         copy_commit();
         copy_wait<1>();
         __syncthreads();
-        if (row < h.queries && t * TILE < seen(o.causal, h.keys, row, PIECE))
-            softmax_add<TILE / PIECE>(&s, q, row - from, k, k + TILE_SIZE, row,
-                                      t * TILE, h.keys, o.causal, scale);
+        if (row < h.queries && at.key < seen(o.causal, h.keys, row, SPAN))
+            softmax_add<TILE / PIECE>(&s, k, k + TILE_SIZE, &at, scale);
         __syncthreads(); /* the next copies come to where this tile was */
     }
     if (row < h.queries)
-        softmax_end(&s, &o, &h, row, q, row - from, scale);
+        softmax_end(&s, &o, &h, row, q, line, scale);
 }
 
 /* ---- the op ---- */
@@ -268,8 +313,9 @@ static void launch_short(struct device *d, const struct op_attention *o,
 void cuda_attention(struct device *d, const struct op_attention *o)
 {
     float scale = LOG2_E / sqrtf((float)o->dim);
-    int pieces = pieces_of(o->max_q), warps = warps_for(pieces, LONG_WARPS);
-    int blocks = (pieces + warps - 1) / warps;
+    int spans = (o->max_q + SPAN - 1) / SPAN;
+    int warps = warps_for(spans, LONG_WARPS);
+    int blocks = (spans + warps - 1) / warps;
 
     if (!has_tensor_form(d, o))
         attention_plain(d, o);
@@ -279,5 +325,5 @@ void cuda_attention(struct device *d, const struct op_attention *o)
         launch(d, attend_long,
                (unsigned)o->seqs * (unsigned)blocks * (unsigned)o->heads,
                (unsigned)warps * WARP,
-               4 * TILE_SIZE + (size_t)warps * PIECE * LINE, *o, blocks, scale);
+               4 * TILE_SIZE + (size_t)warps * SPAN * LINE, *o, blocks, scale);
 }

@@ -112,7 +112,7 @@ queries_of_head(const struct attention_bwd *b, const struct head *h,
             unsigned a[4];
 
             load_block(a, r->ds + (j * all + n) * BLOCK_SIZE);
-            add_rows(dq, a, r->k, j * PIECE);
+            add_rows<1>(&dq, &a, r->k, j * PIECE);
         }
         store_rows(column(b->dq, h->q, b->f.ldq, h), b->f.ldq, r->q, n * PIECE,
                    h->queries, dq, b->scale, b->scale);

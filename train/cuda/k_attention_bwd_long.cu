@@ -88,8 +88,8 @@ queries_add(struct queries *s, const char *k, const char *v, int row,
     float p[2][4], dp[2][4];
     unsigned ds[4];
 
-    products(p, s->q, k, row);
-    products(dp, s->g, v, row);
+    products<1>(&p, &s->q, k, row);
+    products<1>(&dp, &s->g, v, row);
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
@@ -102,7 +102,7 @@ queries_add(struct queries *s, const char *k, const char *v, int row,
             dp[n][i] = x * (dp[n][i] - s->delta[i / 2]);
         }
     pack_a(ds, dp);
-    add_rows(s->dq, ds, k, row);
+    add_rows<1>(&s->dq, &ds, k, row);
 }
 
 /* The tile of 64 keys from number `from` on, in shared memory at k. */

@@ -134,7 +134,7 @@ find_rows(const struct plain *p, struct head *h, int *from, bool by_keys)
 /* ---- forward ---- */
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS)
+static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
     attend_plain(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
@@ -223,7 +223,7 @@ find_deltas(const struct plain *p, const struct head *h, int row,
 }
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS)
+static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
     attend_plain_queries(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
@@ -267,7 +267,7 @@ static __global__ void __launch_bounds__(PLAIN_THREADS)
 }
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS)
+static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
     attend_plain_keys(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
