@@ -505,68 +505,6 @@ static void test_ops_forms__pixels(void **state)
                        k / C % S);
 }
 
-/* A byte stands for (x / 255 - mean) / std, and who fuses a multiply and an add
- * gets the same bits. */
-static void test_ops_forms__bytes_of_pixels(void **state)
-{
-    static const double norms[][2][3] = {
-        {{0.48145466, 0.4578275, 0.40821073},
-         {0.26862954, 0.26130258, 0.27577711}},
-        {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
-        {{0, 0, 0}, {1, 1.0 / 3, 1.0 / 255}},
-    };
-
-    (void)state;
-    for (int i = 0; i < N(norms); i++) {
-        const double *mean = norms[i][0], *std = norms[i][1];
-        const struct pixel_norm n = pixel_norm_of(mean, std);
-
-        for (int k = 0; k < 3 * 256; k++) {
-            int c = k % 3, x = k / 3;
-            float got = pixel_value(&n, c, (uint8_t)x), of = (float)x;
-            float rest = of * n.rest[c] + n.shift[c];
-            double want = (x / 255.0 - mean[c]) / std[c];
-            double most = (1 + mean[c]) / std[c];
-
-            if (!(fabs((double)got - want) <= 0x1p-23 * most))
-                fail_msg("byte %d, colour %d: %.9g, not %.17g", x, c,
-                         (double)got, want);
-            assert_true(fmaf(of, n.rest[c], n.shift[c]) == rest);
-            assert_true(fmaf(of, n.scale[c], rest) == got);
-        }
-    }
-}
-
-/* Every byte at its place. */
-static void test_ops_forms__pixels_of_bytes(void **state)
-{
-    enum { B = 2, S = 7, P = 3, G = S / P };
-    static const double mean[] = {0.1, 0.2, 0.3}, std[] = {0.4, 0.5, 0.6};
-    const struct pixel_norm norm = pixel_norm_of(mean, std);
-    uint8_t x[B * S * S * 3];
-    double y[B * G * G * 3 * P * P], t[N(x)];
-    struct pixels pixels = {PIXEL_BYTE, x, norm};
-    struct op_patches patches = {
-        .batch = B, .channels = 3, .size = S, .patch = P, .x = pixels, .y = y};
-    struct op_nhwc nhwc = {
-        .batch = B, .channels = 3, .h = S, .w = S, .x = pixels, .y = t};
-
-    (void)state;
-    for (int k = 0; k < N(x); k++)
-        x[k] = (uint8_t)(k * 7);
-    op_patches(&device, &patches);
-    op_nhwc(&device, &nhwc);
-    for (int k = 0; k < N(y); k++) {
-        int q = k % P, p = k / P % P, c = k / P / P % 3;
-        int square = k / P / P / 3, j = square % G, i = square / G % G;
-        int at = ((square / G / G * S + i * P + p) * S + j * P + q) * 3 + c;
-
-        assert_true(y[k] == (double)pixel_value(&norm, c, x[at]));
-    }
-    for (int k = 0; k < N(t); k++)
-        assert_true(t[k] == (double)pixel_value(&norm, k % 3, x[k]));
-}
-
 static void test_ops_forms__tokens(void **state)
 {
     static const double x[] = {1, 2, 3, 4, 5, 6}, first[] = {70, 80};
@@ -850,8 +788,6 @@ int main(void)
         cmocka_unit_test(test_ops_forms__l2norm),
         cmocka_unit_test(test_ops_forms__embed),
         cmocka_unit_test(test_ops_forms__pixels),
-        cmocka_unit_test(test_ops_forms__bytes_of_pixels),
-        cmocka_unit_test(test_ops_forms__pixels_of_bytes),
         cmocka_unit_test(test_ops_forms__tokens),
         cmocka_unit_test(test_ops_forms__gather),
         cmocka_unit_test(test_ops_forms__nce),

@@ -16,9 +16,9 @@
  *          is none of F32 and BF16; -E_NOMEM.  Later: sticky in the device,
  *          with the call that failed.
  * Threads. One thread opens and calls.
- * Cost.    An op is one to three launches; scratch grows during a dry run
- *          only.  Every sum has a fixed order, so that a run repeats bit for
- *          bit on the same GPU and libraries.
+ * Cost.    An op is one to three launches (embed_bwd, which sorts, 13);
+ *          scratch grows during a dry run only.  Every sum has a fixed order,
+ *          so that a run repeats bit for bit on the same GPU and libraries.
  */
 #ifndef TRAIN_CUDA_CUDA_H
 #define TRAIN_CUDA_CUDA_H

@@ -170,7 +170,9 @@ static void patches(struct device *d, const struct op_patches *o)
 
 void cuda_patches(struct device *d, const struct op_patches *o)
 {
-    const bool packs = o->x.kind == PIXEL_BYTE || o->size % 4 == 0;
+    /* lines of numbers that begin where run_n of them may be loaded */
+    const bool runs = o->x.kind == PIXEL_BYTE ||
+                      o->size % (o->patch == 14 ? 2 : 4) == 0;
 
     if (o->x.kind == PIXEL_BYTE && 3 * o->patch * o->size > STRIP_MOST) {
         device_fail(d, E_UNSUPPORTED,
@@ -181,11 +183,11 @@ void cuda_patches(struct device *d, const struct op_patches *o)
     for_act(d, [=](auto *a) {
         using A = std::remove_pointer_t<decltype(a)>;
 
-        if (o->patch == 32 && packs)
+        if (o->patch == 32 && runs)
             patches<A, 32>(d, o);
-        else if (o->patch == 16 && packs)
+        else if (o->patch == 16 && runs)
             patches<A, 16>(d, o);
-        else if (o->patch == 14 && packs)
+        else if (o->patch == 14 && runs)
             patches<A, 14>(d, o);
         else
             patches<A, 0>(d, o);
@@ -244,16 +246,21 @@ nhwc_bytes(int64_t count, const unsigned char *__restrict__ x,
     const int64_t i = ((int64_t)blockIdx.x * PIXEL_THREADS + threadIdx.x) * N;
     const colour next[3] = {pick(norm, (int)c), pick(norm, (int)(c + 1) % 3),
                             pick(norm, (int)(c + 2) % 3)};
-    unsigned in[2] = {};
+    unsigned in[2];
     float out[N];
 
     if (i >= count)
         return;
-    if constexpr (N == 1)
+    if constexpr (N == 8) {
+        const uint2 two = *(const uint2 *)(x + i);
+
+        in[0] = two.x;
+        in[1] = two.y;
+    } else if constexpr (N == 4) {
+        in[0] = *(const unsigned *)(x + i);
+    } else {
         in[0] = x[i];
-    else
-        for (int j = 0; j < N / 4; j++)
-            in[j] = ((const unsigned *)(x + i))[j];
+    }
 #pragma unroll
     for (int j = 0; j < N; j++)
         out[j] = next[j % 3]((unsigned char)(in[j / 4] >> j % 4 * 8));
