@@ -19,7 +19,8 @@
     X(coverage)                                                                \
     X(report)                                                                  \
     X(explain)                                                                 \
-    X(verify)
+    X(verify)                                                                  \
+    X(train)
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)
