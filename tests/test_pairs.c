@@ -170,7 +170,7 @@ static void test_feed__batches(void **state)
     int32_t ids[77];
 
     (void)state;
-    open_pairs(&p, "tiny-resnet", 3, 8);
+    open_pairs(&p, "tiny-vit", 3, 8);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         size_t bytes = NUMBERS * dtype_size(cases[k].real);
         struct feed f;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "train/op.h"
 #include "train/ref/ref.h"
 #ifndef WITMILL_TRAIN_ONLY
 #include "train/cpu/cpu.h"

@@ -8,26 +8,26 @@
 
 static char nowhere[DEVICE_ALIGN] __attribute__((aligned(DEVICE_ALIGN)));
 
-static void nothing_close(struct device *d)
+static void memory_close(struct device *d)
 {
     (void)d;
 }
 
-static void *nothing_alloc(struct device *d, size_t bytes)
+static void *memory_alloc(struct device *d, size_t bytes)
 {
     (void)d;
     (void)bytes;
     return nowhere;
 }
 
-static void nothing_free(struct device *d, void *p)
+static void memory_free(struct device *d, void *p)
 {
     (void)d;
     (void)p;
 }
 
-static void nothing_copy(struct device *d, void *to, const void *from,
-                         size_t bytes)
+static void memory_copy(struct device *d, void *to, const void *from,
+                        size_t bytes)
 {
     (void)d;
     (void)to;
@@ -45,11 +45,11 @@ OP_MAP(X)
 #undef X
 
 static const struct ops counting = {.name = "counting",
-                                    .close = nothing_close,
-                                    .alloc = nothing_alloc,
-                                    .free = nothing_free,
-                                    .put = nothing_copy,
-                                    .get = nothing_copy,
+                                    .close = memory_close,
+                                    .alloc = memory_alloc,
+                                    .free = memory_free,
+                                    .put = memory_copy,
+                                    .get = memory_copy,
 #define X(name) .name = nothing_##name,
                                     OP_MAP(X)
 #undef X
