@@ -9,12 +9,15 @@
 #   make bench      measurements, beside peers where there are any
 #   make deps       the Debian packages it needs (installs as root, else prints)
 #   make deps-dev   the packages that widen the tests
+#   make train-only what trains alone, build/<variant>-train/witmill-train and its
+#                   tests: a C compiler is enough (and the toolkit with CUDA=1)
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make format     clang-format on all sources; format-check on changed lines
 #   make docs       the command pages in docs/, from the option tables
 #
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
-#        CUDA=1 (the toolkit in CUDA_HOME, else /usr/local/cuda)  MPI=1 (libopenmpi-dev)
+#        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
+#        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
 #        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train, DEMO_DEBS=DIR for make demo
 
 CC      ?= cc
@@ -25,12 +28,24 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 comma   := ,
-variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(CUDA),-cuda)$(if $(MPI),-mpi)$(if $(SAN),-$(subst $(comma),+,$(SAN)))
+variant := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(CUDA),-cuda)$(if $(MPI),-mpi)$(if $(SAN),-$(subst $(comma),+,$(SAN)))$(if $(TRAIN_ONLY),-train)
 B       := build/$(variant)
 
 # Folders of the library half, in the order of the dependency law
 # (tools/check_layers.py holds the law itself).
 folders := base catalog querylist filter shards crawler train train/ref train/cpu $(if $(CUDA),train/cuda)
+
+# The half that `make train-only` builds: base's files that need no library, the
+# reference ops, the GPU's.
+ifdef TRAIN_ONLY
+folders := base train train/ref $(if $(CUDA),train/cuda)
+bare_base := arena buf clock err hash_bare io json json_write log mem opt \
+             opt_print part progress str utf8
+bare_tool := main commands cmd_train print
+bare_test := clip config golden_train ops_forms ops_grad optim pairs \
+             published resize resnet rows run safetensors sha256 store towers weights \
+             weights_files $(if $(CUDA),ops_cuda golden_cuda)
+endif
 
 packages := libcurl libcares libxml-2.0 sqlite3 libjpeg libpng libwebp \
             libwebpdemux libavif lcms2 libarchive zlib libdeflate libzstd \
@@ -45,14 +60,15 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              -fno-strict-aliasing -ffp-contract=off -pthread -fPIC \
              -fstack-protector-strong \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DWITMILL_SANITIZED=1,-D_FORTIFY_SOURCE=2) \
-             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) $(CFLAGS)
+             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) \
+             $(if $(CUDA),-DWITMILL_CUDA=1) $(if $(TRAIN_ONLY),-DWITMILL_TRAIN_ONLY=1 -Itests/bare) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -Wstrict-prototypes,$(CFLAGS_ALL)) \
                -Wno-unknown-pragmas -Wno-unused-function
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 # Asked of pkg-config once per build, and loudly when one is missing.
-need_libs := $(filter-out deps deps-dev format format-check clean help kernels,$(or $(MAKECMDGOALS),all))
-ifneq ($(WITMILL_DEPS_DONE)$(filter-out demo check,$(need_libs)),)
+need_libs := $(filter-out deps deps-dev format format-check clean help kernels train-only,$(or $(MAKECMDGOALS),all))
+ifneq ($(if $(TRAIN_ONLY),,$(WITMILL_DEPS_DONE)$(filter-out demo check,$(need_libs))),)
 pkg_cflags := $(shell pkg-config --cflags $(packages))
 pkg_libs   := $(shell pkg-config --libs $(packages))
 ifeq ($(pkg_libs),)
@@ -61,25 +77,34 @@ endif
 endif
 # What ranks of a run on processors talk by; the test of it wants the library
 # whether or not MPI=1 (tests/check_ranks.py).
+ifeq ($(TRAIN_ONLY)$(filter train-only,$(MAKECMDGOALS)),)
 mpi_cc   := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 ifneq ($(MPI),)
 $(if $(mpi_libs),,$(error MPI=1 needs the package libopenmpi-dev))
 endif
-LIBS = $(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) $(cuda_libs) $(if $(MPI),$(mpi_libs)) -lm -ldl
+endif
+LIBS = $(if $(TRAIN_ONLY),,$(pkg_libs) -lgif -lbz2 -ldnnl $(openmp)) $(cuda_libs) $(if $(MPI),$(mpi_libs)) -lm -ldl
 
 # GCC's OpenMP runtime is the one oneDNN is linked with; clang brings its own.
 openmp := -fopenmp
 
-lib_src   := $(foreach d,$(folders),$(wildcard $d/*.c))
+ifdef TRAIN_ONLY
+lib_src   := $(bare_base:%=base/%.c) $(foreach d,$(filter-out base,$(folders)),$(wildcard $d/*.c))
+tool_src  := $(bare_tool:%=tools/%.c)
+test_src  := $(wildcard $(bare_test:%=tests/test_%.c))
+else
+lib_src   := $(filter-out base/hash_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
+test_libs := -lcmocka
+endif
 part_src  := $(wildcard tests/httpd_*.c)
 help_src  := $(filter-out $(test_src) $(part_src) tests/mpi_ranks.c,$(wildcard tests/*.c))
 fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
 sql_src   := $(wildcard catalog/*.sql)
 ref_src   := $(filter-out train/ref/ref.c,$(wildcard train/ref/*.c))
-kern_src  := $(wildcard train/cpu/k_*.c)
+kern_src  := $(if $(TRAIN_ONLY),,$(wildcard train/cpu/k_*.c))
 isas      := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 # Kernels: by nvcc with CUDA=1.  The same sources are compiled once more by the
 # host's compiler, for tests on the processor (tests/emulate).
@@ -127,17 +152,20 @@ $(foreach i,$(isas),$(foreach t,f32 bf16,$(eval $(call kernel_rule,$i,$t))))
 $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(wildcard train/cpu/*.c))): openmp_cc := $(openmp)
 
 # Kernels for the GPUs of 2020 (A100) and 2022 (H100, H200); newer ones run the
-# latter's PTX.
-CUDA_HOME ?= /usr/local/cuda
-cuda_arch := -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a \
-             -gencode arch=compute_90,code=compute_90
+# PTX of the last.  Where the toolkit is, tools/find_cuda.sh says.
+CUDA_ARCH ?= 80 90a
+ifdef CUDA
+$(shell mkdir -p build && CUDA_HOME='$(CUDA_HOME)' tools/find_cuda.sh >build/cuda.mk || rm -f build/cuda.mk)
+include build/cuda.mk
+endif
+cuda_arch := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a$(comma)code=sm_$a) \
+             $(foreach a,$(patsubst %a,%,$(lastword $(CUDA_ARCH))),-gencode arch=compute_$a$(comma)code=compute_$a)
 nvcc_flags := -std=c++17 -O3 -lineinfo -I. $(cuda_arch) --Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC
 $B/%.cu.o: %.cu
 	$Qmkdir -p $(@D)
-	$(if $(V),,@echo "  NVCC  $<";)$(CUDA_HOME)/bin/nvcc $(nvcc_flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
-cudnn     := $(wildcard $(CUDA_HOME)/include/cudnn.h)
-cuda_libs := $(if $(CUDA),-L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 $(if $(cudnn),-lcudnn) -lcublasLt -lcudart -lstdc++)
-$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)): cuda_cc := -isystem $(CUDA_HOME)/include $(if $(cudnn),-DWITMILL_CUDNN=1)
+	$(if $(V),,@echo "  NVCC  $<";)$(CUDA_NVCC) $(nvcc_flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+cuda_libs := $(if $(CUDA),$(CUDA_LIBS) -lstdc++)
+$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)): cuda_cc := $(CUDA_CFLAGS)
 
 emulated := -Itests/emulate/include -DWITMILL_CUDNN=1
 $B/emulated/%.c.o: %.c
@@ -154,6 +182,15 @@ $B/libwitmill.a: $(lib_obj)
 $B/witmill: $(tool_obj) $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# The same of the training half.
+$B/witmill-train: $(tool_obj) $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+train-only:
+	$Q$(MAKE) --no-print-directory TRAIN_ONLY=1 train-only-all
+
+train-only-all: $B/witmill-train $(tests_bin)
+
 # Commands without main(), for tests of what stands in tools/.
 $B/libtools.a: $(filter-out $B/tools/main.o,$(tool_obj))
 	$Qrm -f $@
@@ -164,7 +201,7 @@ $(filter $B/catalog/%.o,$(lib_obj)): $(sql_src)
 $B/tools/report.o: tools/report.css
 
 $(tests_bin): $B/%: $B/tests/%.o $B/libtools.a $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(test_libs) $(LIBS)
 
 # Tests of train/cuda: on the GPU with CUDA=1, else emulated.
 cuda_tests := $(filter %_cuda,$(tests_bin))
@@ -225,7 +262,7 @@ check-layers:
 	$Qtools/check_layers.py
 
 # Every header compiles alone, and included twice.
-headers := $(wildcard $(addsuffix /*.h,$(folders) tools tests tests/emulate train/cuda))
+headers := $(wildcard $(addsuffix /*.h,$(folders) tools tests tests/bare tests/emulate train/cuda))
 check-headers: $(headers:%=$B/%.ok)
 	$Qecho "headers: $(words $(headers)) compile alone and twice"
 
@@ -309,7 +346,7 @@ format-check:
 clean:
 	rm -rf build
 
-.PHONY: all tests check check-long kernels check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
+.PHONY: all tests check check-long kernels train-only train-only-all check-static check-layers check-headers check-sizes check-docs fuzz demo bench deps deps-dev install docs format format-check clean
 # Objects of tests are kept; a bare .SECONDARY would also keep make from ever
 # building a missing one.
 .PRECIOUS: $B/%.o

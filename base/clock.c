@@ -20,6 +20,16 @@ uint64_t clock_mono_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint64_t clock_mono_ns(void)
+{
+    struct timespec t;
+
+    if (faked)
+        return faked->mono_ms * 1000000;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 int64_t clock_wall_s(void)
 {
     return faked ? faked->wall_s : (int64_t)time(NULL);

@@ -19,6 +19,7 @@ struct clock_fake {
 void clock_set_fake(struct clock_fake *fake);
 
 uint64_t clock_mono_ms(void);
+uint64_t clock_mono_ns(void); /* the same clock, for what takes microseconds */
 int64_t clock_wall_s(void);
 
 /* "2026-11-21T12:00:00Z" into out[24] */

@@ -1,5 +1,6 @@
 #include "base/progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static void speak(struct progress *p, uint64_t done, uint64_t now_ms,
     double rate = seconds > 0 ? (double)done / seconds : 0;
     double left =
         p->total > done && rate > 0 ? (double)(p->total - done) / rate : 0;
-    char spent[32], eta[32], line[256];
+    char spent[32], eta[32], line[384];
     struct buf b;
     struct json_out o;
     ssize_t did;
@@ -42,13 +43,15 @@ static void speak(struct progress *p, uint64_t done, uint64_t now_ms,
         clock_text(left, eta);
         if (p->total && !end)
             n = snprintf(line, sizeof line,
-                         "\r%s: %llu/%llu %s, %.0f/s, %s left\033[K", p->label,
-                         (unsigned long long)done, (unsigned long long)p->total,
-                         p->unit, rate, eta);
+                         "\r%s: %llu/%llu %s, %.0f/s, %s left%s%s\033[K",
+                         p->label, (unsigned long long)done,
+                         (unsigned long long)p->total, p->unit, rate, eta,
+                         p->note[0] ? ", " : "", p->note);
         else
-            n = snprintf(line, sizeof line, "\r%s: %llu %s, %.0f/s, %s\033[K%s",
-                         p->label, (unsigned long long)done, p->unit, rate,
-                         spent, end ? "\n" : "");
+            n = snprintf(line, sizeof line,
+                         "\r%s: %llu %s, %.0f/s, %s%s%s\033[K%s", p->label,
+                         (unsigned long long)done, p->unit, rate, spent,
+                         p->note[0] ? ", " : "", p->note, end ? "\n" : "");
         did = n > 0 ? write(STDERR_FILENO, line, (size_t)n) : 0;
         (void)did;
         return;
@@ -66,6 +69,8 @@ static void speak(struct progress *p, uint64_t done, uint64_t now_ms,
     json_put_double(&o, "per_second", (double)(uint64_t)(rate * 10) / 10);
     if (p->total && !end)
         json_put_double(&o, "seconds_left", (double)(uint64_t)left);
+    if (p->note[0])
+        json_put_string(&o, "note", str_of(p->note));
     json_out_end_object(&o);
     log_json(buf_str(&b));
     buf_release(&b);
@@ -77,6 +82,7 @@ void progress_begin(struct progress *p, const char *label, const char *unit,
     p->label = label;
     p->unit = unit;
     p->total = total;
+    p->note[0] = '\0';
     p->terminal = isatty(STDERR_FILENO);
     p->began_ms = clock_mono_ms();
     atomic_store(&p->done, 0);
@@ -96,6 +102,15 @@ void progress_add(struct progress *p, uint64_t units)
             &p->next_ms, &due,
             now + (p->terminal ? SPEAK_TERMINAL_MS : SPEAK_LOG_MS)))
         speak(p, done, now, NULL);
+}
+
+void progress_note(struct progress *p, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(p->note, sizeof p->note, format, ap);
+    va_end(ap);
 }
 
 void progress_end(struct progress *p, int rc)

@@ -10,13 +10,14 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include "train/cpu/cpu.h"
+#include "train/backend.h"
 
 static inline bool bf16_here(void)
 {
     struct err e = ERR_INIT;
     struct device d;
-    int rc = cpu_open(&d, DTYPE_BF16, 1, &e);
+    const struct backend_options one = {.threads = 1};
+    int rc = backend_open(&d, BACKEND_CPU, DTYPE_BF16, &one, &e);
 
     if (!rc)
         device_close(&d);

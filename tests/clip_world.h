@@ -17,8 +17,8 @@
 #include <string.h>
 #include <cmocka.h>
 #include "tests/bf16.h"
+#include "train/backend.h"
 #include "train/clip.h"
-#include "train/cpu/cpu.h"
 #include "train/random.h"
 #include "train/ref/ref.h"
 
@@ -56,21 +56,26 @@ static inline struct clip_config world_config(const char *name)
     return c;
 }
 
-/* Whether this machine has it. */
+/* Whether this machine and this build have it. */
 static inline bool world_has(enum world_device kind)
 {
+    if (kind >= CPU_FLOAT && !backend_built(BACKEND_CPU))
+        return false;
     return kind != CPU_BF16 || bf16_here();
 }
 
 static inline void world_device(struct device *d, enum world_device kind)
 {
+    const struct backend_options two = {.threads = 2};
     struct err e = ERR_INIT;
     int rc;
 
     if (kind == REF_DOUBLE || kind == REF_FLOAT)
         rc = ref_open(d, kind == REF_DOUBLE ? DTYPE_F64 : DTYPE_F32, &e);
     else
-        rc = cpu_open(d, kind == CPU_FLOAT ? DTYPE_F32 : DTYPE_BF16, 2, &e);
+        rc = backend_open(d, BACKEND_CPU,
+                          kind == CPU_FLOAT ? DTYPE_F32 : DTYPE_BF16, &two,
+                          &e);
     if (rc)
         fail_msg("%s", e.message);
 }

@@ -84,6 +84,14 @@ static const struct {
     {"bf16", &coarse},
 };
 
+static void needs_cpu(void)
+{
+    if (!backend_built(BACKEND_CPU)) {
+        print_message("skipped: this build has no cpu backend\n");
+        skip();
+    }
+}
+
 static void small_on(size_t device)
 {
     struct clip_options plain = {0};
@@ -107,6 +115,7 @@ static void test_golden_train__ref_float(void **state)
 static void test_golden_train__cpu_float(void **state)
 {
     (void)state;
+    needs_cpu();
     small_on(2);
 }
 
@@ -163,7 +172,8 @@ static void test_golden_train__ways_to_compute(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         replay(cases[i].model, "ref64", exact, cases[i].o);
-        replay(cases[i].model, "cpu", rounded, cases[i].o);
+        if (backend_built(BACKEND_CPU))
+            replay(cases[i].model, "cpu", rounded, cases[i].o);
     }
 }
 
@@ -172,6 +182,7 @@ static void whole(const char *model)
 {
     struct clip_options fast = {.packed = true, .reduce = true};
 
+    needs_cpu();
 #ifdef WITMILL_SANITIZED
     print_message("skipped: %s under sanitizers\n", model);
     skip();

@@ -14,8 +14,8 @@
 #define TESTS_TRIAL_RUN_H
 
 #include "tests/trial.h"
+#include "train/backend.h"
 #include "train/clip.h"
-#include "train/cpu/cpu.h"
 #include "train/optim.h"
 #include "train/ref/ref.h"
 
@@ -37,14 +37,16 @@ struct trial_run {
 static inline int trial_device(struct device *d, const char *name, int threads,
                                struct err *e)
 {
+    const struct backend_options o = {.threads = threads};
+
     if (strcmp(name, "ref64") == 0)
         return ref_open(d, DTYPE_F64, e);
     if (strcmp(name, "ref32") == 0)
         return ref_open(d, DTYPE_F32, e);
     if (strcmp(name, "cpu") == 0)
-        return cpu_open(d, DTYPE_F32, threads, e);
+        return backend_open(d, BACKEND_CPU, DTYPE_F32, &o, e);
     if (strcmp(name, "bf16") == 0)
-        return cpu_open(d, DTYPE_BF16, threads, e);
+        return backend_open(d, BACKEND_CPU, DTYPE_BF16, &o, e);
     return err_set(e, E_USAGE, "no device is called %s", name);
 }
 

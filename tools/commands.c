@@ -4,6 +4,9 @@
 
 #include "tools/command.h"
 
+#ifdef WITMILL_TRAIN_ONLY
+#define COMMANDS(X) X(train)
+#else
 #define COMMANDS(X)                                                            \
     X(queries)                                                                 \
     X(crawl)                                                                   \
@@ -19,7 +22,9 @@
     X(coverage)                                                                \
     X(report)                                                                  \
     X(explain)                                                                 \
-    X(verify)
+    X(verify)                                                                  \
+    X(train)
+#endif
 
 #define X(name) extern const struct command cmd_##name;
 COMMANDS(X)

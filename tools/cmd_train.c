@@ -1,0 +1,259 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/io.h"
+#include "tools/command.h"
+#include "train/run.h"
+
+#define WARMUP 2000 /* steps, as published */
+
+static const char *const precision_names[] = {"fp32", "bf16", NULL};
+static const char *const loss_names[] = {"infonce", "sigmoid", NULL};
+static const char *const rule_names[] = {"paper", "rank", NULL};
+
+struct train_options {
+    const char *corpus;    /* NULL with --generated */
+    bool generated;
+    const char *model;     /* a name, or a file that ends in .json */
+    int device, precision, loss, rule; /* indices into the names */
+    uint64_t gpu, threads, feed_threads;
+    uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
+    bool packed, reduce, recompute;
+    double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
+    uint64_t warmup;
+    const char *log, *save;
+};
+
+#define AT(field) .at = offsetof(struct train_options, field)
+
+static const struct opt rows[] = {
+    {.name = "corpus", .type = OPT_STRING, AT(corpus), .arg = "CORPUS",
+     .flags = OPT_POSITIONAL,
+     .help = "A corpus to train on; not yet read: use --generated."},
+    {.name = "generated", .type = OPT_BOOL, AT(generated), .flags = OPT_BYTES,
+     .help = "Train on generated pairs: pictures of nine coloured squares, "
+             "captions that name the colours. They show that a model learns, "
+             "and how fast."},
+    {.name = "model", .type = OPT_STRING, AT(model), .arg = "NAME|FILE",
+     .def = "ViT-B-32", .flags = OPT_BYTES,
+     .help = "RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B-32, ViT-B-16, "
+             "ViT-L-14, ViT-L-14-336 (with -quickgelu behind it for OpenAI's "
+             "activation), tiny-vit, tiny-resnet, or a model JSON of open_clip "
+             "or transformers: a file that ends in .json."},
+    {.name = "device", .type = OPT_CHOICE, AT(device), .def = "cpu",
+     .choices = backend_names, .flags = OPT_BYTES,
+     .help = "cpu: oneDNN and kernels of our own; cuda: a GPU, in a build "
+             "with CUDA=1; ref: the slow reference."},
+    {.name = "gpu", .type = OPT_U64, AT(gpu), .arg = "N", .max = 1023,
+     .help = "Which GPU, from 0."},
+    {.name = "threads", .type = OPT_U64, AT(threads), .arg = "N", .max = 4096,
+     .help = "Of the cpu device; 0 takes all processors."},
+    {.name = "feed-threads", .type = OPT_U64, AT(feed_threads), .arg = "N",
+     .max = 64,
+     .help = "That make pairs while the device computes; 0 takes half of the "
+             "processors beside a GPU, else one."},
+    {.name = "precision", .type = OPT_CHOICE, AT(precision), .def = "fp32",
+     .choices = precision_names, .flags = OPT_BYTES,
+     .help = "Of activations and products; weights, statistics and sums are "
+             "in float either way. fp32 takes no shortcut (no TF32)."},
+    {.name = "batch", .type = OPT_U64, AT(batch), .arg = "N", .def = "256",
+     .flags = OPT_BYTES, .min = 1, .max = 1 << 24,
+     .help = "Pairs a step; each is told from all others."},
+    {.name = "chunk", .type = OPT_U64, AT(chunk), .arg = "N", .max = 1 << 24,
+     .flags = OPT_BYTES,
+     .help = "Pairs whose activations are kept at a time; with fewer than the "
+             "batch every forward is made twice. 0: the batch."},
+    {.name = "bn-batch", .type = OPT_U64, AT(bn_batch), .arg = "N",
+     .max = 1 << 24, .flags = OPT_BYTES,
+     .help = "Pictures that share BatchNorm's statistics; batch and chunk are "
+             "multiples of it. 0: the batch."},
+    {.name = "steps", .type = OPT_U64, AT(steps), .arg = "N", .def = "100",
+     .flags = OPT_BYTES, .min = 1, .max = 1e9,
+     .help = "Steps of the run; the learning rate falls to 0 over them."},
+    {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
+     .flags = OPT_BYTES, .help = "Of the first weights and generated pairs."},
+    {.name = "caption-tokens", .type = OPT_U64, AT(caption_tokens),
+     .arg = "N", .def = "20", .flags = OPT_BYTES, .min = 3,
+     .max = CONFIG_CONTEXT_MAX,
+     .help = "Mean length of generated captions, SOT and EOT included; as "
+             "long as the model reads (77), all are. At most that."},
+    {.name = "packed", .type = OPT_BOOL, AT(packed), .def = "yes",
+     .flags = OPT_BYTES,
+     .help = "Compute nothing behind a caption's EOT, which nobody reads."},
+    {.name = "reduce", .type = OPT_BOOL, AT(reduce), .def = "yes",
+     .flags = OPT_BYTES,
+     .help = "Of the last block, compute the row that is read."},
+    {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
+     .help = "Keep of each block its input and make the rest again."},
+    {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
+     .choices = loss_names, .flags = OPT_BYTES,
+     .help = "infonce: CLIP's; sigmoid: SigLIP's, with its bias."},
+    {.name = "lr", .type = OPT_DOUBLE, AT(lr), .arg = "RATE", .max = 100,
+     .flags = OPT_BYTES, .help = "Learning rate at its peak; 0: the model's as "
+                                 "published (5e-4 for ViT-B-32)."},
+    {.name = "warmup", .type = OPT_U64, AT(warmup), .arg = "STEPS",
+     .max = 1e9, .flags = OPT_BYTES,
+     .help = "Over which the rate rises to its peak; 0: 2,000 as published, "
+             "or a tenth of the run where that is less; 1: none."},
+    {.name = "beta1", .type = OPT_DOUBLE, AT(beta1), .arg = "X", .max = 0.9999,
+     .flags = OPT_BYTES, .help = "AdamW's; 0: 0.9."},
+    {.name = "beta2", .type = OPT_DOUBLE, AT(beta2), .arg = "X",
+     .max = 0.999999, .flags = OPT_BYTES,
+     .help = "AdamW's; 0: 0.98 for a ViT, 0.999 for a ResNet."},
+    {.name = "eps", .type = OPT_DOUBLE, AT(eps), .arg = "X", .max = 1,
+     .flags = OPT_BYTES,
+     .help = "AdamW's; 0: 1e-6 for a ViT, 1e-8 for a ResNet."},
+    {.name = "decay", .type = OPT_DOUBLE, AT(decay), .arg = "X", .def = "0.2",
+     .max = 100, .flags = OPT_BYTES, .help = "Weight decay."},
+    {.name = "decay-rule", .type = OPT_CHOICE, AT(rule), .def = "paper",
+     .choices = rule_names, .flags = OPT_BYTES,
+     .help = "Which weights decay. paper: no gains, biases and scale; rank: "
+             "what has two dimensions, but class and position embeddings."},
+    {.name = "clip-norm", .type = OPT_DOUBLE, AT(clip_norm), .arg = "X",
+     .max = 1e9, .flags = OPT_BYTES,
+     .help = "Longest gradient; longer ones are shortened to it. 0: off."},
+    {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
+     .help = "Write the settings and every step to it, a JSON object a line."},
+    {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
+     .help = "Write the weights at the end, as safetensors in open_clip's "
+             "names, and open_clip_config.json beside it."},
+};
+
+static const struct opt_table table = {
+    .command = "train",
+    .synopsis = "--generated [options]",
+    .summary = "Train a CLIP model.",
+    .details =
+        "Takes steps of AdamW from fresh weights and prints what it took: "
+        "losses, images a second, operations a second. Of the same options, "
+        "device and libraries the weights are the same to the last bit.\n\n"
+        "Useful operations are those of the whole model with every caption "
+        "padded, whatever this run left out or made twice; executed ones are "
+        "what it did.",
+    .examples =
+        "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
+        "witmill train --generated --model ViT-B-32 --device cuda "
+        "--precision bf16 --batch 4096 --save models/first.safetensors",
+    .rows = rows,
+    .n = sizeof rows / sizeof *rows,
+    .config_size = sizeof(struct train_options),
+};
+
+static int read_model(struct clip_config *c, const struct train_options *t,
+                      struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    if (!str_ends(str_of(t->model), STR(".json")))
+        rc = clip_config_find(c, t->model, e);
+    else {
+        buf_init(&b, CONFIG_JSON_MAX);
+        rc = io_read_file(t->model, &b, e);
+        if (!rc)
+            rc = clip_config_parse(c, buf_str(&b), t->model, e);
+        buf_release(&b);
+    }
+    if (!rc && t->loss == LOSS_SIGMOID && !c->logit_bias) {
+        c->logit_bias = true; /* as Zhai et al. 2023 begin */
+        c->init_logit_bias = -10;
+        c->init_logit_scale = log(10);
+    }
+    return rc;
+}
+
+static void optimiser(struct optim_config *o, const struct train_options *t,
+                      const struct clip_config *model)
+{
+    uint64_t tenth = t->steps / 10;
+
+    optim_defaults(o, model);
+    o->total = t->steps;
+    o->rule = (enum decay_rule)t->rule;
+    o->decay = t->decay;
+    o->clip_norm = t->clip_norm;
+    o->warmup = t->warmup ? t->warmup : tenth < WARMUP ? tenth : WARMUP;
+    o->lr = t->lr > 0 ? t->lr : o->lr;
+    o->beta1 = t->beta1 > 0 ? t->beta1 : o->beta1;
+    o->beta2 = t->beta2 > 0 ? t->beta2 : o->beta2;
+    o->eps = t->eps > 0 ? t->eps : o->eps;
+}
+
+static void print(const struct run_config *c, const struct run_summary *s)
+{
+    double mean = s->seconds / (double)s->timed;
+
+    printf("train: %s, %llu steps of %d pairs in %s on %s\n",
+           c->model.name[0] ? c->model.name : "a model",
+           (unsigned long long)c->steps, c->batch,
+           c->act == DTYPE_BF16 ? "bf16" : "fp32", s->device);
+    printf("  %-30s %12.4f\n", "loss of the first step", s->first);
+    printf("  %-30s %12.4f\n", "of the last tenth", s->last);
+    printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
+    printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
+    printf("  %-30s %12.4f\n", "seconds a step", mean);
+    printf("  %-30s %12.3f\n", "useful TFLOP/s",
+           (double)s->useful / mean * 1e-12);
+    printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
+    printf("  %-30s %12.1f\n", "seconds waited for pairs", s->waited_s);
+    printf("  %-30s %12.1f\n", "MiB of activations",
+           (double)s->activations / 1048576);
+    printf("  %-30s %12.1f\n", "MiB of weights and moments",
+           (double)s->weights / 1048576);
+}
+
+static void fill(struct run_config *c, const struct train_options *t)
+{
+    c->backend = (enum backend)t->device;
+    c->device = (struct backend_options){(int)t->threads, (int)t->gpu};
+    c->act = t->precision ? DTYPE_BF16 : DTYPE_F32;
+    c->options = (struct clip_options){.chunk = (int)t->chunk,
+                                       .bn_batch = (int)t->bn_batch,
+                                       .packed = t->packed,
+                                       .reduce = t->reduce,
+                                       .recompute = t->recompute,
+                                       .loss = (enum loss_kind)t->loss};
+    c->batch = (int)t->batch;
+    c->steps = t->steps;
+    c->seed = t->seed;
+    c->caption_tokens = (int)t->caption_tokens;
+    c->feed_threads = (int)t->feed_threads;
+    c->log = t->log;
+    c->save = t->save;
+}
+
+static int run(const void *config, struct err *e)
+{
+    const struct train_options *t = config;
+    struct run_config c = {0};
+    struct run_summary s;
+    struct buf settings;
+    int rc;
+
+    if (!t->generated)
+        return err_set(e, E_USAGE,
+                       "training on shards is not built yet; --generated "
+                       "trains on generated pairs");
+    if (t->corpus)
+        return err_set(e, E_USAGE, "%s: --generated reads no corpus",
+                       t->corpus);
+    rc = read_model(&c.model, t, e);
+    if (rc)
+        return rc;
+    fill(&c, t);
+    optimiser(&c.optim, t, &c.model);
+    if (c.caption_tokens > c.model.text.context_length)
+        c.caption_tokens = c.model.text.context_length;
+    buf_init(&settings, 1 << 16);
+    opt_json(&table, t, &settings);
+    c.settings = buf_str(&settings);
+    rc = run_train(&c, &s, e);
+    if (!rc)
+        print(&c, &s);
+    buf_release(&settings);
+    return rc;
+}
+
+const struct command cmd_train = {.options = &table, .run = run};

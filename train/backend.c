@@ -1,0 +1,92 @@
+#include "train/backend.h"
+
+#include <stdio.h>
+
+#include "train/op.h"
+#include "train/ref/ref.h"
+#ifndef WITMILL_TRAIN_ONLY
+#include "train/cpu/cpu.h"
+#endif
+#ifdef WITMILL_CUDA
+#include "train/cuda/cuda.h"
+#endif
+
+const char *const backend_names[BACKENDS + 1] = {"cpu", "cuda", "ref", NULL};
+
+bool backend_built(enum backend b)
+{
+#ifdef WITMILL_TRAIN_ONLY
+    if (b == BACKEND_CPU)
+        return false;
+#endif
+#ifndef WITMILL_CUDA
+    if (b == BACKEND_CUDA)
+        return false;
+#endif
+    return true;
+}
+
+static int open_cpu(struct device *d, enum dtype act, int threads,
+                    struct err *e)
+{
+#ifndef WITMILL_TRAIN_ONLY
+    return cpu_open(d, act, threads, e);
+#else
+    (void)d;
+    (void)act;
+    (void)threads;
+    return err_set(e, E_UNSUPPORTED,
+                   "this build has no cpu backend: `make train-only` leaves it "
+                   "out, as it needs oneDNN; `make` builds it");
+#endif
+}
+
+static int open_cuda(struct device *d, enum dtype act, int gpu, struct err *e)
+{
+#ifdef WITMILL_CUDA
+    const struct cuda_options o = {.index = gpu};
+
+    return cuda_open(d, act, &o, e);
+#else
+    (void)d;
+    (void)act;
+    (void)gpu;
+    return err_set(e, E_UNSUPPORTED,
+                   "this build has no cuda backend; `make CUDA=1` builds it");
+#endif
+}
+
+int backend_open(struct device *d, enum backend b, enum dtype act,
+                 const struct backend_options *o, struct err *e)
+{
+    switch (b) {
+    case BACKEND_CPU:
+        return open_cpu(d, act, o->threads, e);
+    case BACKEND_CUDA:
+        return open_cuda(d, act, o->gpu, e);
+    case BACKEND_REF:
+    case BACKENDS:
+        break;
+    }
+    return ref_open(d, act, e);
+}
+
+void backend_describe(const struct device *d, enum backend b, char *out,
+                      size_t size)
+{
+#ifdef WITMILL_CUDA
+    if (b == BACKEND_CUDA) {
+        snprintf(out, size, "%s", cuda_describe(d));
+        return;
+    }
+#endif
+#ifndef WITMILL_TRAIN_ONLY
+    if (b == BACKEND_CPU) {
+        snprintf(out, size, "cpu, kernels %s, %d threads",
+                 cpu_isa_name(cpu_of(d)->isa), cpu_of(d)->threads);
+        return;
+    }
+#endif
+    snprintf(out, size, "%s, one thread", d->ops->name);
+    (void)b;
+}

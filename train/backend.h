@@ -1,0 +1,37 @@
+/*
+ * backend - which backends this build has, and opening one by its name.
+ *
+ * Model.   ref is always there, cuda in a build with CUDA=1, cpu in every build
+ *          but train-only's (oneDNN is no part of a toolkit).
+ * Fails.   -E_UNSUPPORTED for a backend that this build, or for a GPU that this
+ *          machine, does not have; else as the backend's open.
+ * Threads. One.
+ */
+#ifndef TRAIN_BACKEND_H
+#define TRAIN_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/err.h"
+#include "train/device.h"
+
+enum backend { BACKEND_CPU, BACKEND_CUDA, BACKEND_REF, BACKENDS };
+
+struct backend_options {
+    int threads; /* cpu: 0 is all of them */
+    int gpu;     /* cuda: which one, from 0 */
+};
+
+/* "cpu", "cuda", "ref", NULL. */
+extern const char *const backend_names[BACKENDS + 1];
+
+bool backend_built(enum backend b);
+
+int backend_open(struct device *d, enum backend b, enum dtype act,
+                 const struct backend_options *o, struct err *e);
+
+/* What computes, for people: "NVIDIA H200, sm_90, ..."; "cpu, 16 threads". */
+void backend_describe(const struct device *d, enum backend b, char *out,
+                      size_t size);
+
+#endif

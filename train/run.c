@@ -1,0 +1,287 @@
+#include "train/run.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "train/feed.h"
+#include "train/flops.h"
+#include "train/weights.h"
+
+/* A run under way. */
+struct run {
+    const struct run_config *c;
+    struct run_summary *sum;
+    struct device d;
+    struct clip m;
+    struct pairs pairs;
+    struct feed feed;
+    struct progress progress;
+    int log;         /* descriptor, -1 without */
+    double *seconds; /* [steps] */
+    double *losses;  /* [steps] */
+};
+
+struct step {
+    uint64_t number; /* from 1 */
+    double loss, norm, logit_scale, seconds, waited;
+};
+
+/* ---- the log ---- */
+
+static int log_line(const struct run *r, const struct buf *line, struct err *e)
+{
+    if (line->rc)
+        return err_set(e, -line->rc, "%s: a line", r->c->log);
+    return io_write_full(r->log, line->p, line->n, r->c->log, e);
+}
+
+static int log_begin(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    struct json_out o;
+    struct buf b;
+    int rc;
+
+    if (!c->log)
+        return 0;
+    r->log = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (r->log < 0)
+        return err_errno(e, E_IO, "write", c->log);
+    buf_init(&b, 1 << 16);
+    json_out_init(&o, &b);
+    json_out_object(&o);
+    json_put_string(&o, "model", str_of(c->model.name));
+    json_put_string(&o, "device", str_of(r->sum->device));
+    json_put_string(&o, "precision", str_of(dtype_name(r->d.act)));
+    json_put_u64(&o, "useful_flops", r->sum->useful);
+    json_put_u64(&o, "activation_bytes", r->sum->activations);
+    json_put_u64(&o, "weight_bytes", r->sum->weights);
+    json_out_name(&o, "settings");
+    json_out_raw(&o, c->settings.n ? c->settings : STR("{}"));
+    json_out_end_object(&o);
+    buf_add_char(&b, '\n');
+    rc = log_line(r, &b, e);
+    buf_release(&b);
+    return rc;
+}
+
+static int log_step(struct run *r, const struct step *s, struct err *e)
+{
+    struct json_out o;
+    struct buf b;
+    int rc;
+
+    if (r->log < 0)
+        return 0;
+    buf_init(&b, 4096);
+    json_out_init(&o, &b);
+    json_out_object(&o);
+    json_put_u64(&o, "step", s->number);
+    json_put_double(&o, "loss", s->loss);
+    json_put_double(&o, "lr", optim_rate(&r->c->optim, s->number - 1));
+    json_put_double(&o, "norm", s->norm);
+    json_put_double(&o, "logit_scale", s->logit_scale);
+    json_put_double(&o, "seconds", s->seconds);
+    json_put_double(&o, "waited", s->waited);
+    json_out_end_object(&o);
+    buf_add_char(&b, '\n');
+    rc = log_line(r, &b, e);
+    buf_release(&b);
+    return rc;
+}
+
+/* ---- steps ---- */
+
+/* What a person watching wants to know. */
+static void say(struct run *r, const struct step *s)
+{
+    double since = r->seconds[s->number - 1];
+
+    progress_note(&r->progress, "step %llu, loss %.4f, %.4g TFLOP/s useful",
+                  (unsigned long long)s->number, s->loss,
+                  since > 0 ? (double)r->sum->useful / since * 1e-12 : 0);
+    progress_add(&r->progress, (uint64_t)r->c->batch);
+}
+
+/* norm and logit_scale are asked for where they are written down. */
+static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
+{
+    uint64_t began = clock_mono_ns(), waited = r->feed.waited_ns;
+    struct clip_batch b;
+    bool logs = r->log >= 0;
+    int rc;
+
+    *s = (struct step){.number = i + 1};
+    feed_next(&r->feed, &b);
+    s->waited = (double)(r->feed.waited_ns - waited) * 1e-9;
+    r->d.flops = 0;
+    rc = clip_gradients(&r->m, &r->c->options, &b, &s->loss, NULL, NULL, e);
+    if (!rc && !isfinite(s->loss))
+        rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
+                     (unsigned long long)s->number);
+    if (!rc)
+        rc = optim_step(&r->m, &r->c->optim, i, logs ? &s->norm : NULL, e);
+    if (!rc && logs) {
+        store_get(&r->m.store, &r->d, r->m.logit_scale, &s->logit_scale,
+                  DTYPE_F64);
+        rc = device_check(&r->d, e);
+    }
+    s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
+    r->seconds[i] = s->seconds;
+    r->losses[i] = s->loss;
+    if (i)
+        r->sum->executed += (double)r->d.flops;
+    return rc;
+}
+
+static int take_steps(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    struct step s;
+    int rc = 0;
+
+    progress_begin(&r->progress, "train", "images",
+                   (uint64_t)c->batch * c->steps);
+    for (uint64_t i = 0; !rc && i < c->steps; i++) {
+        rc = one_step(r, i, &s, e);
+        if (!rc)
+            rc = log_step(r, &s, e);
+        if (!rc)
+            say(r, &s);
+    }
+    progress_end(&r->progress, rc);
+    return rc;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The first step is left out: it meets the libraries' first calls. */
+static void sum_up(struct run *r)
+{
+    struct run_summary *s = r->sum;
+    uint64_t n = r->c->steps, tenth = n / 10 ? n / 10 : 1;
+    uint64_t skip = n > 1;
+
+    s->first = r->losses[0];
+    s->last = 0;
+    for (uint64_t i = n - tenth; i < n; i++)
+        s->last += r->losses[i] / (double)tenth;
+    s->timed = n - skip;
+    for (uint64_t i = skip; i < n; i++)
+        s->seconds += r->seconds[i];
+    qsort(r->seconds + skip, s->timed, sizeof *r->seconds, compare);
+    s->median_s = r->seconds[skip + s->timed / 2];
+    s->executed = skip ? s->executed / (double)s->timed : (double)r->d.flops;
+    s->waited_s = (double)r->feed.waited_ns * 1e-9;
+}
+
+/* ---- a run ---- */
+
+/* Nobody wants to learn behind the last step that nothing can be written. */
+static int check_save(const char *path, struct err *e)
+{
+    char folder[IO_PATH_MAX];
+    const char *slash;
+
+    if (!path)
+        return 0;
+    slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1,
+             slash ? path : ".");
+    if (slash == path)
+        snprintf(folder, sizeof folder, "/");
+    return access(folder, W_OK) ? err_errno(e, E_IO, "write into", folder) : 0;
+}
+
+static int feed_threads(const struct run_config *c)
+{
+    long here = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (c->feed_threads)
+        return c->feed_threads;
+    /* a GPU leaves the processor free; the other two are on it */
+    return c->backend == BACKEND_CUDA && here > 2 ? (int)(here / 2) : 1;
+}
+
+static int prepare(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    const struct store *s = &r->m.store;
+    struct clip_options whole = {.loss = c->options.loss};
+    int rc = clip_initialise(&r->m, c->seed, e);
+
+    if (!rc)
+        rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);
+    if (!rc)
+        rc = clip_plan(&r->m, &c->options, c->batch, e);
+    if (rc)
+        return rc;
+    r->sum->activations = r->d.stack_size;
+    r->sum->weights =
+        (uint64_t)s->size *
+        (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
+    rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
+    if (!rc)
+        rc = feed_open(&r->feed, &r->pairs, r->d.real, c->batch, 0, c->steps,
+                       feed_threads(c), e);
+    return rc;
+}
+
+static int train(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    int rc = prepare(r, e);
+
+    if (!rc)
+        rc = log_begin(r, e);
+    if (!rc)
+        rc = take_steps(r, e);
+    if (!rc)
+        sum_up(r);
+    if (!rc && c->save)
+        rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, c->save, e);
+    if (r->log >= 0 && close(r->log) && !rc)
+        rc = err_errno(e, E_IO, "write", c->log);
+    feed_close(&r->feed);
+    pairs_release(&r->pairs);
+    return rc;
+}
+
+int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
+{
+    struct run r = {.c = c, .sum = s, .log = -1};
+    int rc = check_save(c->save, e);
+
+    memset(s, 0, sizeof *s);
+    if (!rc)
+        rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
+    if (rc)
+        return rc;
+    backend_describe(&r.d, c->backend, s->device, sizeof s->device);
+    rc = clip_open(&r.m, &r.d, &c->model, true, e);
+    if (!rc) {
+        r.seconds = xcalloc(c->steps, sizeof *r.seconds);
+        r.losses = xcalloc(c->steps, sizeof *r.losses);
+        rc = train(&r, e);
+        free(r.seconds);
+        free(r.losses);
+        clip_close(&r.m);
+    }
+    device_close(&r.d);
+    return rc;
+}
