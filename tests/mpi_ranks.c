@@ -36,7 +36,7 @@ static void keep_share(struct world *w)
     size_t n = (size_t)w->n / (size_t)ranks.size;
     size_t first = n * (size_t)ranks.rank;
 
-    memmove(w->pixels, (char *)w->pixels + first * picture, n * picture);
+    w->pixels.x = (const char *)w->pixels.x + first * picture;
     memmove(w->ids, (char *)w->ids + first * caption, n * caption);
     w->n = (int)n;
 }
