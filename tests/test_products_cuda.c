@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "tests/emulate/emulate.h"
 #include "tests/op_play.h"
 #include "train/cuda/cuda.h"
 #include "train/cuda/products.h"
@@ -55,7 +56,7 @@ static const struct model {
 };
 
 #define MODELS (sizeof models / sizeof *models)
-#define BATCH  4096 /* of ResNets: 256 */
+#define BATCH  4096 /* of ResNets: 32 */
 
 /* What is never read: shapes are planned only. */
 static char nowhere[DEVICE_ALIGN] __attribute__((aligned(DEVICE_ALIGN)));
@@ -152,7 +153,7 @@ static void test_products_cuda__takes_every_model(void **state)
             plan_linear(&d, BATCH, m->embed, m->width, true, ACT_NONE, false,
                         false);
         } else {
-            plan_resnet(&d, m, 256);
+            plan_resnet(&d, m, 32);
         }
         plan_transformer(&d, (int64_t)BATCH * 77, m->text);
         plan_linear(&d, BATCH, m->embed, m->text, true, ACT_NONE, false, false);
@@ -352,6 +353,48 @@ static void test_products_cuda__in_parts(void **state)
     against_reference(24);
 }
 
+/* Dry, then for good: by then every shape has its algorithm, and nothing is
+ * allocated. */
+static void plan_and_run(struct device *d, play_case *run, uint64_t seed)
+{
+    struct err e = ERR_INIT;
+    int shapes_planned;
+    struct play p;
+
+    play_open(&p, d, seed);
+    p.large = true;
+    device_plan_begin(d);
+    play_once(&p, run);
+    assert_int_equal(device_plan_end(d, &e), 0);
+    shapes_planned = lt_counted(d).shapes;
+#ifdef WITMILL_EMULATED
+    uint64_t allocations = emulate_counted().allocations;
+#endif
+    play_once(&p, run);
+#ifdef WITMILL_EMULATED
+    assert_int_equal(emulate_counted().allocations, allocations);
+#endif
+    assert_int_equal(lt_counted(d).shapes, shapes_planned);
+    assert_int_equal(device_check(d, &e), 0);
+    play_close(&p);
+}
+
+static void test_products_cuda__plans_all_it_needs(void **state)
+{
+    struct device d;
+
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        open_cuda(&d, acts[t]); /* with no scratch yet */
+        for (uint64_t i = 0; i < SHAPES; i++) {
+            shape = &shapes[i];
+            plan_and_run(&d, case_shape, i);
+            plan_and_run(&d, case_columns, i);
+        }
+        device_close(&d);
+    }
+}
+
 /* ---- activations ---- */
 
 static double exact(enum act_kind kind, double x, double *slope)
@@ -449,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_products_cuda__splits_what_is_too_large),
         cmocka_unit_test(test_products_cuda__odd_shapes),
         cmocka_unit_test(test_products_cuda__in_parts),
+        cmocka_unit_test(test_products_cuda__plans_all_it_needs),
         cmocka_unit_test(test_products_cuda__activations),
     };
 
