@@ -57,7 +57,7 @@ static const struct shape {
     {"few keys", 1, 64, false, 1, {9, 0, 70, -1}, {90, 0, 5, -1}, true},
     {"nobody asks", 1, 64, false, 1, {40, 70, 90, -1}, {20, 0, 0, -1}, true},
     {"odd heads", 2, 80, true, 1, {77, 0, 20, 100, -1}, {0}, false},
-    {"wide head", 1, 200, false, 0, {40, 1, -1}, {1, 35, -1}, true},
+    {"wide head", 1, 128, false, 0, {40, 1, -1}, {1, 35, -1}, true},
 };
 
 static const struct shape *shape;

@@ -254,7 +254,7 @@ static inline bool is_short(const struct op_attention *o)
     return o->max_q <= SHORT_MAX && o->max_k <= SHORT_MAX;
 }
 
-/* k_attention_plain.cu: any size of head, either type. */
+/* k_attention_plain.cu: heads of up to 128 numbers, either type. */
 void attention_plain(struct device *d, const struct op_attention *o);
 void attention_plain_bwd(struct device *d, const struct op_attention_bwd *o,
                          float *delta);

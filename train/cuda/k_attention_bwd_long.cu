@@ -10,7 +10,7 @@
  *          way while one is used.
  * Cost.    ViT-L/14, 257 rows, 16 heads, a layer of 1,024: 4.3 GB (1 ms at 4.3
  *          TB/s) and out of L2 some 3 times that, 1,090 GFLOP; 577 rows, a
- *          layer of 256: 2.4 GB, 1,330 GFLOP: arithmetic decides.
+ *          layer of 256: 2.4 GB, 1,290 GFLOP: arithmetic decides.
  */
 #include "train/cuda/attention_bwd.cuh"
 

@@ -1,5 +1,6 @@
 /*
- * Attention and its gradients in float, any size of head up to 256, any type.
+ * Attention and its gradients in float: heads of up to 128 numbers, either
+ * type.
  *
  * Method.  A warp keeps 4 rows (queries; for dk and dv, keys), a block 16; rows
  *          of the other side come by in tiles of 32, a lane each: a score is
@@ -17,7 +18,7 @@
 #define ROWS          4                    /* a warp */
 #define MINE          (PLAIN_WARPS * ROWS) /* a block */
 #define THEIRS        WARP                 /* a tile */
-#define DIM_MAX       256
+#define DIM_MAX       128                  /* CLIP's: 64 to 104 */
 
 struct plain {
     struct op_attention f;
@@ -134,7 +135,7 @@ find_rows(const struct plain *p, struct head *h, int *from, bool by_keys)
 /* ---- forward ---- */
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
+static __global__ void __launch_bounds__(PLAIN_THREADS)
     attend_plain(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
@@ -223,7 +224,7 @@ find_deltas(const struct plain *p, const struct head *h, int row,
 }
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
+static __global__ void __launch_bounds__(PLAIN_THREADS)
     attend_plain_queries(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
@@ -267,7 +268,7 @@ static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
 }
 
 template <typename A, int M>
-static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
+static __global__ void __launch_bounds__(PLAIN_THREADS)
     attend_plain_keys(struct plain p)
 {
     DYNAMIC_SHARED(float, room);
@@ -319,14 +320,12 @@ static __global__ void __launch_bounds__(PLAIN_THREADS, 3)
 
 /* ---- the ops ---- */
 
-/* Columns a lane has, 2 or 8, as a type; nothing for larger heads. */
+/* Columns a lane has, as a type; nothing for larger heads. */
 template <typename F>
 static void for_columns(struct device *d, const struct op_attention *o, F f)
 {
     if (o->dim <= 2 * WARP)
         f(std::integral_constant<int, 2>());
-    else if (o->dim <= 4 * WARP)
-        f(std::integral_constant<int, 4>());
     else if (o->dim <= DIM_MAX)
         f(std::integral_constant<int, DIM_MAX / WARP>());
     else

@@ -89,7 +89,7 @@ const void *emulate_meet(const void *mine, size_t bytes);
 /* The block's dynamic shared memory, 1,024-byte aligned. */
 void *emulate_shared();
 
-/* ---- a warp's tensor products, copies that arrive later: PTX ISA 8.0, 9.7 ---- */
+/* ---- tensor products, copies that arrive later: PTX ISA 8.0, 9.7 ---- */
 
 /* c += a b: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32. */
 void emulate_mma_bf16(float c[4], const unsigned a[4], const unsigned b[2]);
