@@ -189,7 +189,7 @@ $B/witmill-train: $(tool_obj) $B/libwitmill.a
 train-only:
 	$Q$(MAKE) --no-print-directory TRAIN_ONLY=1 train-only-all
 
-train-only-all: $B/witmill-train $(tests_bin)
+train-only-all: $B/witmill-train $(tests_bin) $B/gpu_peak
 
 # Commands without main(), for tests of what stands in tools/.
 $B/libtools.a: $(filter-out $B/tools/main.o,$(tool_obj))

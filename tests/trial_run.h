@@ -16,6 +16,10 @@
 #include "tests/trial.h"
 #include "train/backend.h"
 #include "train/clip.h"
+#if defined(WITMILL_CUDA) || defined(WITMILL_EMULATED)
+#include "train/cuda/cuda.h"
+#define TRIAL_CUDA 1
+#endif
 #include "train/optim.h"
 #include "train/ref/ref.h"
 
@@ -33,7 +37,8 @@ struct trial_run {
     double *logits;       /* [n, n] */
 };
 
-/* "ref64", "ref32", "cpu", "bf16"; threads 0: the backend's choice. */
+/* "ref64", "ref32", "cpu", "bf16", and where there is a GPU or one is emulated
+ * "cuda", "cuda-bf16"; threads 0: the backend's choice. */
 static inline int trial_device(struct device *d, const char *name, int threads,
                                struct err *e)
 {
@@ -47,6 +52,14 @@ static inline int trial_device(struct device *d, const char *name, int threads,
         return backend_open(d, BACKEND_CPU, DTYPE_F32, &o, e);
     if (strcmp(name, "bf16") == 0)
         return backend_open(d, BACKEND_CPU, DTYPE_BF16, &o, e);
+#ifdef TRIAL_CUDA
+    const struct cuda_options gpu = {.row_step = 8};
+
+    if (strcmp(name, "cuda") == 0)
+        return cuda_open(d, DTYPE_F32, &gpu, e);
+    if (strcmp(name, "cuda-bf16") == 0)
+        return cuda_open(d, DTYPE_BF16, &gpu, e);
+#endif
     return err_set(e, E_USAGE, "no device is called %s", name);
 }
 

@@ -20,7 +20,7 @@ struct train_options {
     int device, precision, loss, rule; /* indices into the names */
     uint64_t gpu, threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
-    bool packed, reduce, recompute;
+    bool packed, reduce, recompute, stochastic;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
     const char *log, *save;
@@ -114,6 +114,10 @@ static const struct opt rows[] = {
     {.name = "clip-norm", .type = OPT_DOUBLE, AT(clip_norm), .arg = "X",
      .max = 1e9, .flags = OPT_BYTES,
      .help = "Longest gradient; longer ones are shortened to it. 0: off."},
+    {.name = "stochastic", .type = OPT_BOOL, AT(stochastic),
+     .flags = OPT_BYTES,
+     .help = "With bf16, round the weights that products read up or down by "
+             "chance, right on average, the same in every run."},
     {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
      .help = "Write the settings and every step to it, a JSON object a line."},
     {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
@@ -174,6 +178,7 @@ static void optimiser(struct optim_config *o, const struct train_options *t,
     o->rule = (enum decay_rule)t->rule;
     o->decay = t->decay;
     o->clip_norm = t->clip_norm;
+    o->stochastic = t->stochastic;
     o->warmup = t->warmup ? t->warmup : tenth < WARMUP ? tenth : WARMUP;
     o->lr = t->lr > 0 ? t->lr : o->lr;
     o->beta1 = t->beta1 > 0 ? t->beta1 : o->beta1;

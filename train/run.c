@@ -24,6 +24,7 @@ struct run {
     struct device d;
     struct clip m;
     struct pairs pairs;
+    struct optim optim;
     struct feed feed;
     struct progress progress;
     int log;         /* descriptor, -1 without */
@@ -130,7 +131,7 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
         rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
                      (unsigned long long)s->number);
     if (!rc)
-        rc = optim_step(&r->m, &r->c->optim, i, logs ? &s->norm : NULL, e);
+        rc = optim_step(&r->optim, i, logs ? &s->norm : NULL, e);
     if (!rc && logs) {
         store_get(&r->m.store, &r->d, r->m.logit_scale, &s->logit_scale,
                   DTYPE_F64);
@@ -228,6 +229,8 @@ static int prepare(struct run *r, struct err *e)
     if (!rc)
         rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);
     if (!rc)
+        rc = optim_open(&r->optim, &r->m, &c->optim, e);
+    if (!rc)
         rc = clip_plan(&r->m, &c->options, c->batch, e);
     if (rc)
         return rc;
@@ -259,6 +262,8 @@ static int train(struct run *r, struct err *e)
         rc = err_errno(e, E_IO, "write", c->log);
     feed_close(&r->feed);
     pairs_release(&r->pairs);
+    if (r->optim.m)
+        optim_close(&r->optim);
     return rc;
 }
 

@@ -1,0 +1,108 @@
+/* The recorded training steps (tests/golden/train) on the GPU, in float and in
+ * bfloat16; without CUDA=1 the tiny ones, on the emulated one.
+ *
+ *     test_golden_cuda [PART-OF-A-FILE'S-NAME] */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/golden_step.h"
+
+#define FOLDER "tests/golden/train"
+
+static const char *wanted = "";
+
+/* Relative to the tensor; `absolute` is for tensors that are next to nothing
+ * beside the largest gradient. */
+static const struct {
+    const char *device;
+    struct golden_bound bound;
+} devices[] = {
+    {"cuda", {1e-4, 1e-4, 1e-6}},
+    {"cuda-bf16", {1e-2, 1e-2, 1e-2}},
+};
+
+/* Emulated, a step of a large model takes an hour. */
+static bool plays(const char *name)
+{
+    if (!str_ends(str_of(name), STR(".txt")) || !strcmp(name, "steps.txt"))
+        return false;
+#ifdef WITMILL_EMULATED
+    if (!str_starts(str_of(name), STR("tiny-")))
+        return false;
+#endif
+    return strstr(name, wanted) != NULL;
+}
+
+static int replay(size_t device, const char *name, struct golden_worst *worst)
+{
+    const struct clip_options o = {.packed = true, .reduce = true};
+    struct err e = ERR_INIT;
+    struct trial_run r;
+    struct golden g;
+    char path[IO_PATH_MAX];
+    int rc;
+
+    if (io_join(path, FOLDER, name, &e) || golden_read(&g, path, &e))
+        fail_msg("%s", e.message);
+    rc = trial_open(&r, g.model, devices[device].device, 0, &e);
+    if (rc == -E_UNSUPPORTED) {
+        print_message("skipped: %s\n", e.message);
+        golden_release(&g);
+        skip();
+    }
+    if (rc || trial_step(&r, g.n, &o, &e) ||
+        golden_compare(&g, &r, devices[device].bound, worst, &e))
+        fail_msg("%s on %s: %s", name, devices[device].device, e.message);
+    print_message("%s on %s: %.3f of the bound at %s\n", g.model,
+                  devices[device].device, worst->by_bound, worst->name);
+    trial_close(&r);
+    golden_release(&g);
+    return !(worst->by_bound <= 1);
+}
+
+static void all_on(size_t device)
+{
+    struct golden_worst worst;
+    struct io_list l;
+    int wrong = 0, played = 0;
+
+    assert_int_equal(io_list(FOLDER, &l, NULL), 0);
+    for (size_t i = 0; i < l.n; i++)
+        if (plays(l.names[i])) {
+            wrong += replay(device, l.names[i], &worst);
+            played++;
+        }
+    io_list_release(&l);
+    if (wrong)
+        fail_msg("%d of %d models are beyond their bound", wrong, played);
+    assert_true(played > 0);
+}
+
+static void test_golden_cuda__float(void **state)
+{
+    (void)state;
+    all_on(0);
+}
+
+static void test_golden_cuda__bf16(void **state)
+{
+    (void)state;
+    all_on(1);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden_cuda__float),
+        cmocka_unit_test(test_golden_cuda__bf16),
+    };
+
+    if (argc > 1)
+        wanted = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
