@@ -187,7 +187,8 @@ static void test_feed__batches(void **state)
             pairs_picture(&p, i, x);
             pairs_caption(&p, i, ids);
             dtype_convert(y, cases[k].real, x, DTYPE_F32, NUMBERS);
-            assert_memory_equal((const char *)b.pixels + at * bytes, y, bytes);
+            assert_memory_equal((const char *)b.pixels.x + at * bytes, y,
+                                bytes);
             assert_memory_equal(b.captions.ids + at * (size_t)p.context, ids,
                                 sizeof(int32_t) * (size_t)p.context);
         }

@@ -110,7 +110,7 @@ void feed_next(struct feed *f, struct clip_batch *b)
     finish(f);
     f->waited_ns += clock_mono_ns() - began;
     *b = (struct clip_batch){.n = f->n,
-                             .pixels = f->buffer[at].pixels,
+                             .pixels = {.x = f->buffer[at].pixels},
                              .captions = {f->n, f->context, f->buffer[at].ids}};
     f->next++;
     start(f);
