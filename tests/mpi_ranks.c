@@ -36,7 +36,8 @@ static void keep_share(struct world *w)
     size_t n = (size_t)w->n / (size_t)ranks.size;
     size_t first = n * (size_t)ranks.rank;
 
-    w->pixels.x = (const char *)w->pixels.x + first * picture;
+    memmove((void *)w->pixels.x, (const char *)w->pixels.x + first * picture,
+            n * picture);
     memmove(w->ids, (char *)w->ids + first * caption, n * caption);
     w->n = (int)n;
 }

@@ -622,6 +622,8 @@ static void test_ops_forms__sigmoid_loss(void **state)
 
 /* ---- optimiser, small change ---- */
 
+#define ADAMW .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-3, .decay = 0.2
+
 /* The first step from empty moments: m / (1 - beta1) = g, sqrt(v / (1 - beta2))
  * = |g|.  Then a second step by hand. */
 static void test_ops_forms__adamw(void **state)
@@ -637,11 +639,7 @@ static void test_ops_forms__adamw(void **state)
         .v = v,
         .g = g,
         .copy = copy,
-        .lr = 0.1,
-        .beta1 = 0.9,
-        .beta2 = 0.99,
-        .eps = 1e-3,
-        .decay = 0.2,
+        ADAMW,
         .sumsq = &sumsq,
         .clip_norm = (sqrt(16.25) + 1e-6) / 2,
         .t = 1,
@@ -684,11 +682,7 @@ static void test_ops_forms__adamw_runs(void **state)
                               .g = g,
                               .decays = decays,
                               .sumsq = &sums[way],
-                              .lr = 0.1,
-                              .beta1 = 0.9,
-                              .beta2 = 0.99,
-                              .eps = 1e-3,
-                              .decay = 0.2,
+                              ADAMW,
                               .clip_norm = 2,
                               .t = 1};
 

@@ -32,7 +32,10 @@ batchnorm_bwd_sums(struct op_batchnorm_bwd o, struct bn_cut c, float *parts,
     if (at.rows)
         load_floats<N>((const float *)o.mean + at.group * c.dim + at.column,
                        mean);
-    walk<2>(c, at, [&](int64_t where, auto u) {
+    /* two rows of floats with their masks do not fit 64 registers */
+    constexpr int ROWS = sizeof(A) == 4 && MASK == MASK_DRES ? 1 : 2;
+
+    walk<ROWS>(c, at, [&](int64_t where, auto u) {
         constexpr int U = decltype(u)::value;
         float x[U][N], y[U][N], dy[U][N];
 
