@@ -79,6 +79,22 @@ check "the tests that need no library pass" "$build/test_pairs" \
 check "and those of files" "$build/test_safetensors" >"$work/st.log" 2>&1
 check "and the hash of its own" "$build/test_sha256" >"$work/sha.log" 2>&1
 
+# The script for machines with a GPU, on the reference.
+check "gpu_check.sh goes through its stages" \
+    env TMPDIR="$work" CC="$compiler" tools/gpu_check.sh --dry-run \
+    >"$work/gpu.log" 2>&1
+check "all of them" test "$(grep -c '^| .* | .* | [0-9]* | ' "$work/gpu.log")" = 15
+check "none failed" test "$(grep -c FAILED "$work/gpu.log")" = 0
+if ! command -v nvidia-smi >/dev/null; then
+    code=0
+    tools/gpu_check.sh >"$work/gpu.none" 2>&1 || code=$?
+    check "without a GPU it stops with exit code 3" test $code = 3
+    check "and says what it looked for" grep -q nvidia-smi "$work/gpu.none"
+fi
+if [ "$failed" != 0 ]; then
+    cat "$work/gpu.log"
+fi
+
 rm -rf "$work"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

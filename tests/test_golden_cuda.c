@@ -17,13 +17,16 @@
 static const char *wanted = "";
 
 /* Relative to the tensor; `absolute` is for tensors that are next to nothing
- * beside the largest gradient. */
+ * beside the largest gradient.  In bf16 the tiny models lie at 3% of logits
+ * (small differences of large sums) and 12% of a gradient behind the ResNet's
+ * ReLUs: their weights are large and random.  The cpu's bf16 has wider bounds
+ * yet (test_golden_train.c). */
 static const struct {
     const char *device;
     struct golden_bound bound;
 } devices[] = {
     {"cuda", {1e-4, 1e-4, 1e-6}},
-    {"cuda-bf16", {1e-2, 1e-2, 1e-2}},
+    {"cuda-bf16", {5e-2, 1e-1, 1e-2}},
 };
 
 /* Emulated, a step of a large model takes an hour. */
