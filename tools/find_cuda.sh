@@ -91,9 +91,13 @@ if [ -n "$missing" ]; then
 fi
 
 if [ -z "$dnn_h" ] || [ -z "$dnn" ]; then
-    echo "find_cuda.sh: no cuDNN (cudnn.h, libcudnn.so.9): the ResNets will not" \
-        "train on the GPU" >&2
+    echo "find_cuda.sh: no cuDNN (cudnn.h, libcudnn.so.9): the ResNets'" \
+        "convolutions will be products of columns, which is slower" >&2
     dnn_h= dnn=
+fi
+if [ -z "$nccl_h" ] || [ -z "$nccl" ]; then
+    echo "find_cuda.sh: no NCCL (nccl.h, libnccl.so.2): one GPU a run" >&2
+    nccl_h= nccl=
 fi
 
 cflags= libs=
@@ -113,13 +117,10 @@ for file in "$runtime" "$lt" $dnn $nccl $rtc; do
     *) libs="$libs -L$folder -Wl,-rpath,$folder" ;;
     esac
 done
-for file in $dnn "$lt" "$runtime"; do
+for file in $dnn $nccl "$lt" "$runtime"; do
     libs="$libs -l:$(basename "$file")"
 done
 
 echo "CUDA_NVCC := $nvcc"
-echo "CUDA_CFLAGS :=$cflags${dnn:+ -DWITMILL_CUDNN=1}"
+echo "CUDA_CFLAGS :=$cflags${dnn:+ -DWITMILL_CUDNN=1}${nccl:+ -DWITMILL_NCCL=1}"
 echo "CUDA_LIBS := -Wl,--disable-new-dtags$libs"
-if [ -n "$nccl_h" ] && [ -n "$nccl" ]; then
-    echo "CUDA_NCCL := -l:$(basename "$nccl")"
-fi
