@@ -63,7 +63,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) \
              $(if $(CUDA),-DWITMILL_CUDA=1) $(if $(TRAIN_ONLY),-DWITMILL_TRAIN_ONLY=1 -Itests/bare) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -Wstrict-prototypes,$(CFLAGS_ALL)) \
-               -Wno-unknown-pragmas -Wno-unused-function
+               -Wno-unknown-pragmas -Wno-unused-function -Wno-pass-failed
 LDFLAGS_ALL = -pthread $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 # Asked of pkg-config once per build, and loudly when one is missing.
