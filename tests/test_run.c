@@ -155,6 +155,34 @@ static void test_run__same_bytes(void **state)
     }
 }
 
+/* The step that is taken apart comes behind what the run leaves. */
+static void test_run__profile(void **state)
+{
+    struct run_config c = small_run("tiny-vit", fast(), 8, 3);
+    struct run_summary plain, profiled;
+    struct buf file[2], text;
+
+    (void)state;
+    c.save = at("p.safetensors");
+    buf_init(&text, 1 << 20);
+    for (int k = 0; k < 2; k++) {
+        c.profile = k ? &text : NULL;
+        play(&c, k ? &profiled : &plain);
+        buf_init(&file[k], BUF_NO_LIMIT);
+        assert_int_equal(io_read_file(c.save, &file[k], NULL), 0);
+    }
+    assert_true(str_eq(buf_str(&file[0]), buf_str(&file[1])));
+    assert_true(plain.last == profiled.last);
+    buf_add_char(&text, '\0');
+    assert_int_equal(text.rc, 0);
+    assert_non_null(strstr(text.p, "\nadamw "));
+    assert_non_null(strstr(text.p, "\nattention_bwd "));
+    assert_non_null(strstr(text.p, "\nall "));
+    buf_release(&text);
+    buf_release(&file[0]);
+    buf_release(&file[1]);
+}
+
 static void test_run__stops(void **state)
 {
     struct run_config c = small_run("tiny-vit", fast(), 8, 9);
@@ -252,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_run__learns),
         cmocka_unit_test(test_run__as_the_reference),
         cmocka_unit_test(test_run__same_bytes),
+        cmocka_unit_test(test_run__profile),
         cmocka_unit_test(test_run__stops),
         cmocka_unit_test(test_flops__of_a_step),
         cmocka_unit_test(test_flops__published),

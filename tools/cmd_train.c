@@ -20,7 +20,7 @@ struct train_options {
     int device, precision, loss, rule; /* indices into the names */
     uint64_t gpu, threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
-    bool packed, reduce, recompute, stochastic;
+    bool packed, reduce, recompute, stochastic, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
     const char *log, *save;
@@ -118,6 +118,10 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
              "chance, right on average, the same in every run."},
+    {.name = "profile", .type = OPT_BOOL, AT(profile),
+     .help = "Behind the run, take one more step apart: every operation by "
+             "shape with its time, its rate and bandwidth, and how near it "
+             "comes to what this device was measured to do."},
     {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
      .help = "Write the settings and every step to it, a JSON object a line."},
     {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
@@ -139,7 +143,9 @@ static const struct opt_table table = {
     .examples =
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
         "witmill train --generated --model ViT-B-32 --device cuda "
-        "--precision bf16 --batch 4096 --save models/first.safetensors",
+        "--precision bf16 --batch 4096 --save models/first.safetensors\n"
+        "witmill train --generated --precision bf16 --batch 32 --steps 3 "
+        "--profile",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct train_options),
@@ -234,7 +240,7 @@ static int run(const void *config, struct err *e)
     const struct train_options *t = config;
     struct run_config c = {0};
     struct run_summary s;
-    struct buf settings;
+    struct buf settings, profile;
     int rc;
 
     if (!t->generated)
@@ -254,10 +260,18 @@ static int run(const void *config, struct err *e)
     buf_init(&settings, 1 << 16);
     opt_json(&table, t, &settings);
     c.settings = buf_str(&settings);
+    buf_init(&profile, 1 << 20);
+    if (t->profile)
+        c.profile = &profile;
     rc = run_train(&c, &s, e);
-    if (!rc)
+    if (!rc && profile.rc)
+        rc = err_set(e, -profile.rc, "the profile");
+    if (!rc) {
         print(&c, &s);
+        fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
+    }
     buf_release(&settings);
+    buf_release(&profile);
     return rc;
 }
 

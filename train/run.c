@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "train/feed.h"
 #include "train/flops.h"
+#include "train/profile.h"
 #include "train/weights.h"
 
 /* A run under way. */
@@ -240,8 +241,29 @@ static int prepare(struct run *r, struct err *e)
         (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
     rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
     if (!rc)
-        rc = feed_open(&r->feed, &r->pairs, r->d.real, c->batch, 0, c->steps,
-                       feed_threads(c), e);
+        rc = feed_open(&r->feed, &r->pairs, r->d.real, c->batch, 0,
+                       c->steps + (c->profile != NULL), feed_threads(c), e);
+    return rc;
+}
+
+/* One more step, op by op. */
+static int take_apart(struct run *r, struct err *e)
+{
+    struct profile *p = xmalloc(sizeof *p);
+    struct clip_batch b;
+    double loss;
+    int rc = profile_begin(p, &r->d, e);
+
+    if (!rc) {
+        feed_next(&r->feed, &b);
+        rc = clip_gradients(&r->m, &r->c->options, &b, &loss, NULL, NULL, e);
+        if (!rc)
+            rc = optim_step(&r->optim, r->c->steps, NULL, e);
+        profile_end(p, &r->d);
+    }
+    if (!rc)
+        profile_print(p, r->c->profile);
+    free(p);
     return rc;
 }
 
@@ -258,6 +280,8 @@ static int train(struct run *r, struct err *e)
         sum_up(r);
     if (!rc && c->save)
         rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, c->save, e);
+    if (!rc && c->profile)
+        rc = take_apart(r, e);
     if (r->log >= 0 && close(r->log) && !rc)
         rc = err_errno(e, E_IO, "write", c->log);
     feed_close(&r->feed);

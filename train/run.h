@@ -21,6 +21,7 @@
 #define TRAIN_RUN_H
 
 #include <stdint.h>
+#include "base/buf.h"
 #include "base/str.h"
 #include "train/backend.h"
 #include "train/clip.h"
@@ -39,6 +40,8 @@ struct run_config {
     int feed_threads;       /* that make pairs; 0: as fits the device */
     const char *log, *save; /* files, or NULL */
     struct str settings;    /* a JSON object for the log's first line */
+    struct buf *profile;    /* behind the run, one more step is taken apart
+                               into it as text (train/profile.h); or NULL */
 };
 
 struct run_summary {
