@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static size_t picture_numbers(const struct feed *f)
+static size_t picture_bytes(const struct feed *f)
 {
     return 3 * (size_t)f->size * (size_t)f->size;
 }
@@ -16,22 +16,15 @@ static void *fill(void *arg)
 {
     const struct feed_slice *s = arg;
     const struct feed *f = s->f;
-    size_t numbers = picture_numbers(f), bytes = numbers * dtype_size(f->real);
     uint64_t first = f->next * (uint64_t)f->n;
     int at = (int)(f->next % 2);
-    float *own = f->real == DTYPE_F32 ? NULL : xmalloc(numbers * sizeof *own);
 
     for (int i = s->from; i < s->to; i++) {
-        char *to = f->buffer[at].pixels + (size_t)i * bytes;
-        float *picture = own ? own : (float *)to;
-
-        pairs_picture(f->p, first + (uint64_t)i, picture);
-        if (own)
-            dtype_convert(to, f->real, own, DTYPE_F32, numbers);
+        pairs_picture(f->p, first + (uint64_t)i,
+                      f->buffer[at].pixels + (size_t)i * picture_bytes(f));
         pairs_caption(f->p, first + (uint64_t)i,
                       f->buffer[at].ids + (size_t)i * (size_t)f->context);
     }
-    free(own);
     return NULL;
 }
 
@@ -60,8 +53,8 @@ static void finish(struct feed *f)
     f->running = 0;
 }
 
-int feed_open(struct feed *f, const struct pairs *p, enum dtype real, int n,
-              uint64_t begin, uint64_t end, int threads, struct err *e)
+int feed_open(struct feed *f, const struct pairs *p, int n, uint64_t begin,
+              uint64_t end, int threads, struct err *e)
 {
     size_t pixels, ids;
 
@@ -70,13 +63,12 @@ int feed_open(struct feed *f, const struct pairs *p, enum dtype real, int n,
     f->n = n;
     f->size = p->size;
     f->context = p->context;
-    f->real = real;
     f->begin = f->next = begin;
     f->end = end;
     f->threads = threads < 1                  ? 1
                  : threads > FEED_THREADS_MAX ? FEED_THREADS_MAX
                                               : threads;
-    pixels = (size_t)n * picture_numbers(f) * dtype_size(real);
+    pixels = (size_t)n * picture_bytes(f);
     ids = (size_t)n * (size_t)f->context * sizeof(int32_t);
     for (int i = 0; i < 2; i++) {
         f->buffer[i].pixels = malloc(pixels);
@@ -110,7 +102,9 @@ void feed_next(struct feed *f, struct clip_batch *b)
     finish(f);
     f->waited_ns += clock_mono_ns() - began;
     *b = (struct clip_batch){.n = f->n,
-                             .pixels = {.x = f->buffer[at].pixels},
+                             .pixels = {.kind = PIXEL_BYTE,
+                                        .x = f->buffer[at].pixels,
+                                        .norm = pairs_norm()},
                              .captions = {f->n, f->context, f->buffer[at].ids}};
     f->next++;
     start(f);

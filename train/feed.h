@@ -28,10 +28,9 @@ struct feed_slice {
 struct feed {
     const struct pairs *p; /* borrowed */
     int n, size, context;
-    enum dtype real;
     uint64_t begin, end; /* batches */
     struct {
-        char *pixels;
+        uint8_t *pixels;
         int32_t *ids;
     } buffer[2];
     uint64_t next; /* the batch being filled; end: none */
@@ -41,9 +40,9 @@ struct feed {
     uint64_t waited_ns; /* in feed_next(), since it was opened */
 };
 
-/* Batches begin .. end - 1 of n pairs, pixels in `real`. */
-int feed_open(struct feed *f, const struct pairs *p, enum dtype real, int n,
-              uint64_t begin, uint64_t end, int threads, struct err *e);
+/* Batches begin .. end - 1 of n pairs. */
+int feed_open(struct feed *f, const struct pairs *p, int n, uint64_t begin,
+              uint64_t end, int threads, struct err *e);
 void feed_close(struct feed *f);
 
 /* The next batch; not to be called behind the last. */

@@ -1,18 +1,23 @@
 #include "train/pairs.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "train/random.h"
 
-#define LIGHT 0.25f /* of the picture's brightness */
-#define GRAIN 0.5f
+/* Bytes around the middle: a dark or a light channel, the picture's brightness
+ * and grain add up to 2..254. */
+#define MIDDLE 128
+#define COLOUR 72
+#define LIGHT  18
+#define GRAIN  36
 
 /* In [-1, 1). */
-static float centred(uint64_t stream, uint64_t i)
+static double centred(uint64_t stream, uint64_t i)
 {
-    return (float)(2 * random_uniform(stream, i) - 1);
+    return 2 * random_uniform(stream, i) - 1;
 }
 
 static int smaller(int a, int b)
@@ -45,9 +50,10 @@ int pairs_init(struct pairs *p, const struct clip_config *c, uint64_t seed,
         .length = random_stream(seed, STR("pairs/length")),
         .words = random_stream(seed, STR("pairs/words")),
     };
-    p->table = xmalloc((PAIRS_GRAIN + (size_t)p->size) * sizeof *p->table);
-    for (size_t i = 0; i < PAIRS_GRAIN + (size_t)p->size; i++)
-        p->table[i] = centred(p->grain, i % PAIRS_GRAIN);
+    p->table = xmalloc(PAIRS_GRAIN + 3 * (size_t)p->size);
+    for (size_t i = 0; i < PAIRS_GRAIN + 3 * (size_t)p->size; i++)
+        p->table[i] =
+            (int8_t)lround(GRAIN * centred(p->grain, i % PAIRS_GRAIN));
     return 0;
 }
 
@@ -62,38 +68,52 @@ int pairs_value(const struct pairs *p, uint64_t i, int j)
     return (int)(random_bits(p->hidden, i) >> (3 * j) & (PAIRS_VALUES - 1));
 }
 
-/* One line of a channel: three colours, and grain from some place on. */
-static void line(const struct pairs *p, const float *colour, uint64_t from,
-                 float *out)
+struct pixel_norm pairs_norm(void)
 {
-    const float *grain = p->table + from % PAIRS_GRAIN;
+    const double middle = MIDDLE / 255.0, one = COLOUR / 255.0;
+    const double mean[3] = {middle, middle, middle};
+    const double std[3] = {one, one, one};
 
+    return pixel_norm_of(mean, std);
+}
+
+/* A line through three squares, without grain. */
+static void plain_line(const struct pairs *p, uint64_t i, int row, int light,
+                       uint8_t *out)
+{
     for (int s = 0; s < PAIRS_SIDE; s++) {
+        int value = pairs_value(p, i, row * PAIRS_SIDE + s);
         int end = p->size * (s + 1) / PAIRS_SIDE;
 
         for (int x = p->size * s / PAIRS_SIDE; x < end; x++)
-            out[x] = colour[s] + GRAIN * grain[x];
+            for (int c = 0; c < 3; c++)
+                out[3 * x + c] = (uint8_t)(MIDDLE + light +
+                                           (value >> c & 1 ? COLOUR : -COLOUR));
     }
 }
 
-void pairs_picture(const struct pairs *p, uint64_t i, float *pixels)
+void pairs_picture(const struct pairs *p, uint64_t i, uint8_t *pixels)
 {
-    float light = LIGHT * centred(p->light, i);
-    uint64_t lines = 3 * (uint64_t)p->size;
-    uint64_t here = i * lines;
+    int light = (int)lround(LIGHT * centred(p->light, i));
+    uint64_t here = i * (uint64_t)p->size;
+    size_t length = 3 * (size_t)p->size;
+    const uint8_t *plain = NULL; /* of these squares: the first line of them,
+                                    kept until its own grain is added last */
 
-    for (int c = 0; c < 3; c++)
-        for (int y = 0; y < p->size; y++, here++, pixels += p->size) {
-            float colour[PAIRS_SIDE];
-            int row = y * PAIRS_SIDE / p->size;
+    for (int y = p->size; y-- > 0;) {
+        uint8_t *out = pixels + (size_t)y * length;
+        uint64_t from = random_bits(p->grain, PAIRS_GRAIN + here + (uint64_t)y);
+        const int8_t *grain = p->table + from % PAIRS_GRAIN;
+        int row = y * PAIRS_SIDE / p->size;
+        int top = (row * p->size + PAIRS_SIDE - 1) / PAIRS_SIDE;
 
-            for (int s = 0; s < PAIRS_SIDE; s++) {
-                int value = pairs_value(p, i, row * PAIRS_SIDE + s);
-
-                colour[s] = light + (value >> c & 1 ? 1.0f : -1.0f);
-            }
-            line(p, colour, random_bits(p->grain, PAIRS_GRAIN + here), pixels);
+        if (!plain || plain != pixels + (size_t)top * length) {
+            plain_line(p, i, row, light, pixels + (size_t)top * length);
+            plain = pixels + (size_t)top * length;
         }
+        for (size_t k = 0; k < length; k++)
+            out[k] = (uint8_t)(plain[k] + grain[k]);
+    }
 }
 
 /* Ids 0 and from SOT on are no words. */

@@ -4,7 +4,8 @@
  * Model.   Pair i has PAIRS_ATTRIBUTES hidden values of 0..PAIRS_VALUES-1, a
  *          hash of (seed, i).  Its picture is a grid of 3 x 3 squares; square j
  *          has the colour that value j is: a bit a channel, light or dark; upon
- *          that a brightness of the picture and grain.  Its caption names the
+ *          that a brightness of the picture and grain.  Pictures are bytes, as
+ *          decoders give them.  Its caption names the
  *          values: word (j, v) says that square j has colour v, three words in
  *          four are such, of one square after the other from a random one on,
  *          the fourth is any word.  So the two belong together and nothing but
@@ -15,7 +16,7 @@
  * Owns.    The grain's table; pairs_release() frees it.
  * Fails.   -E_RANGE for a mean outside 3..context.
  * Threads. Any number may draw from one struct.
- * Cost.    A picture is written once: an addition a number, a hash a line.
+ * Cost.    A picture is written once: an addition a byte, a hash a line.
  */
 #ifndef TRAIN_PAIRS_H
 #define TRAIN_PAIRS_H
@@ -23,6 +24,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "train/config.h"
+#include "train/op.h"
 
 #define PAIRS_SIDE       3 /* squares a side */
 #define PAIRS_ATTRIBUTES (PAIRS_SIDE * PAIRS_SIDE)
@@ -35,7 +37,7 @@ struct pairs {
     int vocab;
     int mean, spread; /* lengths of captions: mean - spread .. mean + spread */
     uint64_t hidden, light, grain, length, words; /* streams */
-    float *table; /* [PAIRS_GRAIN + size], in [-1, 1) */
+    int8_t *table; /* [PAIRS_GRAIN + 3 size] */
 };
 
 /* caption_tokens: mean length. */
@@ -46,8 +48,10 @@ void pairs_release(struct pairs *p);
 /* Value of attribute j of pair i. */
 int pairs_value(const struct pairs *p, uint64_t i, int j);
 
-/* Pixels of pair i, normalised: [3, size, size]. */
-void pairs_picture(const struct pairs *p, uint64_t i, float *pixels);
+/* Pixels of pair i: [size, size, 3]; and how they are normalised, so that dark
+ * is -1 and light 1. */
+void pairs_picture(const struct pairs *p, uint64_t i, uint8_t *pixels);
+struct pixel_norm pairs_norm(void);
 
 /* Its caption, [context] ids, zeros behind the EOT; returns the length. */
 int pairs_caption(const struct pairs *p, uint64_t i, int32_t *ids);

@@ -24,6 +24,7 @@ struct run {
     struct run_summary *sum;
     struct device d;
     struct clip m;
+    struct clip_options options; /* c's, of pictures in bytes */
     struct pairs pairs;
     struct optim optim;
     struct feed feed;
@@ -127,7 +128,7 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
     feed_next(&r->feed, &b);
     s->waited = (double)(r->feed.waited_ns - waited) * 1e-9;
     r->d.flops = 0;
-    rc = clip_gradients(&r->m, &r->c->options, &b, &s->loss, NULL, NULL, e);
+    rc = clip_gradients(&r->m, &r->options, &b, &s->loss, NULL, NULL, e);
     if (!rc && !isfinite(s->loss))
         rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
                      (unsigned long long)s->number);
@@ -232,7 +233,7 @@ static int prepare(struct run *r, struct err *e)
     if (!rc)
         rc = optim_open(&r->optim, &r->m, &c->optim, e);
     if (!rc)
-        rc = clip_plan(&r->m, &c->options, c->batch, e);
+        rc = clip_plan(&r->m, &r->options, c->batch, e);
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
@@ -241,7 +242,7 @@ static int prepare(struct run *r, struct err *e)
         (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
     rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
     if (!rc)
-        rc = feed_open(&r->feed, &r->pairs, r->d.real, c->batch, 0,
+        rc = feed_open(&r->feed, &r->pairs, c->batch, 0,
                        c->steps + (c->profile != NULL), feed_threads(c), e);
     return rc;
 }
@@ -256,7 +257,7 @@ static int take_apart(struct run *r, struct err *e)
 
     if (!rc) {
         feed_next(&r->feed, &b);
-        rc = clip_gradients(&r->m, &r->c->options, &b, &loss, NULL, NULL, e);
+        rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
         if (!rc)
             rc = optim_step(&r->optim, r->c->steps, NULL, e);
         profile_end(p, &r->d);
@@ -301,6 +302,8 @@ int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
         rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
     if (rc)
         return rc;
+    r.options = c->options;
+    r.options.pixels = PIXEL_BYTE;
     backend_describe(&r.d, c->backend, s->device, sizeof s->device);
     rc = clip_open(&r.m, &r.d, &c->model, true, e);
     if (!rc) {
