@@ -266,43 +266,31 @@ static void case_shape(struct play *p)
     play_step(p);
 }
 
+/* Odd channels: by columns in all directions, in bfloat16.  And one pixel every
+ * second, which the emulated cuDNN refuses, of channels that leave half of the
+ * last eight numbers of a column's row to be cleared, in float. */
 static void case_columns(struct play *p)
 {
-    int stride = 1 + (int)(p->seed % 2);
-    /* odd channels: by columns in all directions, in bfloat16 */
-    struct op_conv y = {.batch = 2,
-                        .h = 9,
-                        .w = 7,
-                        .in = 8,
-                        .out = 15,
-                        .kernel = 3,
-                        .stride = stride,
-                        .pad = 1};
-    int64_t side = op_conv_side(y.h, 3, y.stride, 1);
-    int64_t pixels = 2 * side * op_conv_side(y.w, 3, y.stride, 1);
-    struct op_conv_dw dw = {.batch = 2,
-                            .h = 9,
-                            .w = 7,
-                            .in = 8,
-                            .out = 15,
-                            .kernel = 3,
-                            .stride = stride,
-                            .pad = 1};
-    struct op_conv_dx dx = {.batch = 2,
-                            .h = 9,
-                            .w = 7,
-                            .in = 8,
-                            .out = 15,
-                            .kernel = 3,
-                            .stride = stride,
-                            .pad = 1};
+    bool one = p->seed % 3 == 2;
+    int64_t in = one ? 12 : 8, out = one ? 20 : 15;
+    int kernel = one ? 1 : 3, pad = kernel / 2;
+    int stride = one ? 2 : 1 + (int)(p->seed % 3);
+    int64_t side = op_conv_side(9, kernel, stride, pad);
+    int64_t pixels = 2 * side * op_conv_side(7, kernel, stride, pad);
+    int64_t weights = out * in * kernel * kernel;
+    struct op_conv y = {2,      9,   7,    in,   out, kernel,
+                        stride, pad, NULL, NULL, NULL};
+    struct op_conv_dw dw = {2,      9,   7,    in,   out, kernel,
+                            stride, pad, NULL, NULL, NULL};
+    struct op_conv_dx dx = {2,      9,   7,    in,   out,   kernel,
+                            stride, pad, NULL, NULL, false, NULL};
 
-    y.x = dw.x = play_in(p, "x", PLAY_ACT, 2 * 9 * 7 * y.in);
-    y.weight = dx.weight = play_in(p, "weight", PLAY_ACT, y.out * y.in * 9);
-    dw.dy = dx.dy = play_in(p, "dy", PLAY_ACT, pixels * y.out);
-    y.y = play_out(p, "y", PLAY_ACT, pixels * y.out);
-    dx.dx = play_out(p, "dx", PLAY_ACT, 2 * 9 * 7 * y.in);
-    dw.dweight = play_sum(p, "dweight", PLAY_REAL, y.out * y.in * 9);
+    y.x = dw.x = play_in(p, "x", PLAY_ACT, 2 * 9 * 7 * in);
+    y.weight = dx.weight = play_in(p, "weight", PLAY_ACT, weights);
+    dw.dy = dx.dy = play_in(p, "dy", PLAY_ACT, pixels * out);
+    y.y = play_out(p, "y", PLAY_ACT, pixels * out);
+    dx.dx = play_out(p, "dx", PLAY_ACT, 2 * 9 * 7 * in);
+    dw.dweight = play_sum(p, "dweight", PLAY_REAL, weights);
     op_conv(p->d, &y);
     op_conv_dx(p->d, &dx);
     op_conv_dw(p->d, &dw);
@@ -330,7 +318,7 @@ static void against_reference(int64_t rows)
                      (int)shape->off);
             play_compare(name, case_shape, i, &d, &ref, act, 5e-6, worst);
         }
-        for (uint64_t seed = 0; seed < 2; seed++)
+        for (uint64_t seed = 0; seed < 3; seed++)
             play_compare("columns", case_columns, seed, &d, &ref, act, 5e-6,
                          worst);
         print_message("%-4s act %.1e real %.1e\n", dtype_name(d.act), worst[0],

@@ -312,6 +312,15 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
     return key;
 }
 
+/* Whether what ranks do together may be part of a graph: where there is only
+ * one.  NCCL wants all ranks to record a call, or none, and packed captions
+ * give each of them other sizes in other steps, so other keys; and it does not
+ * close before the last graph that holds a call of its is gone. */
+static bool records_ranks(const struct job *j)
+{
+    return j->all == j->n;
+}
+
 /* All ranks' gradients, and their statistics, which stand in the same class. */
 static void finish_gradients(const struct job *j)
 {
@@ -333,7 +342,8 @@ static void whole(const struct job *j)
 
     for (enum which k = IMAGE; k <= TEXT; k++)
         job_put(j, k, 0, j->n, &in[k]);
-    if (!device_graph_begin(d, job_key(j, WHOLE, TEXT, &in[TEXT])))
+    if (records_ranks(j) &&
+        !device_graph_begin(d, job_key(j, WHOLE, TEXT, &in[TEXT])))
         return;
     zero_gradients(j);
     for (enum which k = IMAGE; k <= TEXT; k++)
@@ -342,7 +352,8 @@ static void whole(const struct job *j)
     job_backward(j, TEXT, j->n, s[TEXT].y, s[TEXT].norm, s[TEXT].dy);
     job_backward(j, IMAGE, j->n, s[IMAGE].y, s[IMAGE].norm, s[IMAGE].dy);
     finish_gradients(j);
-    device_graph_end(d);
+    if (records_ranks(j))
+        device_graph_end(d);
 }
 
 /* A chunk's features and their gradient at a fixed place, so that one graph
@@ -407,7 +418,9 @@ static void by_chunks(const struct job *j)
             first_pass(j, k, at, &t);
             device_release(d, mark);
         }
-    if (device_graph_begin(d, job_key(j, LOSS, IMAGE, NULL))) {
+    if (!records_ranks(j)) {
+        compute_loss(j);
+    } else if (device_graph_begin(d, job_key(j, LOSS, IMAGE, NULL))) {
         compute_loss(j);
         device_graph_end(d);
     }

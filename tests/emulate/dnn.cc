@@ -2,8 +2,9 @@
  *
  * What it answers is made to be chosen from: the first forward algorithm wants
  * more memory than anyone has, the first backward one does not repeat its
- * bits, and of floats the next one is TF32's.  A kernel of one pixel is taken
- * at first, and refused when it is called. */
+ * bits, and of floats the next one is TF32's; the forward one to be taken says
+ * "default", which would be TF32, too.  A kernel of one pixel is taken at
+ * first, and refused when it is called. */
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -208,7 +209,7 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     answer(&results[0], CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, SIZE_MAX / 2,
            CUDNN_DETERMINISTIC, conv->math);
     answer(&results[1], CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-           workspace_of(y), CUDNN_DETERMINISTIC, conv->math);
+           workspace_of(y), CUDNN_DETERMINISTIC, CUDNN_DEFAULT_MATH);
     *count = 2;
     return CUDNN_STATUS_SUCCESS;
 }

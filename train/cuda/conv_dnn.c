@@ -145,6 +145,15 @@ static bool fits(const struct device *d, cudnnStatus_t status, size_t bytes,
            repeats == CUDNN_DETERMINISTIC && (d->act == DTYPE_BF16 || !tensor);
 }
 
+/* An answer may say "default", which for floats allows TF32: they stay at what
+ * describe() said. */
+static cudnnStatus_t set_math(const struct device *d, struct dnn_entry *en,
+                              cudnnMathType_t math)
+{
+    return cudnnSetConvolutionMathType(
+        en->conv, d->act == DTYPE_BF16 ? math : CUDNN_FMA_MATH);
+}
+
 static cudnnStatus_t choose_forward(const struct device *d,
                                     cudnnHandle_t handle, struct dnn_entry *en)
 {
@@ -159,7 +168,7 @@ static cudnnStatus_t choose_forward(const struct device *d,
             continue;
         en->refused = false;
         en->forward = answer[i].algo;
-        st = cudnnSetConvolutionMathType(en->conv, answer[i].mathType);
+        st = set_math(d, en, answer[i].mathType);
         if (!st)
             st = cudnnGetConvolutionForwardWorkspaceSize(
                 handle, en->x, en->w, en->conv, en->y, en->forward,
@@ -183,7 +192,7 @@ static cudnnStatus_t choose_backward(const struct device *d,
             continue;
         en->refused = false;
         en->backward = answer[i].algo;
-        st = cudnnSetConvolutionMathType(en->conv, answer[i].mathType);
+        st = set_math(d, en, answer[i].mathType);
         if (!st)
             st = cudnnGetConvolutionBackwardDataWorkspaceSize(
                 handle, en->w, en->y, en->conv, en->x, en->backward,

@@ -1,6 +1,7 @@
 /*
- * Ranks over NCCL: every call is enqueued in the device's stream, so a step
- * with ranks is captured as any other.  NCCL's id travels by rendezvous.
+ * Ranks over NCCL: every call is enqueued in the device's stream, none of them
+ * is part of a graph (train/clip_batch.c says why).  NCCL's id travels by
+ * rendezvous.
  */
 #include "train/collective.h"
 #include "train/cuda/cuda_private.h"

@@ -285,6 +285,7 @@ static cublasStatus_t choose(const struct device *d, struct entry *en)
     struct lt *lt = cuda_of(d)->lt;
     cublasLtMatmulHeuristicResult_t answer[LT_CANDIDATES];
     cublasStatus_t st = prefer(lt, &en->key, d->act == DTYPE_BF16);
+    bool tried = en->key.flags & (KEY_SUMS_A | KEY_SUMS_B);
     int n = 0;
 
     if (st)
@@ -293,8 +294,11 @@ static cublasStatus_t choose(const struct device *d, struct entry *en)
                                         en->d, en->d, lt->preference,
                                         LT_CANDIDATES, answer, &n);
     en->refused = true;
+    if (st == CUBLAS_STATUS_NOT_SUPPORTED ||
+        (st == CUBLAS_STATUS_INVALID_VALUE && tried)) /* versions differ */
+        return CUBLAS_STATUS_SUCCESS;
     if (st)
-        return st == CUBLAS_STATUS_NOT_SUPPORTED ? CUBLAS_STATUS_SUCCESS : st;
+        return st;
     for (int i = 0; i < n && en->refused; i++) {
         if (answer[i].state || answer[i].workspaceSize > LT_WORKSPACE)
             continue;
