@@ -30,6 +30,7 @@ struct golden_row {
 struct golden {
     char model[CONFIG_NAME_MAX];
     int n;                   /* pairs of the batch */
+    int number;              /* which of the trial's batches */
     double loss, largest;    /* largest: norm of a gradient */
     struct golden_row *rows; /* in the file's order */
     size_t count, cap;
@@ -80,6 +81,11 @@ static inline int golden_line(struct golden *g, struct str line)
     if (str_eq(word, STR("batch"))) {
         rc = str_u64(rest, &n);
         g->n = (int)n;
+        return rc;
+    }
+    if (str_eq(word, STR("number"))) {
+        rc = str_u64(rest, &n);
+        g->number = (int)n;
         return rc;
     }
     if (str_eq(word, STR("loss")))

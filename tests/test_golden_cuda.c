@@ -58,6 +58,7 @@ static int replay(size_t device, const char *name, struct golden_worst *worst)
         golden_release(&g);
         skip();
     }
+    r.number = g.number;
     if (rc || trial_step(&r, g.n, &o, &e) ||
         golden_compare(&g, &r, devices[device].bound, worst, &e))
         fail_msg("%s on %s: %s", name, devices[device].device, e.message);

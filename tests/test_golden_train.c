@@ -50,6 +50,7 @@ static struct golden_worst distance(const char *model, const char *device,
     if (golden_read(&g, path, &e) || trial_open(&r, model, device, 0, &e))
         fail_msg("%s", e.message);
     assert_string_equal(g.model, model);
+    r.number = g.number;
     if (wrong)
         set_off(&r, wrong);
     if (trial_step(&r, g.n, &o, &e) ||

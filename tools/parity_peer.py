@@ -158,6 +158,7 @@ HEAD = """\
 # (/q /k /v); running statistics as they are behind the step.
 model {name}
 batch {n}
+number {number}
 loss {loss:.9e}
 """
 
@@ -184,7 +185,8 @@ def truth(name, n, number, folder, golden):
     save_file({**grads, **small}, folder / "truth.safetensors")
     if golden:
         (folder / "golden.txt").write_text(
-            HEAD.format(name=name, n=n, version=open_clip.__version__,
+            HEAD.format(name=name, n=n, number=number,
+                        version=open_clip.__version__,
                         loss=float(small["loss"])) + "\n".join(lines) + "\n")
     del grads
     gc.collect()
