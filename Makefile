@@ -77,7 +77,7 @@ endif
 endif
 # What ranks of a run on processors talk by; the test of it wants the library
 # whether or not MPI=1 (tests/check_ranks.py).
-ifeq ($(TRAIN_ONLY)$(filter train-only,$(MAKECMDGOALS)),)
+ifneq ($(MPI)$(if $(TRAIN_ONLY)$(filter train-only,$(MAKECMDGOALS)),,asked),)
 mpi_cc   := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 ifneq ($(MPI),)
