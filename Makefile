@@ -77,7 +77,7 @@ endif
 endif
 # What ranks of a run on processors talk by; the test of it wants the library
 # whether or not MPI=1 (tests/check_ranks.py).
-ifeq ($(TRAIN_ONLY)$(filter train-only,$(MAKECMDGOALS)),)
+ifneq ($(MPI)$(if $(TRAIN_ONLY)$(filter train-only,$(MAKECMDGOALS)),,asked),)
 mpi_cc   := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 ifneq ($(MPI),)
@@ -155,8 +155,10 @@ $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(wildcard train/cpu/*.c))): open
 # PTX of the last.  Where the toolkit is, tools/find_cuda.sh says.
 CUDA_ARCH ?= 80 90a
 ifdef CUDA
-$(shell mkdir -p build && CUDA_HOME='$(CUDA_HOME)' tools/find_cuda.sh >build/cuda.mk || rm -f build/cuda.mk)
-include build/cuda.mk
+$(shell mkdir -p $B && { CUDA_HOME='$(CUDA_HOME)' tools/find_cuda.sh && echo 'CUDA_BUILT := $(CUDA_ARCH)'; } >$B/cuda.new && { cmp -s $B/cuda.new $B/cuda.mk || cp $B/cuda.new $B/cuda.mk; } || rm -f $B/cuda.mk)
+include $B/cuda.mk
+# Another toolkit, a cuDNN that came later, another GPU: all of it again.
+$(patsubst %.c,$B/%.o,$(wildcard train/cuda/*.c)) $(patsubst %,$B/%.o,$(wildcard train/cuda/*.cu)): $B/cuda.mk
 endif
 cuda_arch := $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a$(comma)code=sm_$a) \
              $(foreach a,$(patsubst %a,%,$(lastword $(CUDA_ARCH))),-gencode arch=compute_$a$(comma)code=compute_$a)

@@ -1,6 +1,7 @@
 /* A batch through the whole model: the ways to compute it agree, and its
  * gradient is the loss's. */
 #include "tests/clip_world.h"
+#include "train/collective.h"
 
 static const char *const models[] = {"tiny-vit", "tiny-resnet"};
 #define MODELS (sizeof models / sizeof *models)
@@ -224,6 +225,7 @@ static void test_clip__refuses_split_groups(void **state)
 {
     struct clip_config c = world_config("tiny-resnet");
     struct err e = ERR_INIT;
+    struct collective two;
     struct world w;
 
     (void)state;
@@ -238,6 +240,14 @@ static void test_clip__refuses_split_groups(void **state)
         clip_plan(&w.m, &(struct clip_options){.bn_batch = 4}, 6, &e),
         -E_RANGE);
     assert_non_null(strstr(e.message, "groups of 4"));
+    e = (struct err)ERR_INIT;
+    collective_self(&two);
+    two.size = 2;
+    assert_int_equal(
+        clip_plan(&w.m, &(struct clip_options){.bn_batch = 8, .ranks = &two}, 6,
+                  &e),
+        -E_RANGE);
+    assert_non_null(strstr(e.message, "groups of 8 reach over ranks of 6"));
     world_close(&w);
 }
 

@@ -301,6 +301,45 @@ static void test_rendezvous__nobody_there(void **state)
     assert_non_null(strstr(e.message, "rank 1"));
 }
 
+/* A name that nobody knows is asked for until the time is over. */
+static void test_rendezvous__no_such_name(void **state)
+{
+    struct launch l = launch_of(1, 2, 1);
+    struct err e = ERR_INIT;
+    char bytes[4];
+
+    (void)state;
+    snprintf(l.host, sizeof l.host, "%s", "nobody.invalid");
+    assert_int_equal(rendezvous_share(&l, bytes, sizeof bytes, 100, &e),
+                     -E_NET);
+    assert_non_null(strstr(e.message, "nobody.invalid"));
+    assert_non_null(strstr(e.message, "within"));
+}
+
+/* What somebody else says is not taken for rank 0's. */
+static void test_rendezvous__somebody_else(void **state)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\n\r\n          ";
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), caller;
+    char hello[16];
+    pid_t one;
+
+    (void)state;
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    one = start(1, 2, ntohs(a.sin_port), 0, 20000);
+    caller = accept(fd, NULL, NULL);
+    assert_int_equal(recv(caller, hello, sizeof hello, MSG_WAITALL), 16);
+    assert_int_equal(write(caller, text, sizeof text), sizeof text);
+    assert_int_equal(end_of(one), E_NET);
+    close(caller);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +349,8 @@ int main(void)
         cmocka_unit_test(test_rendezvous__another_size),
         cmocka_unit_test(test_rendezvous__a_rank_twice),
         cmocka_unit_test(test_rendezvous__nobody_there),
+        cmocka_unit_test(test_rendezvous__no_such_name),
+        cmocka_unit_test(test_rendezvous__somebody_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,13 @@ static void test_run__stops(void **state)
     c = small_run("tiny-vit", fast(), 8, 9);
     c.save = at("no/such/x");
     assert_int_equal(run_train(&c, &s, &e), -E_IO);
+    assert_int_equal(io_write_file(at("file"), STR("x"), NULL), 0);
+    c.save = at("file/x"); /* behind a file, and a folder, before the run */
+    assert_int_equal(run_train(&c, &s, &e), -E_IO);
+    c.save = at("");
+    assert_int_equal(run_train(&c, &s, &e), -E_IO);
+    c.save = "";
+    assert_int_equal(run_train(&c, &s, &e), -E_RANGE);
 
     e = (struct err)ERR_INIT;
     c = small_run("tiny-vit", BACKEND_REF, 8, 9);

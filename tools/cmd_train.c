@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "tools/command.h"
+#include "train/launch.h"
 #include "train/run.h"
 
 #define WARMUP 2000 /* steps, as published */
@@ -235,6 +236,20 @@ static void fill(struct run_config *c, const struct train_options *t)
     c->save = t->save;
 }
 
+/* Several of us would each train the same alone, and write the same files. */
+static int alone(struct err *e)
+{
+    struct launch l;
+    int rc = launch_read(&l, e);
+
+    if (rc || l.size == 1)
+        return rc;
+    return err_set(e, E_UNSUPPORTED,
+                   "started by %s as rank %d of %d: this command trains in one "
+                   "process so far",
+                   l.by, l.rank, l.size);
+}
+
 static int run(const void *config, struct err *e)
 {
     const struct train_options *t = config;
@@ -250,6 +265,9 @@ static int run(const void *config, struct err *e)
     if (t->corpus)
         return err_set(e, E_USAGE, "%s: --generated reads no corpus",
                        t->corpus);
+    rc = alone(e);
+    if (rc)
+        return rc;
     rc = read_model(&c.model, t, e);
     if (rc)
         return rc;

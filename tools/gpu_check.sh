@@ -12,25 +12,33 @@
 # cuDNN is also found inside Python's site-packages (tools/find_cuda.sh).
 set -u
 cd "$(dirname "$0")/.." || exit 3
+ALL=470 # seconds that all stages may take together
 
-dry=
-if [ "${1:-}" = --dry-run ]; then
+only= # with --stage: this function alone, in the world that the caller exports
+if [ "${1:-}" = --stage ]; then
+    only=$2
+elif [ "${1:-}" = --dry-run ]; then
     dry=1
-elif [ $# -gt 0 ]; then
+elif [ $# = 0 ]; then
+    dry=
+else
     sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-rows=$work/rows
-: >"$rows"
-compiler=$(basename "${CC:-gcc}")
-began=$(date +%s)
-
 # ---- what is here ----
 
-if [ -n "$dry" ]; then
+if [ -z "$only" ]; then
+    work=$(mktemp -d) began=$(date +%s) cc=${CC:-gcc} nvcc='' runs=''
+    trap 'rm -rf "$work"' EXIT
+    trap 'kill $runs 2>/dev/null; exit 130' INT TERM HUP
+    compiler=$(basename "$cc")
+fi
+rows=$work/rows
+
+if [ -n "$only" ]; then
+    : # all is known
+elif [ -n "$dry" ]; then
     device="the reference, dry run" driver=none toolkit=none
     build=build/$compiler-train on=ref exact=fp32 fast=fp32
     knobs=
@@ -53,8 +61,11 @@ else
     build=build/$compiler-cuda-train on=cuda exact=fp32 fast=bf16
     knobs="CUDA=1 CUDA_ARCH=$arch"
 fi
-commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
-train=$build/witmill-train
+if [ -z "$only" ]; then
+    commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
+    train=$build/witmill-train
+    export work dry build on exact fast knobs cc nvcc train
+fi
 
 # ---- stages ----
 
@@ -62,39 +73,45 @@ train=$build/witmill-train
 # function's exit code is 0, 77 for what cannot run here, or a failure.
 stage() {
     name=$1 limit=$2 function=$3
-    printf '%-34s ' "$name"
     from=$(date +%s)
-    set -m # a process group each: what a stage started ends with it
-    ("$function" >"$work/out" 2>"$work/err") &
-    pid=$!
-    (sleep "$limit" && kill -- "-$pid" 2>/dev/null) >/dev/null 2>&1 &
-    watch=$!
-    wait "$pid"
-    code=$?
-    kill -- "-$watch" 2>/dev/null
-    set +m
+    left=$((began + ALL - from))
+    if [ "$limit" -gt "$left" ]; then limit=$left; fi
+    printf '%-34s ' "$name"
+    : >"$work/out"
+    : >"$work/err"
+    code=124
+    if [ "$limit" -gt 0 ]; then
+        # It puts itself and what the stage starts into a process group, and
+        # ends that; needs no terminal, as the shell's job control does.
+        timeout -k 5 "$limit" "tools/${0##*/}" --stage "$function" \
+            >"$work/out" 2>"$work/err" &
+        runs=$!
+        wait "$runs"
+        code=$?
+        runs=
+    fi
+    seconds=$(($(date +%s) - from))
     figure=$(tail -1 "$work/out" | tr '|' '/')
     case $code in
     0) result=ok ;;
     77) result="not available" ;;
-    137 | 143) result=FAILED figure="stopped after $limit s" ;;
     *) result=FAILED ;;
     esac
-    seconds=$(($(date +%s) - from))
+    if [ "$limit" -le 0 ]; then
+        figure="no time left of $ALL s"
+    elif [ "$result" = FAILED ] && [ "$seconds" -ge "$limit" ]; then
+        figure="stopped after $limit s"
+    fi
     printf '%-14s %4d s  %s\n' "$result" "$seconds" "$figure"
     if [ "$result" = FAILED ]; then
-        tail -15 "$work/out" "$work/err" | sed 's/^/    /'
+        tail -n 15 "$work/out" "$work/err" | sed 's/^/    /'
     fi
     echo "| $name | $result | $seconds | $figure |" >>"$rows"
 }
 
-passed() { # of a test program's output
-    sed -n 's/^\[  PASSED  \] *\([0-9]*\).*/\1 tests passed/p' "$1" | tail -1
-}
-
 build_all() {
     # shellcheck disable=SC2086  # they are words
-    make -j "$(nproc)" CC="$compiler" $knobs train-only || return 1
+    make -j "$(nproc)" CC="$cc" $knobs train-only || return 1
     echo "$build"
 }
 
@@ -109,11 +126,13 @@ parity() {
     code=$?
     cat "$work/ops"
     grep -q SKIPPED "$work/ops" && return 1
-    awk '$3 == "act" { a = $4 > w[$1, 1] ? $4 : w[$1, 1]; w[$1, 1] = a
+    awk '$3 == "act" { n++
+                       a = $4 > w[$1, 1] ? $4 : w[$1, 1]; w[$1, 1] = a
                        r = $6 > w[$1, 2] ? $6 : w[$1, 2]; w[$1, 2] = r }
-         END { printf "largest difference f32 %.1e, bf16 %.1e (act), " \
+         END { if (!n) exit 1
+               printf "largest difference f32 %.1e, bf16 %.1e (act), " \
                       "%.1e (real)\n", w["f32", 1], w["bf16", 1], w["bf16", 2] }
-        ' "$work/ops"
+        ' "$work/ops" || return 1
     return $code
 }
 
@@ -125,10 +144,12 @@ golden() {
     fi
     code=$?
     cat "$work/golden"
+    if [ -z "$dry" ] && grep -q SKIPPED "$work/golden"; then return 1; fi
     awk '/ of the bound at / { n++; if ($4 > w[$3]) w[$3] = $4 }
          END { printf "%d steps;", n
                for (d in w) printf " %s %.2f of its bound", d, w[d]
-               print "" }' "$work/golden"
+               print ""
+               exit !n }' "$work/golden" || return 1
     return $code
 }
 
@@ -217,12 +238,11 @@ memcheck() {
         "$tool" --tool memcheck --error-exitcode 9 "$build/test_ops_cuda" \
             $part >"$work/mem" 2>&1
         code=$?
-        tail -3 "$work/mem"
+        tail -n 3 "$work/mem"
         if [ $code != 0 ]; then return 1; fi
     done
 }
 
-peak=
 measure_peak() {
     side=8192
     if [ -n "$dry" ]; then side=64; fi
@@ -236,10 +256,10 @@ bench() {
     if [ -n "$dry" ]; then batch=4 steps=2; fi
     run_train "$1" "$fast" $batch $steps --caption-tokens "$3" || return 1
     awk -v i="$(value "images a second")" -v u="$(value "useful TFLOP\/s")" \
-        -v x="$(value "executed TFLOP\/s")" -v p="$(cat "$work/peak")" \
+        -v x="$(value "executed TFLOP\/s")" -v p="$(cat "$work/peak" 2>/dev/null)" \
         -v b=$batch 'BEGIN {
             printf "%.0f images/s, %.4g TFLOP/s useful (%.1f%% of peak), " \
-                   "%.4g executed, batch %d\n", i, u, 100 * u / p, x, b }'
+                   "%.4g executed, batch %d\n", i, u, (p > 0 ? 100 * u / p : 0), x, b }'
 }
 b32=ViT-B-32 l14=ViT-L-14 r50=RN50
 if [ -n "$dry" ]; then b32=tiny-vit l14=tiny-vit r50=tiny-resnet; fi
@@ -262,6 +282,11 @@ assert torch.cuda.is_available()' 2>/dev/null ||
             return 1
     done
 }
+
+if [ -n "$only" ]; then
+    "$only"
+    exit
+fi
 
 echo "gpu_check: $device, driver $driver, toolkit $toolkit, $commit"
 stage "build" 240 build_all

@@ -88,6 +88,11 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
                        "the sigmoid loss needs a model with a logit_bias");
     if (!job_is_resnet(m))
         return check_tokens(j, e);
+    if (j->all > n && o->bn_batch > n)
+        return err_set(e, E_RANGE,
+                       "BatchNorm groups of %d reach over ranks of %d pairs "
+                       "each; choose at most that",
+                       o->bn_batch, n);
     if (n % j->group)
         return err_set(e, E_RANGE,
                        "a batch of %d is not made of BatchNorm groups of %d; "

@@ -58,7 +58,9 @@ enum loss_kind { LOSS_INFONCE, LOSS_SIGMOID };
 /* How a batch is computed; none of it changes the result but for rounding. */
 struct clip_options {
     int chunk;            /* pairs at a time, 0: the whole batch */
-    int bn_batch;         /* G: pictures a BatchNorm group; 0: the batch */
+    int bn_batch;         /* G: pictures a BatchNorm group; 0: the batch, of
+                             several ranks each one's own, and then their
+                             number changes the result */
     bool packed;          /* captions end at their EOT */
     bool reduce;          /* last block: the row that is read */
     bool recompute;       /* per block */

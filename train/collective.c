@@ -38,6 +38,8 @@ void collective_self(struct collective *c)
 int collective_open(struct collective *c, const struct launch *l,
                     struct device *d, struct err *e)
 {
+    int rc = 0;
+
     memset(c, 0, sizeof *c);
     if (l->size == 1) {
         collective_self(c);
@@ -46,8 +48,17 @@ int collective_open(struct collective *c, const struct launch *l,
     if (d->ops->collective)
         return d->ops->collective(d, l, c, e);
 #ifdef WITMILL_MPI
-    return collective_mpi(c, e);
+    rc = collective_mpi(c, e);
+    if (!rc && (c->size != l->size || c->rank != l->rank)) {
+        rc = err_set(e, E_UNSUPPORTED,
+                     "rank %d of %d by %s is %d of %d for MPI; start the ranks "
+                     "with mpirun",
+                     l->rank, l->size, l->by, c->rank, c->size);
+        collective_close(c);
+    }
+    return rc;
 #else
+    (void)rc;
     return err_set(e, E_UNSUPPORTED,
                    "%d ranks on %s: this build has no MPI; make MPI=1", l->size,
                    d->ops->name);

@@ -18,6 +18,7 @@
 #define VERSION     1u
 #define RETRY_MS    50
 #define STRANGER_MS 2000 /* a caller that says nothing is sent away */
+#define CONNECT_MS  5000 /* for an address to answer */
 
 enum answer { WELCOME = 1, OTHER_SIZE = 2, TWICE = 3 };
 
@@ -211,21 +212,36 @@ static int tell(const struct launch *l, const void *bytes, size_t n,
 
 /* ---- the others ---- */
 
+/* A connection to one address, or -1; a host that drops what it gets is not
+ * waited for longer than CONNECT_MS. */
+static int connect_to(const struct addrinfo *a, int64_t until)
+{
+    int64_t soon = now_ms() + CONNECT_MS;
+    socklen_t size = sizeof(int);
+    int error = 0, fd;
+
+    fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    if (!connect(fd, a->ai_addr, a->ai_addrlen) ||
+        (errno == EINPROGRESS &&
+         !wait_for(fd, POLLOUT, soon < until ? soon : until) &&
+         !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) && !error))
+        return fd;
+    close(fd);
+    return -1;
+}
+
 /* *out: a connection, or -1 where nobody listens yet. */
-static int call(const struct launch *l, int *out, struct err *e)
+static int call(const struct launch *l, int64_t until, int *out, struct err *e)
 {
     struct addrinfo *list, *a;
     int fd = -1, rc = resolve(l, false, &list, e);
 
     if (rc)
         return rc;
-    for (a = list; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
-            close(fd);
-            fd = -1;
-        }
-    }
+    for (a = list; a && fd < 0; a = a->ai_next)
+        fd = connect_to(a, until);
     freeaddrinfo(list);
     *out = fd;
     return 0;
@@ -249,31 +265,36 @@ static int hear(const struct launch *l, int fd, void *bytes, size_t n,
     if (big(answer) == TWICE)
         return err_set(e, E_RANGE, "rank %d met rank 0 at %s:%d twice", l->rank,
                        l->host, l->port);
+    if (big(answer) != WELCOME)
+        return err_set(e, E_NET, "who listens at %s:%d is not rank 0", l->host,
+                       l->port);
     return receive_all(fd, bytes, n, until) ? -E_BUSY : 0;
 }
 
+/* A name that is not known yet is asked for again, too: a cluster's names come
+ * up with its nodes. */
 static int ask(const struct launch *l, void *bytes, size_t n, int timeout_ms,
                struct err *e)
 {
     int64_t until = now_ms() + timeout_ms;
 
     for (;;) {
-        int fd = -1, rc = call(l, &fd, e);
+        struct err why = ERR_INIT;
+        int fd = -1, rc = call(l, until, &fd, &why);
 
-        if (rc)
-            return rc;
-        rc = -E_BUSY;
         if (fd >= 0) {
-            rc = hear(l, fd, bytes, n, until, e);
+            rc = hear(l, fd, bytes, n, until, &why);
             close(fd);
+            if (rc != -E_BUSY)
+                return rc ? err_set(e, -rc, "%s", why.message) : 0;
         }
-        if (rc != -E_BUSY)
-            return rc;
         if (now_ms() >= until)
             return err_set(e, E_NET,
                            "rank %d: nobody answers as rank 0 at %s:%d within "
-                           "%d s",
-                           l->rank, l->host, l->port, timeout_ms / 1000);
+                           "%d s%s%s",
+                           l->rank, l->host, l->port, timeout_ms / 1000,
+                           rc == -E_NET ? ": " : "",
+                           rc == -E_NET ? why.message : "");
         poll(NULL, 0, RETRY_MS);
     }
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -116,12 +117,14 @@ static void say(struct run *r, const struct step *s)
     progress_add(&r->progress, (uint64_t)r->c->batch);
 }
 
-/* norm and logit_scale are asked for where they are written down. */
+/* norm and logit_scale are asked for where they are written down; the norm also
+ * behind the last step, as no loss follows that would tell of a gradient that
+ * is not finite. */
 static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
 {
     uint64_t began = clock_mono_ns(), waited = r->feed.waited_ns;
     struct clip_batch b;
-    bool logs = r->log >= 0;
+    bool logs = r->log >= 0, last = i + 1 == r->c->steps;
     int rc;
 
     *s = (struct step){.number = i + 1};
@@ -133,7 +136,7 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
         rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
                      (unsigned long long)s->number);
     if (!rc)
-        rc = optim_step(&r->optim, i, logs ? &s->norm : NULL, e);
+        rc = optim_step(&r->optim, i, logs || last ? &s->norm : NULL, e);
     if (!rc && logs) {
         store_get(&r->m.store, &r->d, r->m.logit_scale, &s->logit_scale,
                   DTYPE_F64);
@@ -198,17 +201,28 @@ static void sum_up(struct run *r)
 /* Nobody wants to learn behind the last step that nothing can be written. */
 static int check_save(const char *path, struct err *e)
 {
-    char folder[IO_PATH_MAX];
-    const char *slash;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    char folder[IO_PATH_MAX] = ".";
+    struct stat s;
 
     if (!path)
         return 0;
-    slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1,
-             slash ? path : ".");
-    if (slash == path)
-        snprintf(folder, sizeof folder, "/");
-    return access(folder, W_OK) ? err_errno(e, E_IO, "write into", folder) : 0;
+    if (strlen(path) >= sizeof folder)
+        return err_set(e, E_RANGE, "a path of %zu bytes", strlen(path));
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s",
+                 slash == path ? 1 : (int)(slash - path), path);
+    if (!stat(path, &s) && S_ISDIR(s.st_mode))
+        return err_set(e, E_IO, "write %s: is a folder", path);
+    if (!(slash ? slash[1] : *path))
+        return err_set(e, E_RANGE, "write \"%s\": not a file's name", path);
+    if (stat(folder, &s))
+        return err_errno(e, E_IO, "write into", folder);
+    if (!S_ISDIR(s.st_mode))
+        return err_set(e, E_IO, "write into %s: not a folder", folder);
+    return access(folder, W_OK | X_OK)
+               ? err_errno(e, E_IO, "write into", folder)
+               : 0;
 }
 
 static int feed_threads(const struct run_config *c)

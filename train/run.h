@@ -14,8 +14,9 @@
  * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite:
  *          nothing is saved then; -E_UNSUPPORTED for the backend; as
  *          clip_plan() and weights_save().  A log ends with the last whole
- * step. Threads. One; pairs are made by others (train/feed.h). Cost.    Two
- * batches of pixels on the host beside what the model takes.
+ *          step.
+ * Threads. One; pairs are made by others (train/feed.h).
+ * Cost.    Two batches of pixels on the host beside what the model takes.
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
