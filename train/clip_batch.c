@@ -298,6 +298,8 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
         (uint64_t)j->chunk,
         (uint64_t)j->group,
         (uint64_t)j->all,
+        (uint64_t)j->first,
+        (uint64_t)(uintptr_t)o->ranks,
         (uint64_t)j->running,
         (uint64_t)o->packed << 2 | (uint64_t)o->reduce << 1 |
             (uint64_t)o->recompute,
