@@ -136,13 +136,25 @@ parity() {
     return $code
 }
 
+# Making a model's weights by formula takes a processor longer than the GPU
+# takes for the step, so each model has a process.
 golden() {
+    code=0
     if [ -n "$dry" ]; then
-        "$build/test_golden_train" >"$work/golden" 2>&1
+        "$build/test_golden_train" >"$work/golden" 2>&1 || code=1
     else
-        "$build/test_golden_cuda" >"$work/golden" 2>&1
+        pids=
+        for file in tests/golden/train/*.txt; do
+            model=$(basename "$file")
+            if [ "$model" = steps.txt ]; then continue; fi
+            "$build/test_golden_cuda" "$model" >"$work/golden.$model" 2>&1 &
+            pids="$pids $!"
+        done
+        for pid in $pids; do
+            wait "$pid" || code=1
+        done
+        cat "$work"/golden.*.txt >"$work/golden"
     fi
-    code=$?
     cat "$work/golden"
     if [ -z "$dry" ] && grep -q SKIPPED "$work/golden"; then return 1; fi
     awk '/ of the bound at / { n++; if ($4 > w[$3]) w[$3] = $4 }
@@ -291,7 +303,7 @@ fi
 echo "gpu_check: $device, driver $driver, toolkit $toolkit, $commit"
 stage "build" 240 build_all
 stage "ops against the reference" 90 parity
-stage "recorded steps" 90 golden
+stage "recorded steps" 120 golden
 stage "models take steps" 90 all_models
 stage "learns, $fast as fp32" 90 learns
 stage "repeats" 60 repeats
