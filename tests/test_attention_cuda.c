@@ -13,9 +13,8 @@
 
 #include <cmocka.h>
 
-#include "tests/emulate/emulate.h"
+#include "tests/cuda_play.h"
 #include "tests/op_cases_layers.h"
-#include "train/cuda/cuda.h"
 #include "train/ref/ref.h"
 
 #define SEQS 12
@@ -108,18 +107,6 @@ static void case_shape(struct play *p)
     play_attend(p, &f, q, kv, s->gap > 0);
 }
 
-static void open_cuda(struct device *d, enum dtype act)
-{
-    const struct cuda_options o = {.row_step = 8};
-    struct err e = ERR_INIT;
-    int rc = cuda_open(d, act, &o, &e);
-
-    if (rc == -E_UNSUPPORTED)
-        skip();
-    if (rc)
-        fail_msg("%s", e.message);
-}
-
 /* Emulated, the longest is played once and that is enough. */
 static bool left_out(const struct shape *s, bool again)
 {
@@ -176,28 +163,9 @@ static void test_attention_cuda__same_bits(void **state)
     open_cuda(&one, DTYPE_BF16);
     open_cuda(&two, DTYPE_BF16);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        struct play a, b;
-
         shape = &shapes[i];
-        if (left_out(shape, true))
-            continue;
-        play_open(&a, &one, i);
-        play_open(&b, &two, i);
-        a.bf16 = b.bf16 = true;
-        play_run(&a, case_shape);
-#ifdef WITMILL_EMULATED
-        emulate_schedule(2 + i);
-#endif
-        b.oracle = &a;
-        play_run(&b, case_shape);
-#ifdef WITMILL_EMULATED
-        emulate_schedule(0);
-#endif
-        for (int k = 0; k < a.n; k++)
-            if (a.slot[k].role != PLAY_IN && play_apart(&b, k) > 0)
-                fail_msg("%s: %s has other bits", shape->name, a.slot[k].name);
-        play_close(&a);
-        play_close(&b);
+        if (!left_out(shape, true))
+            play_again(shape->name, case_shape, i, false, &one, &two, 2 + i);
     }
     device_close(&one);
     device_close(&two);

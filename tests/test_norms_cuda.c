@@ -12,9 +12,8 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tests/emulate/emulate.h"
+#include "tests/cuda_play.h"
 #include "tests/op_cases.h"
-#include "train/cuda/cuda.h"
 #include "train/ref/ref.h"
 
 #define HALF 0.0040
@@ -61,19 +60,6 @@ static const struct norm_case {
     {"l2norm", l2norm_of_table, sizeof l2norms / sizeof *l2norms},
 };
 
-/* Skips the test where there is no GPU. */
-static void open_cuda(struct device *d, enum dtype act)
-{
-    const struct cuda_options o = {.row_step = 8};
-    struct err e = ERR_INIT;
-    int rc = cuda_open(d, act, &o, &e);
-
-    if (rc == -E_UNSUPPORTED)
-        skip();
-    if (rc)
-        fail_msg("%s", e.message);
-}
-
 /* Every shape with four sets of flags against the reference. */
 static void test_norms_cuda__shapes(void **state)
 {
@@ -109,28 +95,9 @@ static void test_norms_cuda__same_bits(void **state)
     open_cuda(&one, DTYPE_BF16);
     open_cuda(&two, DTYPE_BF16);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (uint64_t seed = 0; seed < cases[i].shapes; seed++) {
-            struct play a, b;
-
-            play_open(&a, &one, seed);
-            play_open(&b, &two, seed);
-            a.large = b.large = a.bf16 = b.bf16 = true;
-            play_run(&a, cases[i].run);
-#ifdef WITMILL_EMULATED
-            emulate_schedule(1 + seed);
-#endif
-            b.oracle = &a;
-            play_run(&b, cases[i].run);
-#ifdef WITMILL_EMULATED
-            emulate_schedule(0);
-#endif
-            for (int k = 0; k < a.n; k++)
-                if (a.slot[k].role != PLAY_IN && play_apart(&b, k) > 0)
-                    fail_msg("%s, seed %llu: %s has other bits", cases[i].name,
-                             (unsigned long long)seed, a.slot[k].name);
-            play_close(&a);
-            play_close(&b);
-        }
+        for (uint64_t seed = 0; seed < cases[i].shapes; seed++)
+            play_again(cases[i].name, cases[i].run, seed, true, &one, &two,
+                       1 + seed);
     device_close(&one);
     device_close(&two);
 }

@@ -16,9 +16,8 @@
 
 #include <cmocka.h>
 
-#include "tests/emulate/emulate.h"
+#include "tests/cuda_play.h"
 #include "tests/op_cases.h"
-#include "train/cuda/cuda.h"
 #include "train/ref/ref.h"
 
 #define HALF 0.0040 /* 2^-8: where a sum falls on the other side of a tie */
@@ -63,19 +62,6 @@ static const struct op_case *find_case(const char *name)
             return &op_cases[i];
     fail_msg("no case %s", name);
     return NULL;
-}
-
-/* Skips the test where there is no GPU. */
-static void open_cuda(struct device *d, enum dtype act)
-{
-    const struct cuda_options o = {.row_step = 8};
-    struct err e = ERR_INIT;
-    int rc = cuda_open(d, act, &o, &e);
-
-    if (rc == -E_UNSUPPORTED)
-        skip();
-    if (rc)
-        fail_msg("%s", e.message);
 }
 
 static void test_ops_cuda__every_case_has_a_bound(void **state)
@@ -136,30 +122,8 @@ static void test_ops_cuda__same_bits(void **state)
 
             if (!strstr(bounds[i].name, wanted))
                 continue;
-            for (uint64_t seed = 0; seed < c->seeds;
-                 seed += 3 * bounds[i].step) {
-                struct play a, b;
-
-                play_open(&a, &one, seed);
-                play_open(&b, &two, seed);
-                a.large = b.large = true;
-                a.bf16 = b.bf16 = t;
-                play_run(&a, c->run);
-#ifdef WITMILL_EMULATED
-                emulate_schedule(1 + seed);
-#endif
-                b.oracle = &a;
-                play_run(&b, c->run);
-#ifdef WITMILL_EMULATED
-                emulate_schedule(0);
-#endif
-                for (int k = 0; k < a.n; k++)
-                    if (a.slot[k].role != PLAY_IN && play_apart(&b, k) > 0)
-                        fail_msg("%s, seed %llu: %s has other bits", c->name,
-                                 (unsigned long long)seed, a.slot[k].name);
-                play_close(&a);
-                play_close(&b);
-            }
+            for (uint64_t seed = 0; seed < c->seeds; seed += 3 * bounds[i].step)
+                play_again(c->name, c->run, seed, true, &one, &two, 1 + seed);
         }
         device_close(&one);
         device_close(&two);

@@ -3,25 +3,11 @@
  * host waits for nothing but the norm. */
 #include "tests/rounding.h"
 
-#include "tests/emulate/emulate.h"
-#include "train/cuda/cuda.h"
+#include "tests/cuda_play.h"
 #include "train/optim.h"
 #include "train/ref/ref.h"
 
 static const enum dtype acts[] = {DTYPE_F32, DTYPE_BF16};
-
-/* Skips the test where there is no GPU. */
-static void open_cuda(struct device *d, enum dtype act)
-{
-    const struct cuda_options o = {.row_step = 8};
-    struct err e = ERR_INIT;
-    int rc = cuda_open(d, act, &o, &e);
-
-    if (rc == -E_UNSUPPORTED)
-        skip();
-    if (rc)
-        fail_msg("%s", e.message);
-}
 
 static void open_ref(struct device *d)
 {

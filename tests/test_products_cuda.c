@@ -13,26 +13,12 @@
 
 #include <cmocka.h>
 
-#include "tests/emulate/emulate.h"
+#include "tests/cuda_play.h"
 #include "tests/op_play.h"
-#include "train/cuda/cuda.h"
 #include "train/cuda/products.h"
 #include "train/ref/ref.h"
 
 static const enum dtype acts[] = {DTYPE_F32, DTYPE_BF16};
-
-/* Skips the test where there is no GPU. */
-static void open_cuda(struct device *d, enum dtype act)
-{
-    const struct cuda_options o = {.row_step = 8};
-    struct err e = ERR_INIT;
-    int rc = cuda_open(d, act, &o, &e);
-
-    if (rc == -E_UNSUPPORTED)
-        skip();
-    if (rc)
-        fail_msg("%s", e.message);
-}
 
 /* ---- the models ---- */
 
