@@ -12,6 +12,8 @@
  *              ref, float   F32    F32     F32
  *              cpu          F32    F32     F32
  *              cpu, bf16    BF16   F32     F32
+ *              cuda         F32    F32     F32
+ *              cuda, bf16   BF16   F32     F32
  *
  *          Activations live on one stack: a layer takes what it needs, keeps
  *          what its backward will read, and releases the rest to a mark.

@@ -11,7 +11,8 @@
  *          ops, too: a large product and a large copy; an op's limit is the
  *          larger of operations / rate and bytes / bandwidth.
  * Owns.    Its table; the device borrows it from begin to end.
- * Fails.   profile_begin: -E_NOMEM; what stuck in the device.
+ * Fails.   What stuck in the device.  A ceiling for whose arrays there is no
+ *          room is measured on smaller ones, or stays 0.
  * Threads. The device's.
  * Cost.    Two stamps an op: on a GPU some microseconds, so the sum of the ops
  *          is a little more than the step's time without.

@@ -141,24 +141,6 @@ static __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* Sum over a block of T threads, to all of them.  `room`: T / 32 floats of
- * shared memory that nobody else uses until the next barrier behind. */
-template <int T>
-static __device__ __forceinline__ float block_sum(float x, float *room)
-{
-    float sum = 0;
-
-    x = warp_sum(x);
-    __syncthreads(); /* room may still be read from the last sum */
-    if (threadIdx.x % WARP == 0)
-        room[threadIdx.x / WARP] = x;
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < T / WARP; i++)
-        sum += room[i];
-    return sum;
-}
-
 /* ---- dynamic shared memory ---- */
 
 #ifdef __CUDACC__

@@ -129,13 +129,6 @@ template <typename T> T __shfl_xor_sync(unsigned, T x, int mask)
 
     return ((const T *)emulate_meet(&x, sizeof x))[(lane ^ mask) & 31];
 }
-template <typename T> T __shfl_down_sync(unsigned, T x, int by)
-{
-    int lane = emulate_lane();
-
-    return ((const T *)emulate_meet(&x, sizeof x))[lane + by < 32 ? lane + by
-                                                                  : lane];
-}
 template <typename T> T __shfl_up_sync(unsigned, T x, int by)
 {
     int lane = emulate_lane();
@@ -152,16 +145,8 @@ static inline unsigned __ballot_sync(unsigned, int x)
         bits |= (unsigned)(all[i] != 0) << i;
     return bits;
 }
-static inline int __any_sync(unsigned mask, int x)
-{
-    return __ballot_sync(mask, x) != 0;
-}
-static inline int __all_sync(unsigned mask, int x)
-{
-    return __ballot_sync(mask, x) == ~0u;
-}
 
-/* ---- atomics, fences: blocks and fibers take turns, so these are plain ---- */
+/* ---- atomics: blocks and fibers take turns, so these are plain ---- */
 
 template <typename T> T atomicAdd(T *p, T x)
 {
@@ -170,14 +155,6 @@ template <typename T> T atomicAdd(T *p, T x)
     *p = was + x;
     return was;
 }
-template <typename T> T atomicMax(T *p, T x)
-{
-    T was = *p;
-
-    *p = was < x ? x : was;
-    return was;
-}
-static inline void __threadfence() {}
 
 /* ---- arithmetic ---- */
 
@@ -206,10 +183,6 @@ static inline unsigned __float_as_uint(float x)
 
     memcpy(&u, &x, sizeof u);
     return u;
-}
-template <typename T> T __ldg(const T *p)
-{
-    return *p;
 }
 static inline int __popc(unsigned x)
 {
