@@ -480,12 +480,12 @@ enum op_kind {
 };
 
 /* What a backend brings.  alloc returns NULL without memory; put and get as
- * device_put and device_get.  plan (may be NULL) is called instead of the op
- * during a dry run, for what a backend keeps per shape.  collective (may be
- * NULL) opens what ranks on such devices share (train/collective.h).  stamp and
- * seconds (NULL where an op is done when it returns): put mark i, below
- * OP_STAMPS, behind what was called; wait for two marks and tell what lies
- * between them.
+ * device_put and device_get, pin and unpin (may be NULL) as device_pin().  plan
+ * (may be NULL) is called instead of the op during a dry run, for what a
+ * backend keeps per shape.  collective (may be NULL) opens what ranks on such
+ * devices share (train/collective.h).  stamp and seconds (NULL where an op is
+ * done when it returns): put mark i, below OP_STAMPS, behind what was called;
+ * wait for two marks and tell what lies between them.
  * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
  * not called while planning, and the backend mixes the key with the stack's
  * height. */
@@ -496,6 +496,8 @@ struct ops {
     void (*free)(struct device *d, void *p);
     void (*put)(struct device *d, void *to, const void *host, size_t bytes);
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
+    void (*pin)(struct device *d, void *p, size_t bytes);
+    void (*unpin)(struct device *d, void *p);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
                       struct collective *out, struct err *e);

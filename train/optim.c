@@ -135,7 +135,7 @@ int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
         return rc;
     if (!isfinite(sum))
         return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
-                       (unsigned long long)step);
+                       (unsigned long long)step + 1);
     if (norm)
         *norm = sqrt(sum);
     return 0;

@@ -15,8 +15,9 @@
  *          nothing is saved then; -E_UNSUPPORTED for the backend; as
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.
- * Threads. One; pairs are made by others (train/feed.h).
- * Cost.    Two batches of pixels on the host beside what the model takes.
+ * Threads. One; pairs are made by others (train/batches.h).
+ * Cost.    Two batches of pixels on the host beside what the model takes; what
+ *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
@@ -49,7 +50,7 @@ struct run_summary {
     char device[320];
     double first, last;   /* losses; last: mean of the last tenth */
     double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median */
+    double median_s;      /* ... their median (train/median.h) */
     double waited_s;      /* for pairs, all steps */
     uint64_t timed;       /* how many steps these are */
     double executed;      /* mean operations of a timed step, as counted */

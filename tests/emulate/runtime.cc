@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -169,6 +170,27 @@ cudaError_t cudaMallocHost(void **p, size_t bytes)
 cudaError_t cudaFreeHost(void *p)
 {
     return cudaFree(p);
+}
+
+/* Where copies are done late, memory must not be let go of before. */
+static std::map<char *, size_t> pinned;
+
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
+{
+    char *at = (char *)p;
+    auto next = pinned.lower_bound(at);
+
+    if (!at || !bytes || (next != pinned.end() && next->first < at + bytes))
+        return cudaErrorInvalidValue;
+    if (next != pinned.begin() && (--next)->first + next->second > at)
+        return cudaErrorInvalidValue;
+    pinned[at] = bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *p)
+{
+    return pinned.erase((char *)p) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,

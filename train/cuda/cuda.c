@@ -92,6 +92,22 @@ static void memory_get(struct device *d, void *host, const void *from,
     }
 }
 
+/* The driver counts what is pinned and may say no: then copies from there go
+ * through memory of its own. */
+static void memory_pin(struct device *d, void *p, size_t bytes)
+{
+    (void)d;
+    if (cudaHostRegister(p, bytes, cudaHostRegisterDefault))
+        cudaGetLastError();
+}
+
+static void memory_unpin(struct device *d, void *p)
+{
+    cudaStreamSynchronize(cuda_of(d)->stream);
+    if (cudaHostUnregister(p))
+        cudaGetLastError();
+}
+
 /* ---- time ---- */
 
 static void put_stamp(struct device *d, int i)
@@ -192,6 +208,8 @@ static const struct ops cuda_ops = {.name = "cuda",
                                     .free = memory_free,
                                     .put = memory_put,
                                     .get = memory_get,
+                                    .pin = memory_pin,
+                                    .unpin = memory_unpin,
                                     .plan = plan,
                                     .collective = cuda_collective,
                                     .stamp = put_stamp,
