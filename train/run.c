@@ -238,7 +238,6 @@ static int feed_threads(const struct run_config *c)
 static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct store *s = &r->m.store;
     struct clip_options whole = {.loss = c->options.loss};
     int rc = clip_initialise(&r->m, c->seed, e);
 
@@ -251,9 +250,7 @@ static int prepare(struct run *r, struct err *e)
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
-    r->sum->weights =
-        (uint64_t)s->size *
-        (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
+    r->sum->weights = store_bytes(&r->m.store);
     rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
     if (!rc)
         rc = feed_open(&r->feed, &r->pairs, c->batch, 0,
@@ -319,7 +316,8 @@ int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
     r.options = c->options;
     r.options.pixels = PIXEL_BYTE;
     backend_describe(&r.d, c->backend, s->device, sizeof s->device);
-    rc = clip_open(&r.m, &r.d, &c->model, true, e);
+    rc = clip_open(&r.m, &r.d, &c->model,
+                   c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
     if (!rc) {
         r.seconds = xcalloc(c->steps, sizeof *r.seconds);
         r.losses = xcalloc(c->steps, sizeof *r.losses);

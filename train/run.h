@@ -21,6 +21,7 @@
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/str.h"
@@ -35,6 +36,7 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
+    bool half_moments;      /* AdamW's, in bfloat16 */
     int batch;              /* pairs a step */
     uint64_t steps, seed;   /* of the weights and the pairs */
     int caption_tokens;     /* mean length of captions */
