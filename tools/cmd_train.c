@@ -12,13 +12,14 @@
 
 static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const loss_names[] = {"infonce", "sigmoid", NULL};
+static const char *const moment_names[] = {"fp32", "bf16", NULL};
 static const char *const rule_names[] = {"paper", "rank", NULL};
 
 struct train_options {
     const char *corpus;    /* NULL with --generated */
     bool generated;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, loss, rule; /* indices into the names */
+    int device, precision, moments, loss, rule; /* indices into the names */
     uint64_t gpu, threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
     bool packed, reduce, recompute, stochastic, profile;
@@ -119,6 +120,11 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
              "chance, right on average, the same in every run."},
+    {.name = "moments", .type = OPT_CHOICE, AT(moments), .def = "fp32",
+     .choices = moment_names, .flags = OPT_BYTES,
+     .help = "AdamW's means of the gradient and of its square: in float, or in "
+             "bfloat16, half of their memory, rounded by chance so that they "
+             "follow small changes, too; the same in every run."},
     {.name = "profile", .type = OPT_BOOL, AT(profile),
      .help = "Behind the run, take one more step apart: every operation by "
              "shape with its time, its rate and bandwidth, and how near it "
@@ -227,6 +233,7 @@ static void fill(struct run_config *c, const struct train_options *t)
                                        .reduce = t->reduce,
                                        .recompute = t->recompute,
                                        .loss = (enum loss_kind)t->loss};
+    c->half_moments = t->moments == 1;
     c->batch = (int)t->batch;
     c->steps = t->steps;
     c->seed = t->seed;

@@ -402,13 +402,18 @@ struct op_sigmoid_loss {
  * With sumsq, that of a gradient of which g is the whole or a part: g counts
  * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
  * where norm is not finite nothing is changed at all.
+ * With half_moments m and v hold bfloat16 numbers: what a step makes of them
+ * moves p in full, and is then rounded by chance as the copy is, each by draws
+ * of its own.  To nearest they would stand still: the ulp of bfloat16 is 1/256
+ * to 1/128 of a number, and v with beta2 = 0.999 moves by 1/1000 of g^2 - v.
  * With rounding the copy holds bfloat16 numbers, whatever act is: p away from
  * zero with the probability of what is cut off, as drawn for (rounding, t, i)
  * by train/adamw.h, the same on every backend.
  */
 struct op_adamw {
     int64_t n;
-    void *p, *m, *v;         /* real [n] */
+    void *p;                 /* real [n] */
+    void *m, *v;             /* real [n], or bfloat16 */
     const void *g;           /* real [n] */
     void *copy;              /* act [n]; NULL, or p, when there is none */
     const uint8_t *decays;   /* [n / OP_DECAY_RUN, rounded up], device memory:
@@ -418,6 +423,7 @@ struct op_adamw {
     double clip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
     uint64_t rounding;       /* 0: the copy is rounded to nearest even */
+    bool half_moments;
 };
 
 struct op_sumsq {            /* *out += sum of x^2, in double */

@@ -105,6 +105,7 @@ static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
                           .clip_norm = c->clip_norm,
                           .t = step + 1,
                           .rounding = c->stochastic,
+                          .half_moments = s->half_moments,
                       });
 }
 

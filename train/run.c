@@ -266,7 +266,6 @@ static int open_batches(struct run *r, struct err *e)
 static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct store *s = &r->m.store;
     struct clip_options whole = {.loss = c->options.loss};
     int rc = clip_initialise(&r->m, c->seed, e);
 
@@ -279,9 +278,7 @@ static int prepare(struct run *r, struct err *e)
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
-    r->sum->weights =
-        (uint64_t)s->size *
-        (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
+    r->sum->weights = store_bytes(&r->m.store);
     return 0;
 }
 
@@ -330,7 +327,8 @@ static int train(struct run *r, struct err *e)
 /* On a device that stands: a model, and steps of it. */
 static int train_on(struct run *r, struct err *e)
 {
-    int rc = clip_open(&r->m, &r->d, &r->c->model, true, e);
+    int rc = clip_open(&r->m, &r->d, &r->c->model,
+                       r->c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
 
     if (rc)
         return rc;

@@ -22,6 +22,7 @@
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/str.h"
@@ -36,6 +37,7 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
+    bool half_moments;      /* AdamW's, in bfloat16 */
     int batch;              /* pairs a step */
     uint64_t steps, seed;   /* of the weights and the pairs */
     int caption_tokens;     /* mean length of captions */
