@@ -249,6 +249,15 @@ void store_get(const struct store *s, struct device *d, int i, void *host,
     get_from(s, d, store_real(s, i), s->list[i].count, host, to);
 }
 
+void store_get_some(const struct store *s, struct device *d, int i,
+                    int64_t from, int64_t n, void *host, enum dtype to)
+{
+    const char *real = store_real(s, i);
+
+    assert(from >= 0 && n >= 0 && n <= s->list[i].count - from);
+    get_from(s, d, real + (size_t)from * s->real_size, n, host, to);
+}
+
 void store_get_grad(const struct store *s, struct device *d, int i, void *host,
                     enum dtype to)
 {

@@ -109,6 +109,9 @@ void store_put(struct store *s, struct device *d, int i, const void *host,
                enum dtype from);
 void store_get(const struct store *s, struct device *d, int i, void *host,
                enum dtype to);
+/* Numbers from, from + 1 ... from + n - 1 of tensor i of `real` alone. */
+void store_get_some(const struct store *s, struct device *d, int i,
+                    int64_t from, int64_t n, void *host, enum dtype to);
 void store_get_grad(const struct store *s, struct device *d, int i,
                     void *host, enum dtype to);
 
