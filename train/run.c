@@ -194,6 +194,7 @@ static void sum_up(struct run *r)
     s->median_s = r->seconds[skip + s->timed / 2];
     s->executed = skip ? s->executed / (double)s->timed : (double)r->d.flops;
     s->waited_s = (double)r->feed.waited_ns * 1e-9;
+    s->libraries = backend_counted(&r->d, r->c->backend);
 }
 
 /* ---- a run ---- */
