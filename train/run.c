@@ -194,6 +194,7 @@ static int take_steps(struct run *r, struct err *e)
     if (!rc) {
         r->sum->executed /= (double)r->sum->timed;
         r->sum->median_s = median_of(&r->seconds);
+        r->sum->libraries = backend_counted(&r->d, r->c->backend);
     }
     return rc;
 }

@@ -59,6 +59,7 @@ struct run_summary {
     uint64_t useful;      /* operations of the whole model (train/flops.h) */
     uint64_t activations; /* bytes of the device's stack */
     uint64_t weights;     /* bytes of weights, gradients and moments */
+    struct backend_counts libraries; /* behind the run */
 };
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e);

@@ -146,6 +146,26 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 /* ---- memory ---- */
 
+static size_t memory_left = SIZE_MAX;
+static int graphs_refused;
+
+void emulate_memory(size_t left)
+{
+    memory_left = left;
+}
+
+void emulate_refuse_graphs(int count)
+{
+    graphs_refused = count;
+}
+
+cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
+{
+    *left = memory_left;
+    *all = SIZE_MAX;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     if (posix_memalign(p, 256, bytes))
@@ -300,6 +320,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph)
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
                                  unsigned long long)
 {
+    if (graphs_refused > 0) {
+        graphs_refused--;
+        *exec = NULL;
+        return cudaErrorMemoryAllocation;
+    }
     *exec = new emulate_graph(*graph);
     return cudaSuccess;
 }

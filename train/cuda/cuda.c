@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/cuda/conv.h"
 #include "train/cuda/cuda_private.h"
+#include "train/cuda/products.h"
 
 void cuda_fail(struct device *d, const char *what, cudaError_t rc)
 {
@@ -17,10 +19,13 @@ void cuda_fail(struct device *d, const char *what, cudaError_t rc)
 
 static void *memory_alloc(struct device *d, size_t bytes)
 {
+    size_t left = 0, all;
     void *p = NULL;
 
-    (void)d;
-    if (cudaMalloc(&p, bytes)) {
+    lt_tune_yield(d);
+    if (cudaMemGetInfo(&left, &all) || left < bytes ||
+        (bytes >= CUDA_LARGE && left - bytes < CUDA_RESERVE) ||
+        cudaMalloc(&p, bytes)) {
         cudaGetLastError(); /* said by returning NULL */
         return NULL;
     }
@@ -286,6 +291,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     c = xcalloc(1, sizeof *c);
     c->index = o->index;
     c->eager = o->eager;
+    c->tune = o->tune;
     *d = (struct device){
         .ops = &cuda_ops,
         .state = c,
@@ -303,6 +309,18 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     if (rc)
         device_close(d);
     return rc;
+}
+
+struct cuda_counts cuda_counted(const struct device *d)
+{
+    struct lt_counts lt = lt_counted(d);
+    struct cuda_counts c = {.products = lt.shapes,
+                            .products_refused = lt.refused,
+                            .products_timed = lt.timed,
+                            .products_changed = lt.changed};
+
+    dnn_counted(d, &c.convolutions, &c.convolutions_refused);
+    return c;
 }
 
 const char *cuda_describe(const struct device *d)
