@@ -35,6 +35,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "train/clean.h"
+#include "train/merge.h"
 
 #define TOKENIZER_BYTES     512   /* ids of bytes, plain and at a word's end */
 #define TOKENIZER_PUBLISHED 49408 /* ids of the published vocabulary */
@@ -75,7 +76,7 @@ struct tokenizer_scratch {
     int32_t *ids;  /* of the last text */
     size_t n, cap; /* ids in use, allocated */
     struct tokenizer_cache *cache;
-    struct tokenizer_merge *merge; /* room for long pieces */
+    struct merge merge; /* room for long pieces */
 };
 
 void tokenizer_scratch_init(struct tokenizer_scratch *s);
