@@ -200,6 +200,7 @@ def alive(pid):
 
 def killed():
     log = WORK / "killed.log"
+    log.unlink(missing_ok=True)
     job = subprocess.Popen(
         mpirun((4, train("--model", "tiny-vit", "--steps", 1000000, "--log",
                          log))), env=ENV,
