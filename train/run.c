@@ -192,6 +192,8 @@ static void sum_up(struct run *r)
         s->seconds += r->seconds[i];
     qsort(r->seconds + skip, s->timed, sizeof *r->seconds, compare);
     s->median_s = r->seconds[skip + s->timed / 2];
+    s->fast_s = r->seconds[skip + s->timed / 10];
+    s->slow_s = r->seconds[skip + s->timed - 1 - s->timed / 10];
     s->executed = skip ? s->executed / (double)s->timed : (double)r->d.flops;
     s->waited_s = (double)r->feed.waited_ns * 1e-9;
     s->libraries = backend_counted(&r->d, r->c->backend);

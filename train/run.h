@@ -47,15 +47,16 @@ struct run_config {
 
 struct run_summary {
     char device[320];
-    double first, last;   /* losses; last: mean of the last tenth */
-    double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median */
-    double waited_s;      /* for pairs, all steps */
-    uint64_t timed;       /* how many steps these are */
-    double executed;      /* mean operations of a timed step, as counted */
-    uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack */
-    uint64_t weights;     /* bytes of weights, gradients and moments */
+    double first, last;    /* losses; last: mean of the last tenth */
+    double seconds;        /* of the steps behind the first, and ... */
+    double median_s;       /* ... their median */
+    double fast_s, slow_s; /* what one step in ten is below, and above */
+    double waited_s;       /* for pairs, all steps */
+    uint64_t timed;        /* how many steps these are */
+    double executed;       /* mean operations of a timed step, as counted */
+    uint64_t useful;       /* operations of the whole model (train/flops.h) */
+    uint64_t activations;  /* bytes of the device's stack */
+    uint64_t weights;      /* bytes of weights, gradients and moments */
     struct backend_counts libraries; /* behind the run */
 };
 
