@@ -34,7 +34,7 @@ import types
 
 import peers
 
-WARM_PART = 0.2  # of the GPU's memory
+WARM_PART = 0.1  # of the GPU's memory
 WARM_STEPS = 3
 
 
