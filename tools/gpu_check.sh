@@ -402,6 +402,10 @@ bench_whole() {
 
 # It compiles beside the stages that follow; gets ready, waits for a word.
 peer() {
+    if ! command -v python3 >/dev/null; then
+        echo "no python3: not measured"
+        return 77
+    fi
     set -- --witmill "$train" --steps 10 --seconds 130 --json "$work/peer.json" \
         --ready "$work/peer.ready" --go "$work/peer.go"
     if [ -n "$dry" ]; then
@@ -439,7 +443,7 @@ peer_runs() {
 # MODEL TOKENS: of peer.json
 peer_row() {
     if [ "$(cat "$work/peer.code" 2>/dev/null)" = 77 ]; then
-        echo "open_clip not installed: not measured"
+        tail -1 "$work/peer.out"
         return 77
     fi
     python3 - "$work/peer.json" "$1" "$2" <<'END'
