@@ -251,6 +251,8 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
     printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
     printf("  %-30s %12.4f\n", "seconds a step", mean);
+    printf("  %-30s %12.4f to %.4f\n", "seconds of 8 steps in 10", s->fast_s,
+           s->slow_s);
     printf("  %-30s %12.3f\n", "useful TFLOP/s",
            (double)s->useful / mean * 1e-12);
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
