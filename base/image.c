@@ -104,6 +104,12 @@ static enum image_reason alloc_pixels(struct image *m, uint32_t width,
     return IMAGE_OK;
 }
 
+void image_room_release(struct image_room *room)
+{
+    free(room->p);
+    *room = (struct image_room){NULL, 0};
+}
+
 enum image_reason image_alloc(struct image *m, uint32_t width, uint32_t height)
 {
     return alloc_pixels(m, width, height, 3);

@@ -107,6 +107,15 @@ struct image {
         0, 0, 0, NULL                                                          \
     }
 
+/* Memory that pictures are put into one after the other; it only grows.
+ * Release it with image_room_release(). */
+struct image_room {
+    uint8_t *p; /* NULL when n is 0 */
+    size_t n;   /* bytes */
+};
+
+void image_room_release(struct image_room *room);
+
 /* Uninitialised pixels, tight rows; IMAGE_MEMORY when there is no memory. */
 enum image_reason image_alloc(struct image *m, uint32_t width, uint32_t height);
 void image_release(struct image *m); /* not for views */
