@@ -274,7 +274,8 @@ static void test_picture__equals_resizing_the_whole(void **state)
         }
 }
 
-/* The mean distance of --fast-decode from the exact pixels. */
+/* Hard edges all over, the worst case: within 3 levels on average, nowhere
+ * more than 24. */
 static void test_picture__fast_decode_is_near(void **state)
 {
     static const uint32_t sides[][2] = {{1000, 800}, {500, 2000}, {300, 200}};
@@ -303,7 +304,7 @@ static void test_picture__fast_decode_is_near(void **state)
                 worst = d > worst ? d : worst;
             }
             assert_in_range(worst, 0, 24);
-            assert_in_range(sum, 0, sizeof fast); /* a level on average */
+            assert_in_range(sum, 0, 3 * sizeof fast);
             if (i < 2)
                 assert_true(sum > 0); /* it was another decoding */
             image_release(&m);
