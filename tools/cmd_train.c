@@ -91,10 +91,12 @@ static const struct opt rows[] = {
              "long as the model reads (77), all are. At most that."},
     {.name = "packed", .type = OPT_BOOL, AT(packed), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Compute nothing behind a caption's EOT, which nobody reads."},
+     .help = "Compute what stands behind a caption's EOT, too, though nobody "
+             "reads it (by default it is left out)."},
     {.name = "reduce", .type = OPT_BOOL, AT(reduce), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Of the last block, compute the row that is read."},
+     .help = "Of the last block, compute all rows, though one is read (by "
+             "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
