@@ -19,9 +19,10 @@ beside it how far apart 8 of 10 steps lie.  Where either does not fit into the
 device, both are given half the batch, and the line says so.  Useful operations
 are those of the model with captions padded, for both.
 
-The peers compile at once, side by side, --patience seconds at most; then --ready is written, and nothing is
-timed before --go exists.  --json gets a line for each result as soon as there
-is one.  Past --seconds from then on, what is left is not measured.
+The peers compile at once, side by side, --patience seconds at most; then
+--ready is written, and nothing is timed before --go exists.  --json gets a line
+for each result as soon as there is one.  Past --seconds from then on, what is
+left is not measured.
 
 Exits 77 where open_clip is not installed, 1 where something was not measured.
 """

@@ -10,7 +10,8 @@
 # A stage that fails does not stop the rest, and the table is written as each
 # ends: who is stopped has what was measured until then.  Exit codes: 0 all
 # passed, 1 a stage failed, 3 no GPU or toolkit here.  Needs no network and no
-# package; cuDNN is also found inside Python's site-packages (tools/find_cuda.sh).
+# package; cuDNN is found inside Python's site-packages, too
+# (tools/find_cuda.sh).
 #
 # open_clip is measured beside it where python3 can import it, or where
 # PEER_SITE names the folder it is in (docs/gpu.md).
@@ -365,7 +366,8 @@ bench() {
     awk -v i="$(value "by the median step")" -v m="$(value "images a second")" \
         -v u="$(value "useful TFLOP\/s")" -v x="$(value "executed TFLOP\/s")" \
         -v p="$(cat "$work/peak" 2>/dev/null)" -v c="$(claimed)" -v b="$batch" \
-        -v a="$(value "MiB of activations")" -v w="$(value "MiB of weights and moments")" \
+        -v a="$(value "MiB of activations")" \
+        -v w="$(value "MiB of weights and moments")" \
         -v waits="$(value "seconds waited for pairs")" \
         -v tune="$(value "timed kernels taken")" \
         -v conv="$(value "convolution shapes refused")" 'BEGIN {
@@ -376,7 +378,8 @@ bench() {
             if (p > 0) printf ")"
             printf ", %.4g executed, batch %d, %.1f GiB", x, b, (a + w) / 1024
             if (waits > 0.5) printf ", %.1f s waited for pairs", waits
-            if (tune != "" && tune !~ /of0$/) printf ", other kernels for %s", tune
+            if (tune != "" && tune !~ /of0$/)
+                printf ", other kernels for %s", tune
             if (conv != "" && conv !~ /^0of/) printf ", cuDNN refused %s", conv
             print "" }'
     return $bad
@@ -421,8 +424,8 @@ peer() {
         echo "no python3: not measured"
         return 77
     fi
-    set -- --witmill "$train" --seconds 130 --json "$work/peer.json" \
-        --ready "$work/peer.ready" --go "$work/peer.go"
+    set -- --witmill "$train" --seconds 130 --patience 240 \
+        --json "$work/peer.json" --ready "$work/peer.ready" --go "$work/peer.go"
     if [ -n "$dry" ]; then
         python3 tools/bench_open_clip.py "$@" --steps 1 --our-device ref --precision fp32 \
             --models tiny-vit,tiny-resnet --batch 4 --tokens 77,tiny-vit=20 \
