@@ -228,7 +228,10 @@ $(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/htt
 # Run by mpirun.
 $B/mpi_ranks: tests/mpi_ranks.c train/collective_mpi.c $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(mpi_libs) $(LIBS)
-tests: $(if $(mpi_libs),$B/mpi_ranks)
+# The program as MPI=1 builds it, out of the objects of this build.
+$B/mpi_witmill: train/collective.c train/collective_mpi.c $(tool_obj) $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(mpi_libs) $(LIBS)
+tests: $(if $(mpi_libs),$B/mpi_ranks $B/mpi_witmill)
 
 # A disk that fills up at the Nth write (LD_PRELOAD).
 $B/faultfs.so: tests/shim/faultfs.c

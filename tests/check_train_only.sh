@@ -74,7 +74,8 @@ code=0
 RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 "$program" train --generated \
     --model tiny-vit --device ref --steps 1 2>"$work/err" || code=$?
 check "one of two ranks does not train alone: exit code 3" test $code = 3
-check "and says which it is" grep -q 'torchrun as rank 1 of 2' "$work/err"
+check "and says which it is, and what it needs" \
+    grep -q 'rank 1 of 2: 2 ranks by torchrun: .* no MPI' "$work/err"
 code=0
 "$program" train 2>"$work/err" || code=$?
 check "shards are not read yet: exit code 2" test $code = 2

@@ -19,6 +19,8 @@
 #include "train/flops.h"
 #include "train/median.h"
 #include "train/profile.h"
+#include "train/ranks.h"
+#include "train/run_word.h"
 #include "train/weights.h"
 
 /* One that is computed, one that is made or on its way to the device. */
@@ -30,13 +32,18 @@ struct run {
     struct run_summary *sum;
     struct device d;
     struct clip m;
-    struct clip_options options; /* c's, of pictures in bytes */
+    struct clip_options options; /* c's, of pictures in bytes, with ranks */
+    struct launch launch;
+    struct ranks ranks;
+    bool writes; /* rank 0: log, weights, progress */
+    int share;   /* pairs of a batch that are this rank's */
     struct pairs pairs;
     struct optim optim;
     struct feed feed;
     struct batches batches;
     struct progress progress;
     struct median seconds; /* of the steps behind the first */
+    uint64_t taken;        /* steps */
     int log;               /* descriptor, -1 without */
 };
 
@@ -61,7 +68,7 @@ static int log_begin(struct run *r, struct err *e)
     struct buf b;
     int rc;
 
-    if (!c->log)
+    if (!c->log || !r->writes)
         return 0;
     r->log = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (r->log < 0)
@@ -72,6 +79,7 @@ static int log_begin(struct run *r, struct err *e)
     json_put_string(&o, "model", str_of(c->model.name));
     json_put_string(&o, "device", str_of(r->sum->device));
     json_put_string(&o, "precision", str_of(dtype_name(r->d.act)));
+    json_put_u64(&o, "ranks", (uint64_t)r->launch.size);
     json_put_u64(&o, "useful_flops", r->sum->useful);
     json_put_u64(&o, "activation_bytes", r->sum->activations);
     json_put_u64(&o, "weight_bytes", r->sum->weights);
@@ -124,21 +132,17 @@ static void say(struct run *r, const struct step *s)
 /* norm and logit_scale are asked for where they are written down; the norm also
  * behind the last step, as no loss follows that would tell of a gradient that
  * is not finite. */
-static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
+static int compute(struct run *r, uint64_t i, const struct clip_batch *b,
+                   struct step *s, struct err *e)
 {
-    uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
-    struct clip_batch b;
     bool logs = r->log >= 0, last = i + 1 == r->c->steps;
     int rc;
 
-    *s = (struct step){.number = i + 1};
-    rc = batches_next(&r->batches, &b, e);
-    if (rc)
-        return rc;
-    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
     r->d.flops = 0;
-    rc = clip_gradients(&r->m, &r->options, &b, &s->loss, NULL, NULL, e);
-    if (!rc && !isfinite(s->loss))
+    rc = clip_gradients(&r->m, &r->options, b, &s->loss, NULL, NULL, e);
+    if (rc) /* the others may wait for what this rank did not send */
+        return ranks_abort(&r->ranks, rc, e);
+    if (!isfinite(s->loss))
         rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
                      (unsigned long long)s->number);
     if (!rc)
@@ -148,8 +152,40 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
                   DTYPE_F64);
         rc = device_check(&r->d, e);
     }
+    return rc;
+}
+
+/* In front of a step, and behind the last one: the executed operations are
+ * those of the step before. */
+static int meet(struct run *r, double *waited, int rc, struct err *e)
+{
+    struct ranks_state state = {*waited, (double)r->d.flops};
+
+    rc = ranks_meet(&r->ranks, &r->d, &state, rc, e);
+    *waited = state.waited;
+    r->sum->waited_s += state.waited;
+    if (r->taken > 1 || (r->taken && r->c->steps == 1))
+        r->sum->executed += state.flops;
+    return rc;
+}
+
+/* The ranks meet when all have their pairs, or know that they get none. */
+static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
+{
+    uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
+    struct clip_batch b;
+    int rc;
+
+    *s = (struct step){.number = i + 1};
+    rc = batches_next(&r->batches, &b, e);
+    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
+    rc = meet(r, &s->waited, rc, e);
+    if (rc)
+        return rc;
+    rc = compute(r, i, &b, s, e);
     batches_done(&r->batches);
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
+    r->taken = i + 1;
     return rc;
 }
 
@@ -164,33 +200,35 @@ static void add_up(struct run *r, uint64_t i, const struct step *s)
         sum->first = s->loss;
     if (i >= n - tenth)
         sum->last += s->loss / (double)tenth;
-    sum->waited_s += s->waited;
     if (!i && n > 1)
         return;
     sum->timed++;
     sum->seconds += s->seconds;
-    sum->executed += (double)r->d.flops;
     median_add(&r->seconds, s->seconds);
 }
 
 static int take_steps(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
+    double waited = 0;
     struct step s;
     int rc = 0;
 
-    progress_begin(&r->progress, "train", "images",
-                   (uint64_t)c->batch * c->steps);
+    if (r->writes)
+        progress_begin(&r->progress, "train", "images",
+                       (uint64_t)c->batch * c->steps);
     for (uint64_t i = 0; !rc && i < c->steps; i++) {
         rc = one_step(r, i, &s, e);
         if (!rc)
             rc = log_step(r, &s, e);
-        if (!rc) {
+        if (!rc)
             add_up(r, i, &s);
+        if (!rc && r->writes)
             say(r, &s);
-        }
     }
-    progress_end(&r->progress, rc);
+    rc = meet(r, &waited, rc, e);
+    if (r->writes)
+        progress_end(&r->progress, rc);
     if (!rc) {
         r->sum->executed /= (double)r->sum->timed;
         r->sum->median_s = median_of(&r->seconds);
@@ -244,12 +282,14 @@ static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     const struct batches_config b = {.buffers = BUFFERS,
-                                     .n = c->batch,
+                                     .n = r->share,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
                                      .end = c->steps + (c->profile != NULL)};
     const struct feed_config f = {.pairs = &r->pairs,
-                                  .n = c->batch,
+                                  .n = r->share,
+                                  .first = (uint64_t)r->share *
+                                           (uint64_t)r->launch.rank,
                                   .stride = (uint64_t)c->batch,
                                   .threads = feed_threads(c)};
     struct batch_maker maker;
@@ -275,7 +315,7 @@ static int prepare(struct run *r, struct err *e)
     if (!rc)
         rc = optim_open(&r->optim, &r->m, &c->optim, e);
     if (!rc)
-        rc = clip_plan(&r->m, &r->options, c->batch, e);
+        rc = clip_plan(&r->m, &r->options, r->share, e);
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
@@ -302,64 +342,104 @@ static int take_apart(struct run *r, struct err *e)
     if (!rc)
         profile_print(p, r->c->profile);
     free(p);
-    return rc;
+    return rc ? ranks_abort(&r->ranks, rc, e) : 0;
+}
+
+/* Rank 0 writes; the others learn how that went. */
+static int save(struct run *r, struct err *e)
+{
+    int rc = 0;
+
+    if (r->writes)
+        rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, r->c->save, e);
+    return ranks_meet(&r->ranks, &r->d, NULL, rc, e);
 }
 
 static int train(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    int rc = prepare(r, e);
+    int rc;
 
+    batches_pin(&r->batches, &r->d);
+    median_init(&r->seconds, c->steps);
+    rc = prepare(r, e);
     if (!rc)
         rc = log_begin(r, e);
+    rc = ranks_meet(&r->ranks, &r->d, NULL, rc, e);
     if (!rc)
         rc = take_steps(r, e);
     if (!rc && c->save)
-        rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, c->save, e);
+        rc = save(r, e);
     if (!rc && c->profile)
         rc = take_apart(r, e);
     if (r->log >= 0 && close(r->log) && !rc)
         rc = err_errno(e, E_IO, "write", c->log);
     if (r->optim.m)
         optim_close(&r->optim);
-    return rc;
-}
-
-/* On a device that stands: a model, and steps of it. */
-static int train_on(struct run *r, struct err *e)
-{
-    int rc = clip_open(&r->m, &r->d, &r->c->model,
-                       r->c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
-
-    if (rc)
-        return rc;
-    batches_pin(&r->batches, &r->d);
-    median_init(&r->seconds, r->c->steps);
-    rc = train(r, e);
     median_release(&r->seconds);
-    clip_close(&r->m);
     batches_unpin(&r->batches);
     return rc;
 }
 
-int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
+/* What this process can prepare without the others. */
+static int open_alone(struct run *r, struct err *e)
 {
-    struct run r = {.c = c, .sum = s, .log = -1};
-    int rc = check_save(c->save, e);
+    const struct run_config *c = r->c;
+    int size = r->launch.size, rc = 0;
 
-    memset(s, 0, sizeof *s);
+    r->share = c->batch / size;
+    if (c->batch % size)
+        return err_set(e, E_RANGE,
+                       "a batch of %d pairs is not shared out evenly among %d "
+                       "ranks; %d or %d is",
+                       c->batch, size, r->share ? r->share * size : size,
+                       (r->share ? r->share + 1 : 2) * size);
+    if (r->writes)
+        rc = check_save(c->save, e);
+    if (!rc)
+        rc = open_batches(r, e);
+    if (!rc)
+        rc = backend_open(&r->d, c->backend, c->act, &c->device, e);
     if (rc)
         return rc;
-    r.options = c->options;
-    r.options.pixels = PIXEL_BYTE;
-    rc = open_batches(&r, e);
-    if (!rc)
-        rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
-    if (!rc) {
-        backend_describe(&r.d, c->backend, s->device, sizeof s->device);
-        rc = train_on(&r, e);
+    backend_describe(&r->d, c->backend, r->sum->device, sizeof r->sum->device);
+    return clip_open(&r->m, &r->d, &c->model,
+                     c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
+}
+
+static int run_all(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    struct agreement a;
+    int rc = c->unready ? c->unready : open_alone(r, e);
+
+    run_word(c, &a);
+    rc = ranks_open(&r->ranks, &r->launch, &r->d, &a, rc, e);
+    if (rc)
+        return rc;
+    r->options = c->options;
+    r->options.pixels = PIXEL_BYTE;
+    if (r->launch.size > 1)
+        r->options.ranks = &r->ranks.c;
+    r->sum->ranks = r->ranks.c.name;
+    return train(r, e);
+}
+
+int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
+{
+    struct run r = {.c = c, .sum = s, .log = -1, .launch = c->launch};
+    int rc;
+
+    memset(s, 0, sizeof *s);
+    if (!r.launch.size)
+        r.launch = (struct launch){.size = 1, .here = 1, .by = "alone"};
+    r.writes = !r.launch.rank;
+    rc = run_all(&r, e);
+    ranks_close(&r.ranks);
+    if (r.m.d)
+        clip_close(&r.m);
+    if (r.d.ops)
         device_close(&r.d);
-    }
     batches_close(&r.batches);
     pairs_release(&r.pairs);
     return rc;

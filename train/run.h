@@ -10,11 +10,17 @@
  *          "waited"} of each step, s from 1: the loss before the step, seconds
  *          of all of it, of which `waited` for the pairs to be made.
  *          With `save`, weights_save() at the end.
+ *          Several processes (`launch`) train one model, each on its share of
+ *          every batch, in the order of their ranks: losses and weights are
+ *          those of one process with the whole batch, to rounding.  Rank 0
+ *          alone logs, saves and shows progress; `waited` is the longest of
+ *          all ranks.
  * Owns.    Nothing behind its return.
  * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite:
  *          nothing is saved then; -E_UNSUPPORTED for the backend; as
  *          clip_plan() and weights_save().  A log ends with the last whole
- *          step.
+ *          step.  Of several processes all fail when one does: -E_CANCEL
+ *          without a message, which was an event of the log (train/ranks.h).
  * Threads. One; pairs are made by others (train/batches.h).
  * Cost.    Two batches of pixels on the host beside what the model takes; what
  *          is kept of a step's time is bounded (train/median.h).
@@ -28,6 +34,7 @@
 #include "base/str.h"
 #include "train/backend.h"
 #include "train/clip.h"
+#include "train/launch.h"
 #include "train/optim.h"
 
 struct run_config {
@@ -38,7 +45,11 @@ struct run_config {
     struct clip_options options;
     struct optim_config optim;
     bool half_moments;      /* AdamW's, in bfloat16 */
-    int batch;              /* pairs a step */
+    struct launch launch;   /* launch_read(); size 0 is one process, too */
+    int unready;            /* 0, or -E_*: nothing can begin for a reason that e
+                               holds when run_train() is called; the other ranks
+                               are told */
+    int batch;              /* pairs a step, of all ranks */
     uint64_t steps, seed;   /* of the weights and the pairs */
     int caption_tokens;     /* mean length of captions */
     int feed_threads;       /* that make pairs; 0: as fits the device */
@@ -49,16 +60,19 @@ struct run_config {
 };
 
 struct run_summary {
-    char device[320];
+    char device[320];     /* this rank's */
+    const char *ranks;    /* by what they talk: "self", "mpi", "nccl" */
     double first, last;   /* losses; last: mean of the last tenth */
     double seconds;       /* of the steps behind the first, and ... */
     double median_s;      /* ... their median (train/median.h) */
-    double waited_s;      /* for pairs, all steps */
+    double waited_s;      /* for pairs, all steps; in each the longest wait
+                             of any rank */
     uint64_t timed;       /* how many steps these are */
-    double executed;      /* mean operations of a timed step, as counted */
+    double executed;      /* mean operations of a timed step, as counted, of
+                             all ranks */
     uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack */
-    uint64_t weights;     /* bytes of weights, gradients and moments */
+    uint64_t activations; /* bytes of the device's stack, on each rank */
+    uint64_t weights;     /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
 };
 
