@@ -326,6 +326,7 @@ int balance_open(struct balance *b, const struct source *s,
     if (!rc)
         rc = workq_run(&ops, &j, items, sizeof *items, 2 * threads, threads, e);
     b->mean = (uint64_t)((j.sum + ((unsigned __int128)1 << 63)) >> 64);
+    b->counts = counts.check;
     balance_counts_release(&counts);
     if (rc)
         balance_close(b);

@@ -82,7 +82,8 @@ struct balance {
     uint64_t stream;
     struct balance_shard *shards;
     size_t n_shards;
-    uint64_t mean; /* samples kept in an epoch, on average, rounded */
+    uint64_t counts; /* check of counts.tsv */
+    uint64_t mean;   /* samples kept in an epoch, on average, rounded */
 };
 
 /* Bytes of a .keep as a shard's thresholds, which stay in bytes.  expect:

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "train/order.h"
+#include "train/random.h"
 #include "train/tokenizer.h"
 
 /* Where a corpus keeps its vocabulary (docs/formats/vocabulary.md). */
@@ -35,10 +37,13 @@ static int open_tokenizer(struct dataset *d, struct err *e)
 
     if (!d->c.vocabulary)
         rc = find_vocabulary(d, path, e);
-    return rc ? rc
-              : tokenizer_open(&d->tokenizer,
-                               d->c.vocabulary ? d->c.vocabulary : path,
-                               TOKENIZER_CLIP, e);
+    if (!rc)
+        rc = tokenizer_open(&d->tokenizer,
+                            d->c.vocabulary ? d->c.vocabulary : path,
+                            TOKENIZER_CLIP, e);
+    if (!rc)
+        d->vocab = tokenizer_vocab(d->tokenizer);
+    return rc;
 }
 
 static int open_sources(struct dataset *d, struct err *e)
@@ -93,6 +98,29 @@ static int open_order(struct dataset *d, struct err *e)
     return rc;
 }
 
+/* Names of files are left out: they may lie elsewhere on another machine. */
+static uint64_t mark_of(const struct dataset *d)
+{
+    const uint64_t options[] = {d->c.texts, d->c.crop, d->c.fast_decode,
+                                d->c.balance, d->c.window};
+    struct str key = str_of(d->c.caption_key ? d->c.caption_key : "");
+    uint64_t m = hash_xxh3(str_of(tokenizer_sha256(d->tokenizer))), weight;
+
+    m = hash_xxh3_seeded(key, m);
+    m = hash_xxh3_seeded(str_make((const char *)options, sizeof options), m);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct source *s = &d->sources[i];
+
+        memcpy(&weight, &s->weight, sizeof weight);
+        m = random_bits(m, weight);
+        for (size_t k = 0; k < s->n_shards; k++)
+            m = random_bits(m, s->shards[k].check);
+        if (d->balances)
+            m = random_bits(m, d->balances[i].counts);
+    }
+    return m;
+}
+
 int dataset_open(struct dataset *d, const struct dataset_config *c,
                  struct err *e)
 {
@@ -108,6 +136,8 @@ int dataset_open(struct dataset *d, const struct dataset_config *c,
         rc = open_tokenizer(d, e);
     if (!rc)
         rc = open_order(d, e);
+    if (!rc)
+        d->mark = mark_of(d);
     if (rc)
         dataset_close(d);
     return rc;

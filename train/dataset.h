@@ -51,6 +51,9 @@ struct dataset {
     uint64_t shards, samples;
     uint64_t left_out; /* samples without picture or text */
     uint64_t epoch;    /* samples of an epoch of all (train/order.h) */
+    int vocab;         /* ids of the vocabulary */
+    uint64_t mark;     /* of all that decides what stands where, seed left out:
+                          equal for ranks that read the same */
 };
 
 int dataset_open(struct dataset *d, const struct dataset_config *c,
