@@ -40,6 +40,7 @@ struct run {
     struct pairs pairs;
     struct optim optim;
     struct feed feed;
+    struct loader *loader; /* of a dataset, or NULL; the ring's to close */
     struct batches batches;
     struct progress progress;
     struct median seconds; /* of the steps behind the first */
@@ -110,6 +111,13 @@ static int log_step(struct run *r, const struct step *s, struct err *e)
     json_put_double(&o, "logit_scale", s->logit_scale);
     json_put_double(&o, "seconds", s->seconds);
     json_put_double(&o, "waited", s->waited);
+    if (r->loader) {
+        struct load load;
+
+        loader_of_step(r->loader, s->number - 1, &load);
+        json_out_name(&o, "load");
+        load_json(&load, &o);
+    }
     json_out_end_object(&o);
     buf_add_char(&b, '\n');
     rc = log_line(r, &b, e);
@@ -207,6 +215,21 @@ static void add_up(struct run *r, uint64_t i, const struct step *s)
     median_add(&r->seconds, s->seconds);
 }
 
+static void sum_up_load(struct run *r)
+{
+    struct run_summary *s = r->sum;
+    struct json_out o;
+    struct buf b;
+
+    loader_of_all(r->loader, &s->load);
+    s->workers = loader_workers(r->loader);
+    buf_init(&b, sizeof s->replaced - 1);
+    json_out_init(&o, &b);
+    loader_reasons_json(r->loader, &o);
+    snprintf(s->replaced, sizeof s->replaced, "%s", b.rc || !b.p ? "{}" : b.p);
+    buf_release(&b);
+}
+
 static int take_steps(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
@@ -236,6 +259,8 @@ static int take_steps(struct run *r, struct err *e)
         r->sum->slow_s = median_share(&r->seconds, 0.9);
         r->sum->libraries = backend_counted(&r->d, r->c->backend);
     }
+    if (!rc && r->loader)
+        sum_up_load(r);
     return rc;
 }
 
@@ -278,29 +303,45 @@ static int feed_threads(const struct run_config *c)
     return c->backend == BACKEND_CUDA && here > 2 ? (int)(here / 2) : 1;
 }
 
+static int open_maker(struct run *r, struct batch_maker *maker, struct err *e)
+{
+    const struct run_config *c = r->c;
+    uint64_t first = (uint64_t)r->share * (uint64_t)r->launch.rank;
+    const struct feed_config f = {.pairs = &r->pairs,
+                                  .n = r->share,
+                                  .first = first,
+                                  .stride = (uint64_t)c->batch,
+                                  .threads = feed_threads(c)};
+    const struct loader_config l = {.data = c->data,
+                                    .n = r->share,
+                                    .size = (int)c->model.vision.image_size,
+                                    .context = c->model.text.context_length,
+                                    .first = first,
+                                    .stride = (uint64_t)c->batch,
+                                    .workers = c->workers};
+    int rc;
+
+    if (c->data)
+        return loader_open(&r->loader, &l, maker, e);
+    rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
+    return rc ? rc : feed_open(&r->feed, &f, maker, e);
+}
+
 /* Before the device, whose libraries have threads of their own: makers may
  * fork. */
 static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct batches_config b = {.buffers = BUFFERS,
+    const struct batches_config b = {.buffers = c->data ? BATCHES_MAX : BUFFERS,
                                      .n = r->share,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
                                      .end = c->steps + (c->profile != NULL)};
-    const struct feed_config f = {.pairs = &r->pairs,
-                                  .n = r->share,
-                                  .first = (uint64_t)r->share *
-                                           (uint64_t)r->launch.rank,
-                                  .stride = (uint64_t)c->batch,
-                                  .threads = feed_threads(c)};
     struct batch_maker maker;
-    int rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
+    int rc = batches_open(&r->batches, &b, e);
 
     if (!rc)
-        rc = batches_open(&r->batches, &b, e);
-    if (!rc)
-        rc = feed_open(&r->feed, &f, &maker, e);
+        rc = open_maker(r, &maker, e);
     if (!rc)
         batches_begin(&r->batches, &maker);
     return rc;

@@ -2,13 +2,14 @@
  * run - a training run: batches in, steps of the optimiser, weights out.
  *
  * Model.   run_train() opens a backend and a fresh model, plans its memory, and
- *          takes `steps` steps on generated pairs (train/pairs.h), step s on
- *          the pairs s * batch and on.  Of the same config, device and
- *          libraries the weights are the same to the last bit.
- *          With `log`, a JSON object a line: first the settings and the device,
+ *          takes `steps` steps on generated pairs (train/pairs.h), or on those
+ *          of a dataset (train/loader.h), step s on the pairs s * batch and on.
+ * Of the same config, device and libraries the weights are the same to the last
+ * bit. With `log`, a JSON object a line: first the settings and the device,
  *          then {"step", "loss", "lr", "norm", "logit_scale", "seconds",
  *          "waited"} of each step, s from 1: the loss before the step, seconds
- *          of all of it, of which `waited` for the pairs to be made.
+ *          of all of it, of which `waited` for the pairs to be made; of a
+ *          dataset also "load", what rank 0's pairs took (struct load).
  *          With `save`, weights_save() at the end.
  *          Several processes (`launch`) train one model, each on its share of
  *          every batch, in the order of their ranks: losses and weights are
@@ -35,6 +36,7 @@
 #include "train/backend.h"
 #include "train/clip.h"
 #include "train/launch.h"
+#include "train/loader.h"
 #include "train/optim.h"
 
 struct run_config {
@@ -44,15 +46,17 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
-    bool half_moments;      /* AdamW's, in bfloat16 */
-    struct launch launch;   /* launch_read(); size 0 is one process, too */
-    int unready;            /* 0, or -E_*: nothing can begin for a reason that e
-                               holds when run_train() is called; the other ranks
-                               are told */
-    int batch;              /* pairs a step, of all ranks */
-    uint64_t steps, seed;   /* of the weights and the pairs */
-    int caption_tokens;     /* mean length of captions */
-    int feed_threads;       /* that make pairs; 0: as fits the device */
+    bool half_moments;    /* AdamW's, in bfloat16 */
+    struct launch launch; /* launch_read(); size 0 is one process, too */
+    int unready;          /* 0, or -E_*: nothing can begin for a reason that e
+                             holds when run_train() is called; the other ranks
+                             are told */
+    int batch;            /* pairs a step, of all ranks */
+    uint64_t steps, seed; /* of the weights and the pairs */
+    int caption_tokens;   /* mean length of captions */
+    int feed_threads;     /* that make pairs; 0: as fits the device */
+    const struct dataset *data; /* to train on; NULL: generated pairs */
+    unsigned workers;       /* that decode its pictures, 0: one a processor */
     const char *log, *save; /* files, or NULL */
     struct str settings;    /* a JSON object for the log's first line */
     struct buf *profile;    /* behind the run, one more step is taken apart
@@ -75,6 +79,9 @@ struct run_summary {
     uint64_t activations;  /* bytes of the device's stack, on each rank */
     uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
+    struct load load;                /* of a dataset: what its pairs took */
+    unsigned workers;                /* that decoded; 0: no dataset */
+    char replaced[1024];             /* samples, by reason, a JSON object */
 };
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e);

@@ -6,10 +6,25 @@
 
 /* What all ranks must mean alike: names and numbers. */
 static const char *const settings[] = {
-    "version",   "model",       "--batch", "--steps",          "--seed",
-    "--device",  "--precision", "--chunk", "--bn-batch",       "--packed",
-    "--reduce",  "--recompute", "--loss",  "--caption-tokens", "optimiser",
-    "--profile", "--moments",   "--tune",
+    "version",
+    "model",
+    "--batch",
+    "--steps",
+    "--seed",
+    "--device",
+    "--precision",
+    "--chunk",
+    "--bn-batch",
+    "--packed",
+    "--reduce",
+    "--recompute",
+    "--loss",
+    "--caption-tokens",
+    "optimiser",
+    "--profile",
+    "--moments",
+    "--tune",
+    "what the shards hold",
 };
 
 void run_word(const struct run_config *c, struct agreement *a)
@@ -45,6 +60,7 @@ void run_word(const struct run_config *c, struct agreement *a)
     agree_number(&a->word, c->profile != NULL);
     agree_number(&a->word, c->half_moments);
     agree_number(&a->word, c->device.tune);
+    agree_number(&a->word, c->data ? c->data->mark : 0);
     a->names = settings;
     a->gpus = c->backend == BACKEND_CUDA;
 }
