@@ -172,6 +172,7 @@ static enum image_reason decode(struct picture_scratch *s,
         if (r)
             return r;
         picture_plan(q, h.width, h.height, p);
+        o.flags = IMAGE_QUICK;
         o.keep_width = keep(h.width, p->width, p->to_width);
         o.keep_height = keep(h.height, p->height, p->to_height);
     }
