@@ -18,7 +18,8 @@
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
 #        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
 #        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
-#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train|loader, DEMO_DEBS=DIR for make demo
+#        FUZZ_SECONDS=60 for make fuzz, BENCH=one part of make bench, DEMO_DEBS=DIR
+#        for make demo
 
 CC      ?= cc
 ifeq ($(origin CC),default)
@@ -323,12 +324,14 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=text, products, train or loader for one part of it.
+# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/loader_bench
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
+	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
+	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
 	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
 
 # ---- packages, installation, upkeep ----

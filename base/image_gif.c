@@ -24,6 +24,7 @@ struct reader {
     size_t at;
     GifFileType *gif;
     int transparent; /* index, or -1 */
+    bool raw;        /* as Pillow has it, see begin_raw() */
 };
 
 static unsigned le16(const char *p)
@@ -156,14 +157,16 @@ static enum image_reason find_frame(struct reader *r)
     return IMAGE_OK;
 }
 
-static void put_colour(const ColorMapObject *map, int index, uint8_t *to)
+/* What stands for an index behind the palette is the caller's. */
+static void put_colour(const ColorMapObject *map, int index, int behind,
+                       uint8_t *to)
 {
     if (index < map->ColorCount) {
         to[0] = map->Colors[index].Red;
         to[1] = map->Colors[index].Green;
         to[2] = map->Colors[index].Blue;
     } else {
-        memset(to, 0, 3);
+        memset(to, behind, 3);
     }
 }
 
@@ -182,7 +185,7 @@ static void put_line(const struct reader *r, const GifByteType *line,
     for (int x = 0; x < d->Width && (uint32_t)(d->Left + x) < m->width;
          x++, to += 3) {
         if (line[x] != r->transparent)
-            put_colour(map, line[x], to);
+            put_colour(map, line[x], r->raw ? line[x] : 0, to);
     }
 }
 
@@ -218,14 +221,17 @@ static void begin_raw(struct image_task *t, struct reader *r)
         r->gif->Image.ColorMap ? r->gif->Image.ColorMap : r->gif->SColorMap;
     struct image *m = &t->out;
     uint8_t under[3];
+    int background;
 
     t->kind = IMAGE_PLAIN;
     for (int i = 0; i < map->ColorCount; i++)
         if (map->Colors[i].Red != i || map->Colors[i].Green != i ||
             map->Colors[i].Blue != i)
             t->kind = IMAGE_INDEXED;
-    put_colour(map, r->transparent < 0 ? 0 : r->transparent, under);
+    background = r->transparent < 0 ? 0 : r->transparent;
+    put_colour(map, background, background, under);
     r->transparent = -1;
+    r->raw = true;
     for (size_t at = 0; at < m->stride * m->height; at += 3)
         memcpy(m->rgb + at, under, 3);
 }

@@ -111,12 +111,31 @@ static enum image_kind kind_of(const struct reader *r)
                                                       : IMAGE_PLAIN;
 }
 
+/* An index behind the palette is the grey of its number, as in Pillow. */
+static void fill_palette(struct reader *r)
+{
+    int entries = 1 << png_get_bit_depth(r->png, r->info), n;
+    png_color full[256];
+    png_colorp palette;
+
+    if (!png_get_PLTE(r->png, r->info, &palette, &n))
+        return;
+    for (int i = 0; i < entries; i++)
+        if (i < n)
+            full[i] = palette[i];
+        else
+            full[i].red = full[i].green = full[i].blue = (png_byte)i;
+    png_set_PLTE(r->png, r->info, full, entries);
+}
+
 /* Bring every kind of PNG to 8-bit RGB or RGBA rows, but for raw deep ones;
  * returns its channels. */
 static unsigned normalise(struct reader *r)
 {
     if (r->task->room)
         r->task->kind = kind_of(r);
+    if (r->task->kind == IMAGE_INDEXED)
+        fill_palette(r);
     if (r->task->kind == IMAGE_DEEP) {
         if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
             png_set_swap(r->png);

@@ -9,8 +9,9 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define AVX2 __attribute__((target("avx2")))
-#define WIDE 32u /* bytes of a vector */
+#define AVX2   __attribute__((target("avx2")))
+#define INLINE AVX2 static inline __attribute__((always_inline))
+#define WIDE   32u /* bytes of a vector */
 
 static inline int32_t two_of(const int16_t *w)
 {
@@ -22,87 +23,108 @@ static inline int32_t two_of(const int16_t *w)
 
 /* ---- along rows ---- */
 
-/* Bytes of four pixels to pairs of 16 bits by channel: red of pixels 0 and 1,
- * their green, their blue, (their fourth) in the lower half, pixels 2 and 3 in
- * the upper one. */
-AVX2 static inline __m256i pairs_of(unsigned pixel_bytes)
-{
-    if (pixel_bytes == 3)
-        return _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1,
-                                -1, -1, -1, 6, -1, 9, -1, 7, -1, 10, -1, 8, -1,
-                                11, -1, -1, -1, -1, -1);
-    return _mm256_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7,
-                            -1, 8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1,
-                            11, -1, 15, -1);
-}
-
 struct sums {
     __m256i high, low;
 };
 
-AVX2 static inline void add_four(struct sums *s, const uint8_t *p,
-                                 __m256i pairs, __m256i high, __m256i low)
-{
-    __m256i v = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)p));
+/* Where bytes of two pixels go: as 16 bits, in pairs by channel. */
+#define NO 255 /* 0 */
+static const uint8_t pairs_of[2][2][16] = {
+    {{0, NO, 3, NO, 1, NO, 4, NO, 2, NO, 5, NO, NO, NO, NO, NO},
+     {6, NO, 9, NO, 7, NO, 10, NO, 8, NO, 11, NO, NO, NO, NO, NO}},
+    {{0, NO, 4, NO, 1, NO, 5, NO, 2, NO, 6, NO, 3, NO, 7, NO},
+     {8, NO, 12, NO, 9, NO, 13, NO, 10, NO, 14, NO, 11, NO, 15, NO}}};
 
-    v = _mm256_shuffle_epi8(v, pairs);
+INLINE __m256i pairs(unsigned pixel_bytes, int which)
+{
+    const uint8_t *p = pairs_of[pixel_bytes == 4][which];
+
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)p));
+}
+
+/* Pixels of two rows times their two weights; w points at the high halves. */
+INLINE void add_pair(struct sums *s, __m256i rows, __m256i by, const int16_t *w)
+{
+    __m256i v = _mm256_shuffle_epi8(rows, by);
+    __m256i high = _mm256_set1_epi32(two_of(w));
+    __m256i low = _mm256_set1_epi32(two_of(w + 4));
+
     s->high = _mm256_add_epi32(s->high, _mm256_madd_epi16(v, high));
     s->low = _mm256_add_epi32(s->low, _mm256_madd_epi16(v, low));
 }
 
-/* The channels of a pixel, shifted down, as 32-bit numbers. */
-AVX2 static inline __m128i finish(const struct sums *s)
+INLINE __m256i two_rows(const uint8_t *a, const uint8_t *b)
 {
-    __m256i v = _mm256_add_epi32(_mm256_slli_epi32(s->high, 8), s->low);
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v),
-                                _mm256_extracti128_si256(v, 1));
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const void *)a)),
+        _mm_loadu_si128((const void *)b), 1);
+}
 
-    sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (IMAGE_PRECISION - 1)));
-    return _mm_srai_epi32(sum, IMAGE_PRECISION);
+INLINE __m256i finish(const struct sums *s)
+{
+    return _mm256_srai_epi32(
+        _mm256_add_epi32(_mm256_slli_epi32(s->high, 8), s->low),
+        IMAGE_PRECISION);
 }
 
 /* One pixel of each row, 4 bytes a row. */
-AVX2 static inline __m128i four_pixels(const uint8_t *const *from, size_t at,
-                                       unsigned pixel_bytes, __m256i pairs,
-                                       const int16_t *w, uint32_t count)
+INLINE __m128i four_pixels(const uint8_t *const *from, size_t at,
+                           unsigned pixel_bytes, const int16_t *w,
+                           uint32_t count)
 {
-    const __m256i turn = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-    const __m256i turn_low = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
-    const __m256i zero = _mm256_setzero_si256();
-    struct sums a = {zero, zero}, b = a, c = a, d = a;
+    const __m256i first = pairs(pixel_bytes, 0), second = pairs(pixel_bytes, 1);
+    const __m256i half = _mm256_set1_epi32(1 << (IMAGE_PRECISION - 1));
+    struct sums a = {_mm256_setzero_si256(), half}, b = a;
+    __m256i v;
 
     for (uint32_t i = 0; i < count; i += 4, w += 8, at += 4 * pixel_bytes) {
-        __m256i both =
-            _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)w));
-        __m256i high = _mm256_permutevar8x32_epi32(both, turn);
-        __m256i low = _mm256_permutevar8x32_epi32(both, turn_low);
+        __m256i rows_a = two_rows(from[0] + at, from[2] + at);
+        __m256i rows_b = two_rows(from[1] + at, from[3] + at);
 
-        add_four(&a, from[0] + at, pairs, high, low);
-        add_four(&b, from[1] + at, pairs, high, low);
-        add_four(&c, from[2] + at, pairs, high, low);
-        add_four(&d, from[3] + at, pairs, high, low);
+        add_pair(&a, rows_a, first, w);
+        add_pair(&b, rows_b, first, w);
+        if (i + 2 >= count)
+            break;
+        add_pair(&a, rows_a, second, w + 2);
+        add_pair(&b, rows_b, second, w + 2);
     }
-    return _mm_packus_epi16(_mm_packs_epi32(finish(&a), finish(&b)),
-                            _mm_packs_epi32(finish(&c), finish(&d)));
+    v = _mm256_packs_epi32(finish(&a), finish(&b)); /* 0, 1 and 2, 3 */
+    v = _mm256_packus_epi16(v, v);
+    return _mm_unpacklo_epi64(_mm256_castsi256_si128(v),
+                              _mm256_extracti128_si256(v, 1));
 }
 
-AVX2 static inline void across_of(const uint8_t *const *from,
-                                  uint8_t *const *to, unsigned pixel_bytes,
-                                  const struct image_taps *t)
+INLINE void put4(uint8_t *to, int pixel, size_t n)
 {
-    const __m256i pairs = pairs_of(pixel_bytes);
+    memcpy(to, &pixel, n);
+}
+
+INLINE void across_of(const uint8_t *const *rows, uint8_t *const *to,
+                      unsigned pixel_bytes, const struct image_taps *t)
+{
+    const uint8_t *const from[IMAGE_ROWS_AT_ONCE] = {rows[0], rows[1], rows[2],
+                                                     rows[3]};
+    uint8_t *a = to[0], *b = to[1], *c = to[2], *d = to[3];
 
     for (uint32_t x = 0; x < t->n; x++) {
-        const int16_t *w = t->split + (size_t)x * t->size * 2;
-        size_t begin = (size_t)t->first[x] * pixel_bytes;
+        __m128i v =
+            four_pixels(from, (size_t)t->first[x] * pixel_bytes, pixel_bytes,
+                        t->split + (size_t)x * t->size * 2, t->count[x]);
+        size_t n = x + 1 < t->n ? 4 : pixel_bytes;
         size_t at = (size_t)x * pixel_bytes;
-        uint32_t v[IMAGE_ROWS_AT_ONCE];
 
-        _mm_storeu_si128((void *)v, four_pixels(from, begin, pixel_bytes, pairs,
-                                                w, t->count[x]));
         /* Four bytes each: the next pixel goes over the fourth. */
-        for (unsigned i = 0; i < IMAGE_ROWS_AT_ONCE; i++)
-            memcpy(to[i] + at, &v[i], x + 1 < t->n ? 4 : pixel_bytes);
+        if (n == 4) {
+            put4(a + at, _mm_extract_epi32(v, 0), 4);
+            put4(b + at, _mm_extract_epi32(v, 1), 4);
+            put4(c + at, _mm_extract_epi32(v, 2), 4);
+            put4(d + at, _mm_extract_epi32(v, 3), 4);
+        } else {
+            put4(a + at, _mm_extract_epi32(v, 0), 3);
+            put4(b + at, _mm_extract_epi32(v, 1), 3);
+            put4(c + at, _mm_extract_epi32(v, 2), 3);
+            put4(d + at, _mm_extract_epi32(v, 3), 3);
+        }
     }
 }
 
@@ -118,8 +140,8 @@ AVX2 static void avx2_across(const uint8_t *const *from, uint8_t *const *to,
 /* ---- along columns ---- */
 
 /* Samples of two rows side by side, as 16 bits, times their two weights. */
-AVX2 static inline void add_two_rows(struct sums s[4], __m256i a, __m256i b,
-                                     __m256i high, __m256i low)
+INLINE void add_two_rows(struct sums s[4], __m256i a, __m256i b, __m256i high,
+                         __m256i low)
 {
     const __m256i zero = _mm256_setzero_si256();
     __m256i lower = _mm256_unpacklo_epi8(a, b);
@@ -134,8 +156,8 @@ AVX2 static inline void add_two_rows(struct sums s[4], __m256i a, __m256i b,
     }
 }
 
-AVX2 static inline void down_wide(const uint8_t *p, size_t stride,
-                                  const int16_t *w, uint32_t count, uint8_t *to)
+INLINE void down_wide(const uint8_t *p, size_t stride, const int16_t *w,
+                      uint32_t count, uint8_t *to)
 {
     const __m256i zero = _mm256_setzero_si256();
     const __m256i half = _mm256_set1_epi32(1 << (IMAGE_PRECISION - 1));
@@ -155,9 +177,7 @@ AVX2 static inline void down_wide(const uint8_t *p, size_t stride,
                      _mm256_set1_epi32(two_of(two + 4)));
     }
     for (int i = 0; i < 4; i++)
-        v[i] = _mm256_srai_epi32(
-            _mm256_add_epi32(_mm256_slli_epi32(s[i].high, 8), s[i].low),
-            IMAGE_PRECISION);
+        v[i] = finish(&s[i]);
     _mm256_storeu_si256((void *)to,
                         _mm256_packus_epi16(_mm256_packs_epi32(v[0], v[1]),
                                             _mm256_packs_epi32(v[2], v[3])));

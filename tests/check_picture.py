@@ -17,7 +17,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import threading
 import warnings
 import zlib
 
@@ -121,10 +120,9 @@ def resized_whole(image, size):
     return image.resize(to, Image.BICUBIC)
 
 
-def wanted(data, rule, size, plan):
+def wanted(image, rule, size, plan):
     """Pillow's square, given what was drawn; plan as in train/picture.h."""
     x, y, width, height, to_width, to_height, to_x, to_y = plan
-    image = Image.open(io.BytesIO(data))
     if rule == RESIZED:
         image = image.convert("RGB").crop((x, y, x + width, y + height))
         return image.resize((size, size), Image.BICUBIC).tobytes()
@@ -155,15 +153,12 @@ class Ours:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, data, rule, size, draw, fast=0):
-        def send():
-            self.process.stdin.write(
-                struct.pack("<4IQI", MAGIC, size, rule, fast, draw, len(data))
-                + data)
-            self.process.stdin.flush()
-        writer = threading.Thread(target=send)
-        writer.start()
+        # It reads all of a request before it answers: no pipe can fill up.
+        self.process.stdin.write(
+            struct.pack("<4IQI", MAGIC, size, rule, fast, draw, len(data)) +
+            data)
+        self.process.stdin.flush()
         head = self.process.stdout.read(REPLY.size)
-        writer.join()
         if len(head) != REPLY.size:
             raise RuntimeError("make_pictures has ended")
         reason, _, width, height, *plan = REPLY.unpack(head)
@@ -209,7 +204,7 @@ def compare(ours, name, data, tally, draw):
         if max(plan[4:6]) > 100 * size:
             continue  # gigabytes in Pillow
         try:
-            want = wanted(data, rule, size, plan)
+            want = wanted(image, rule, size, plan)
         except MemoryError:
             continue
         tally.compared[rule, size] += 1

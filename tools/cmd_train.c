@@ -148,10 +148,12 @@ static const struct opt rows[] = {
              "long as the model reads (77), all are. At most that."},
     {.name = "packed", .type = OPT_BOOL, AT(packed), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Compute nothing behind a caption's EOT, which nobody reads."},
+     .help = "Compute what stands behind a caption's EOT, too, though nobody "
+             "reads it (by default it is left out)."},
     {.name = "reduce", .type = OPT_BOOL, AT(reduce), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Of the last block, compute the row that is read."},
+     .help = "Of the last block, compute all rows, though one is read (by "
+             "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
@@ -320,6 +322,8 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
     printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
     printf("  %-30s %12.4f\n", "seconds a step", mean);
+    printf("  %-30s %12.4f to %.4f\n", "seconds of 8 steps in 10", s->fast_s,
+           s->slow_s);
     printf("  %-30s %12.3f\n", "useful TFLOP/s",
            (double)s->useful / mean * 1e-12);
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);

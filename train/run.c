@@ -255,6 +255,8 @@ static int take_steps(struct run *r, struct err *e)
     if (!rc) {
         r->sum->executed /= (double)r->sum->timed;
         r->sum->median_s = median_of(&r->seconds);
+        r->sum->fast_s = median_share(&r->seconds, 0.1);
+        r->sum->slow_s = median_share(&r->seconds, 0.9);
         r->sum->libraries = backend_counted(&r->d, r->c->backend);
     }
     if (!rc && r->loader)

@@ -64,19 +64,20 @@ struct run_config {
 };
 
 struct run_summary {
-    char device[320];     /* this rank's */
-    const char *ranks;    /* by what they talk: "self", "mpi", "nccl" */
-    double first, last;   /* losses; last: mean of the last tenth */
-    double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median (train/median.h) */
-    double waited_s;      /* for pairs, all steps; in each the longest wait
-                             of any rank */
-    uint64_t timed;       /* how many steps these are */
-    double executed;      /* mean operations of a timed step, as counted, of
-                             all ranks */
-    uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack, on each rank */
-    uint64_t weights;     /* of weights, gradients and moments, likewise */
+    char device[320];      /* this rank's */
+    const char *ranks;     /* by what they talk: "self", "mpi", "nccl" */
+    double first, last;    /* losses; last: mean of the last tenth */
+    double seconds;        /* of the steps behind the first, and ... */
+    double median_s;       /* ... their median (train/median.h) */
+    double fast_s, slow_s; /* what one step in ten is below, and above */
+    double waited_s;       /* for pairs, all steps; in each the longest wait
+                              of any rank */
+    uint64_t timed;        /* how many steps these are */
+    double executed;       /* mean operations of a timed step, as counted, of
+                              all ranks */
+    uint64_t useful;       /* operations of the whole model (train/flops.h) */
+    uint64_t activations;  /* bytes of the device's stack, on each rank */
+    uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
     struct load load;                /* of a dataset: what its pairs took */
     unsigned workers;                /* that decoded; 0: no dataset */
