@@ -70,7 +70,7 @@ static int play(const struct dataset *d, const struct loader_config *c,
                        xcalloc(n * CONTEXT, sizeof **ids)};
     struct batch_maker m;
     struct loader *l;
-    int rc;
+    int rc = 0;
 
     (void)d;
     WORLD_MUST(loader_open(&l, c, &m, we));

@@ -54,8 +54,8 @@ static const struct opt rows[] = {
     {.name = "vocabulary", .type = OPT_STRING, AT(data.vocabulary),
      .arg = "FILE", .flags = OPT_BYTES,
      .help = "The tokenizer's: the published bpe_simple_vocab_16e6.txt.gz, or "
-             "one of `witmill tokenizer train`. Default: vocabulary.bpe in the "
-             "corpus."},
+             "one of `witmill tokenizer train`. Default: vocabulary.txt in the "
+             "corpus, or the published one there."},
     {.name = "window", .type = OPT_U64, AT(data.window), .arg = "SHARDS",
      .def = "8", .flags = OPT_BYTES, .min = 1, .max = 1 << 20,
      .help = "Shards that are read at a time; samples are shuffled among "

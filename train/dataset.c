@@ -12,9 +12,9 @@
 #include "train/random.h"
 #include "train/tokenizer.h"
 
-/* Where a corpus keeps its vocabulary (docs/formats/vocabulary.md). */
-static const char *const vocabularies[] = {
-    "vocabulary.bpe", "models/vocabulary.bpe", "bpe_simple_vocab_16e6.txt.gz"};
+/* What a vocabulary is called that lies in a corpus. */
+static const char *const vocabularies[] = {"vocabulary.txt",
+                                           "bpe_simple_vocab_16e6.txt.gz"};
 
 static int find_vocabulary(const struct dataset *d, char path[], struct err *e)
 {

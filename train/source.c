@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/workq.h"
 
 #define THREADS_MAX 64
@@ -263,6 +264,8 @@ static int index_shard(void *ctx, void *item, struct err *e)
 struct walk {
     struct source *s;
     size_t next;
+    bool speaks; /* indexes are being made, which takes a while */
+    struct progress progress;
 };
 
 static int walk_produce(void *ctx, void *item, bool *more, struct err *e)
@@ -294,6 +297,13 @@ static int walk_consume(void *ctx, void *item, struct err *e)
     w->s->n += t->n;
     w->s->left_out += t->left_out;
     w->s->made += m->made;
+    if (m->made && !w->speaks) {
+        w->speaks = true;
+        progress_begin(&w->progress, "index", "tars",
+                       w->s->n_shards - m->shard);
+    }
+    if (w->speaks)
+        progress_add(&w->progress, 1);
     return 0;
 }
 
@@ -301,15 +311,19 @@ static int index_all(struct source *s, unsigned threads, struct err *e)
 {
     static const struct workq_ops ops = {walk_produce, walk_work, walk_consume};
     struct item items[2 * THREADS_MAX];
-    struct walk w = {s, 0};
+    struct walk w = {.s = s};
     long here = sysconf(_SC_NPROCESSORS_ONLN);
+    int rc;
 
     if (!threads)
         threads = here > 0 ? (unsigned)here : 1;
     if (threads > THREADS_MAX)
         threads = THREADS_MAX;
     memset(items, 0, sizeof items);
-    return workq_run(&ops, &w, items, sizeof *items, 2 * threads, threads, e);
+    rc = workq_run(&ops, &w, items, sizeof *items, 2 * threads, threads, e);
+    if (w.speaks)
+        progress_end(&w.progress, rc);
+    return rc;
 }
 
 /* ---- a source ---- */
