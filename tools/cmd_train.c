@@ -235,6 +235,7 @@ static void print(const struct run_config *c, const struct run_summary *s)
            (double)s->useful / mean * 1e-12);
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
     printf("  %-30s %12.1f\n", "seconds waited for pairs", s->waited_s);
+    printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels", s->upload_s);
     printf("  %-30s %12.1f\n", "MiB of activations",
            (double)s->activations / 1048576);
     printf("  %-30s %12.1f\n", "MiB of weights and moments",

@@ -267,11 +267,13 @@ bench() {
     batch=$2 steps=12
     if [ -n "$dry" ]; then batch=4 steps=2; fi
     run_train "$1" "$fast" $batch $steps --caption-tokens "$3" || return 1
-    awk -v i="$(value "images a second")" -v u="$(value "useful TFLOP\/s")" \
+    awk -v i="$(value "images a second")" \
+        -v s="$(value "seconds a GPU stood for pixels")" -v n=$steps -v u="$(value "useful TFLOP\/s")" \
         -v x="$(value "executed TFLOP\/s")" -v p="$(cat "$work/peak" 2>/dev/null)" \
         -v b=$batch 'BEGIN {
             printf "%.0f images/s, %.4g TFLOP/s useful (%.1f%% of peak), " \
-                   "%.4g executed, batch %d\n", i, u, (p > 0 ? 100 * u / p : 0), x, b }'
+                   "%.4g executed, batch %d; stood %.3f s for pixels in %d " \
+                   "steps\n", i, u, (p > 0 ? 100 * u / p : 0), x, b, s, n }'
 }
 b32=ViT-B-32 l14=ViT-L-14 r50=RN50
 if [ -n "$dry" ]; then b32=tiny-vit l14=tiny-vit r50=tiny-resnet; fi

@@ -21,9 +21,6 @@
 #include "train/profile.h"
 #include "train/weights.h"
 
-/* One that is computed, one that is made or on its way to the device. */
-#define BUFFERS 2
-
 /* A run under way. */
 struct run {
     const struct run_config *c;
@@ -35,6 +32,9 @@ struct run {
     struct optim optim;
     struct feed feed;
     struct batches batches;
+    struct clip_batch next; /* that was asked for ahead; n is 0: none */
+    int late;               /* why it could not be had, ... */
+    struct err late_why;    /* ... to be said when its turn comes */
     struct progress progress;
     struct median seconds; /* of the steps behind the first */
     int log;               /* descriptor, -1 without */
@@ -42,7 +42,7 @@ struct run {
 
 struct step {
     uint64_t number; /* from 1 */
-    double loss, norm, logit_scale, seconds, waited;
+    double loss, norm, logit_scale, seconds, waited, upload;
 };
 
 /* ---- the log ---- */
@@ -102,6 +102,7 @@ static int log_step(struct run *r, const struct step *s, struct err *e)
     json_put_double(&o, "logit_scale", s->logit_scale);
     json_put_double(&o, "seconds", s->seconds);
     json_put_double(&o, "waited", s->waited);
+    json_put_double(&o, "upload", s->upload);
     json_out_end_object(&o);
     buf_add_char(&b, '\n');
     rc = log_line(r, &b, e);
@@ -121,21 +122,47 @@ static void say(struct run *r, const struct step *s)
     progress_add(&r->progress, (uint64_t)r->c->batch);
 }
 
+/* Asked for while the device computes the batch before. */
+static const struct clip_batch *next_batch(void *ctx)
+{
+    struct run *r = ctx;
+
+    if (r->batches.next == r->batches.c.end)
+        return NULL;
+    r->late = batches_next(&r->batches, &r->next, &r->late_why);
+    return r->late ? NULL : &r->next;
+}
+
+static int take_batch(struct run *r, struct clip_batch *b, struct err *e)
+{
+    int rc = r->late;
+
+    if (rc)
+        err_set(e, -rc, "%s", r->late_why.message);
+    else if (!r->next.n)
+        rc = batches_next(&r->batches, &r->next, e);
+    *b = r->next;
+    b->next = next_batch;
+    b->ctx = r;
+    r->next.n = 0;
+    return rc;
+}
+
 /* norm and logit_scale are asked for where they are written down; the norm also
  * behind the last step, as no loss follows that would tell of a gradient that
  * is not finite. */
 static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
 {
     uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
+    double stood = device_stood(&r->d);
     struct clip_batch b;
     bool logs = r->log >= 0, last = i + 1 == r->c->steps;
     int rc;
 
     *s = (struct step){.number = i + 1};
-    rc = batches_next(&r->batches, &b, e);
+    rc = take_batch(r, &b, e);
     if (rc)
         return rc;
-    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
     r->d.flops = 0;
     rc = clip_gradients(&r->m, &r->options, &b, &s->loss, NULL, NULL, e);
     if (!rc && !isfinite(s->loss))
@@ -149,6 +176,8 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
         rc = device_check(&r->d, e);
     }
     batches_done(&r->batches);
+    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
+    s->upload = device_stood(&r->d) - stood;
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
     return rc;
 }
@@ -165,6 +194,7 @@ static void add_up(struct run *r, uint64_t i, const struct step *s)
     if (i >= n - tenth)
         sum->last += s->loss / (double)tenth;
     sum->waited_s += s->waited;
+    sum->upload_s += s->upload;
     if (!i && n > 1)
         return;
     sum->timed++;
@@ -239,11 +269,13 @@ static int feed_threads(const struct run_config *c)
 }
 
 /* Before the device, whose libraries have threads of their own: makers may
- * fork. */
+ * fork.  One batch is computed, one is made, and between the two a GPU has one
+ * that is on its way. */
 static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct batches_config b = {.buffers = BUFFERS,
+    const struct batches_config b = {.buffers =
+                                         c->backend == BACKEND_CUDA ? 3 : 2,
                                      .n = c->batch,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
@@ -278,7 +310,7 @@ static int prepare(struct run *r, struct err *e)
         rc = clip_plan(&r->m, &r->options, c->batch, e);
     if (rc)
         return rc;
-    r->sum->activations = r->d.stack_size;
+    r->sum->activations = r->d.stack_size + r->d.landing_size;
     r->sum->weights = store_bytes(&r->m.store);
     return 0;
 }
@@ -292,7 +324,7 @@ static int take_apart(struct run *r, struct err *e)
     int rc = profile_begin(p, &r->d, e);
 
     if (!rc) {
-        rc = batches_next(&r->batches, &b, e);
+        rc = take_batch(r, &b, e);
         if (!rc)
             rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
         if (!rc)
@@ -356,6 +388,7 @@ int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
     if (!rc)
         rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
     if (!rc) {
+        r.options.ahead = device_sends(&r.d);
         backend_describe(&r.d, c->backend, s->device, sizeof s->device);
         rc = train_on(&r, e);
         device_close(&r.d);

@@ -7,8 +7,10 @@
  *          libraries the weights are the same to the last bit.
  *          With `log`, a JSON object a line: first the settings and the device,
  *          then {"step", "loss", "lr", "norm", "logit_scale", "seconds",
- *          "waited"} of each step, s from 1: the loss before the step, seconds
- *          of all of it, of which `waited` for the pairs to be made.
+ *          "waited", "upload"} of each step, s from 1: the loss before the
+ *          step, seconds of all of it; `waited`: those in which this thread
+ *          waited for pairs to be made, though a GPU may have computed; and
+ *          `upload`: those in which a GPU stood still for pixels that travel.
  *          With `save`, weights_save() at the end.
  * Owns.    Nothing behind its return.
  * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite:
@@ -16,7 +18,8 @@
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.
  * Threads. One; pairs are made by others (train/batches.h).
- * Cost.    Two batches of pixels on the host beside what the model takes; what
+ * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
+ *          the device, beside what the model takes; what
  *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
@@ -54,10 +57,12 @@ struct run_summary {
     double seconds;       /* of the steps behind the first, and ... */
     double median_s;      /* ... their median (train/median.h) */
     double waited_s;      /* for pairs, all steps */
+    double upload_s;      /* a GPU for pixels, all steps */
     uint64_t timed;       /* how many steps these are */
     double executed;      /* mean operations of a timed step, as counted */
     uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack */
+    uint64_t activations; /* bytes of the device's stack, and of what is
+                             sent ahead */
     uint64_t weights;     /* bytes of weights, gradients and moments */
     struct backend_counts libraries; /* behind the run */
 };
