@@ -329,6 +329,9 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
     printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
            c->launch.size > 1 ? "  by the slowest rank of each step" : "");
+    if (c->backend == BACKEND_CUDA)
+        printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels",
+               s->upload_s);
     printf("  %-30s %12.1f%s\n", "MiB of activations",
            (double)s->activations / 1048576, each);
     printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
