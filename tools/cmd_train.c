@@ -19,7 +19,7 @@ struct train_options {
     const char *corpus;    /* NULL with --generated */
     bool generated;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, moments, loss, rule; /* indices into the names */
+    int device, precision, moments, objective, loss, rule; /* indices into the names */
     uint64_t gpu, threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
     bool packed, reduce, recompute, stochastic, profile;
@@ -89,6 +89,12 @@ static const struct opt rows[] = {
      .help = "Of the last block, compute the row that is read."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
+    {.name = "objective", .type = OPT_CHOICE, AT(objective),
+     .def = "contrastive", .choices = objective_names, .flags = OPT_BYTES,
+     .help = "What is learned. contrastive: CLIP's; bow: to predict the words "
+             "of a picture's caption; caption: the caption, token by token, "
+             "with the text tower as decoder. For a model JSON that names "
+             "one, it is that one unless another is asked for here."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
      .choices = loss_names, .flags = OPT_BYTES,
      .help = "infonce: CLIP's; sigmoid: SigLIP's, with its bias."},
@@ -173,6 +179,8 @@ static int read_model(struct clip_config *c, const struct train_options *t,
             rc = clip_config_parse(c, buf_str(&b), t->model, e);
         buf_release(&b);
     }
+    if (!rc && t->objective)
+        c->objective = (enum objective)t->objective;
     if (!rc && t->loss == LOSS_SIGMOID && !c->logit_bias) {
         c->logit_bias = true; /* as Zhai et al. 2023 begin */
         c->init_logit_bias = -10;
