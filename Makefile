@@ -18,7 +18,8 @@
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
 #        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
 #        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
-#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train|picture, DEMO_DEBS=DIR for make demo
+#        FUZZ_SECONDS=60 for make fuzz, BENCH=one part of make bench, DEMO_DEBS=DIR
+#        for make demo
 
 CC      ?= cc
 ifeq ($(origin CC),default)
@@ -41,9 +42,15 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train print
-bare_test := clip config golden_train ops_forms ops_grad optim pairs \
-             published resize resnet rows run safetensors sha256 store towers weights \
+bare_tool := main commands cmd_train print train_data
+# What reads shards, and with it libraries.
+shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
+             clean_garbled clean_refs dataset loader loader_pane loader_sample \
+             merge order picture pieces source source_spec texts tokenizer \
+             vocabulary))
+bare_test := alarm batches checkpoint clip config events golden_train median \
+             ops_forms ops_grad optim pairs published resize resnet rows run \
+             safetensors sha256 store towers weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif
 
@@ -90,11 +97,11 @@ LIBS = $(if $(TRAIN_ONLY),,$(pkg_libs) -lgif -lbz2 -ldnnl $(openmp)) $(cuda_libs
 openmp := -fopenmp
 
 ifdef TRAIN_ONLY
-lib_src   := $(bare_base:%=base/%.c) $(foreach d,$(filter-out base,$(folders)),$(wildcard $d/*.c))
+lib_src   := $(bare_base:%=base/%.c) $(filter-out $(shard_src),$(foreach d,$(filter-out base,$(folders)),$(wildcard $d/*.c)))
 tool_src  := $(bare_tool:%=tools/%.c)
 test_src  := $(wildcard $(bare_test:%=tests/test_%.c))
 else
-lib_src   := $(filter-out base/hash_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
+lib_src   := $(filter-out base/hash_bare.c train/loader_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
 test_libs := -lcmocka
@@ -227,7 +234,10 @@ $(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/htt
 # Run by mpirun.
 $B/mpi_ranks: tests/mpi_ranks.c train/collective_mpi.c $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(mpi_libs) $(LIBS)
-tests: $(if $(mpi_libs),$B/mpi_ranks)
+# The program as MPI=1 builds it, out of the objects of this build.
+$B/mpi_witmill: train/collective.c train/collective_mpi.c $(tool_obj) $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(mpi_libs) $(LIBS)
+tests: $(if $(mpi_libs),$B/mpi_ranks $B/mpi_witmill)
 
 # A disk that fills up at the Nth write (LD_PRELOAD).
 $B/faultfs.so: tests/shim/faultfs.c
@@ -314,13 +324,15 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=text, products, train or picture for one part of it.
+# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/bench_picture
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
+	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
 	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
+	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
 
 # ---- packages, installation, upkeep ----
 

@@ -465,6 +465,48 @@ static void test_safetensors__writes_whole_or_none(void **state)
     safetensors_abandon(&o);
 }
 
+/* In parts of any size the same file; more than a tensor has is refused. */
+static void test_safetensors__writes_parts(void **state)
+{
+    const struct safetensor list[] = {
+        {.name = STR("a"), .dtype = ST_U8, .rank = 1, .shape = {5}},
+        {.name = STR("b"), .dtype = ST_U8, .rank = 1, .shape = {2}}};
+    struct safetensors_out o;
+    struct err e = ERR_INIT;
+    struct buf whole, parts;
+
+    (void)state;
+    assert_int_equal(safetensors_create(&o, at("p"), list, 2, NULL, 0, &e), 0);
+    assert_int_equal(safetensors_write(&o, STR("abcde"), &e), 0);
+    assert_int_equal(safetensors_write(&o, STR("fg"), &e), 0);
+    assert_int_equal(safetensors_publish(&o, &e), 0);
+    buf_init(&whole, 4096);
+    assert_int_equal(io_read_file(at("p"), &whole, &e), 0);
+    assert_int_equal(safetensors_create(&o, at("p"), list, 2, NULL, 0, &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("ab"), &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("cde"), &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("f"), &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("g"), &e), 0);
+    assert_int_equal(safetensors_publish(&o, &e), 0);
+    buf_init(&parts, 4096);
+    assert_int_equal(io_read_file(at("p"), &parts, &e), 0);
+    assert_true(str_eq(buf_str(&whole), buf_str(&parts)));
+    buf_release(&whole);
+    buf_release(&parts);
+    assert_int_equal(safetensors_create(&o, at("q"), list, 2, NULL, 0, &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("abc"), &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("def"), &e), -E_RANGE);
+    assert_non_null(strstr(e.message, "tensor a has 5 bytes, not 6"));
+    assert_int_equal(safetensors_write_part(&o, STR("de"), &e), -E_RANGE);
+    safetensors_abandon(&o);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(safetensors_create(&o, at("q"), list, 2, NULL, 0, &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("abcde"), &e), 0);
+    assert_int_equal(safetensors_write_part(&o, STR("f"), &e), 0);
+    assert_int_equal(safetensors_publish(&o, &e), -E_RANGE);
+    assert_false(io_exists(at("q")));
+}
+
 static void test_safetensors__files(void **state)
 {
     struct safetensors s;
@@ -493,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_safetensors__a_long_name_is_not_written),
         cmocka_unit_test(test_safetensors__writes),
         cmocka_unit_test(test_safetensors__writes_whole_or_none),
+        cmocka_unit_test(test_safetensors__writes_parts),
         cmocka_unit_test(test_safetensors__files),
     };
 

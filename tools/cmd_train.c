@@ -1,10 +1,14 @@
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "tools/command.h"
+#include "tools/train_data.h"
 #include "train/launch.h"
 #include "train/run.h"
 
@@ -12,16 +16,17 @@
 
 static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const loss_names[] = {"infonce", "sigmoid", NULL};
+static const char *const moment_names[] = {"fp32", "bf16", NULL};
 static const char *const rule_names[] = {"paper", "rank", NULL};
 
 struct train_options {
-    const char *corpus;    /* NULL with --generated */
-    bool generated;
+    struct train_data data;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, loss, rule; /* indices into the names */
-    uint64_t gpu, threads, feed_threads;
-    uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
-    bool packed, reduce, recompute, stochastic, profile;
+    int device, precision, moments, loss, rule; /* indices into the names */
+    const char *gpu;       /* a number; NULL: by the rank */
+    uint64_t threads, feed_threads;
+    uint64_t batch, chunk, bn_batch, seed, caption_tokens;
+    bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
     const char *log, *save;
@@ -30,13 +35,61 @@ struct train_options {
 #define AT(field) .at = offsetof(struct train_options, field)
 
 static const struct opt rows[] = {
-    {.name = "corpus", .type = OPT_STRING, AT(corpus), .arg = "CORPUS",
+    {.name = "corpus", .type = OPT_STRING, AT(data.corpus), .arg = "CORPUS",
      .flags = OPT_POSITIONAL,
-     .help = "A corpus to train on; not yet read: use --generated."},
-    {.name = "generated", .type = OPT_BOOL, AT(generated), .flags = OPT_BYTES,
+     .help = "A corpus to train on: the shards of its folder."},
+    {.name = "data", .type = OPT_LIST, AT(data.data), .arg = "SPEC[@WEIGHT]",
+     .flags = OPT_BYTES,
+     .help = "Shards to train on, beside the corpus or alone: a corpus, a "
+             "folder of tars, a tar, or names with braces such as "
+             "DIR/{00000..00099}.tar, ours or any in webdataset's layout. Can "
+             "be given several times. A sample of a source with weight 2 is "
+             "seen twice as often as one of a source with weight 1 (open_clip "
+             "calls it an upsampling factor)."},
+    {.name = "generated", .type = OPT_BOOL, AT(data.generated),
+     .flags = OPT_BYTES,
      .help = "Train on generated pairs: pictures of nine coloured squares, "
              "captions that name the colours. They show that a model learns, "
              "and how fast."},
+    {.name = "vocabulary", .type = OPT_STRING, AT(data.vocabulary),
+     .arg = "FILE", .flags = OPT_BYTES,
+     .help = "The tokenizer's: the published bpe_simple_vocab_16e6.txt.gz, or "
+             "one of `witmill tokenizer train`. Default: vocabulary.txt in the "
+             "corpus, or the published one there."},
+    {.name = "window", .type = OPT_U64, AT(data.window), .arg = "SHARDS",
+     .def = "8", .flags = OPT_BYTES, .min = 1, .max = 1 << 20,
+     .help = "Shards that are read at a time; samples are shuffled among "
+             "them, and shards among all."},
+    {.name = "texts", .type = OPT_CHOICE, AT(data.texts), .def = "draw",
+     .choices = train_texts_names, .flags = OPT_BYTES,
+     .help = "Of several texts of a picture (`texts` of our .json, lines of a "
+             ".txt): draw one anew in each epoch, take the first, or take the "
+             "whole .txt as it is."},
+    {.name = "caption-key", .type = OPT_STRING, AT(data.caption_key),
+     .arg = "KEY", .flags = OPT_BYTES,
+     .help = "Read captions from this member of the .json, a string or an "
+             "array of strings, instead of the .txt."},
+    {.name = "balance", .type = OPT_U64, AT(data.balance), .arg = "CAP",
+     .flags = OPT_BYTES,
+     .help = "Balance anew in each epoch, for corpora built with a larger "
+             "cap: a query of c texts keeps each with probability CAP / c, and "
+             "a text is in the epoch when one of its queries keeps it. Reads "
+             "the corpus' counts.tsv and query ids. 0: train on all."},
+    {.name = "crop", .type = OPT_CHOICE, AT(data.crop), .def = "square",
+     .choices = train_crop_names, .flags = OPT_BYTES,
+     .help = "square: the shorter side to the model's size, a square at random "
+             "along the longer one, as in the paper; resized: a random part of "
+             "90 to 100 percent, as open_clip does."},
+    {.name = "fast-decode", .type = OPT_BOOL, AT(data.fast_decode),
+     .flags = OPT_BYTES,
+     .help = "Decode large JPEGs at a half, a quarter or an eighth, at least "
+             "twice the size needed: faster, and near the exact pixels."},
+    {.name = "workers", .type = OPT_U64, AT(data.workers), .arg = "N",
+     .max = 256,
+     .help = "Processes that decode pictures; 0: one a processor, or this "
+             "rank's share of them."},
+    {.name = "cache", .type = OPT_STRING, AT(data.cache), .arg = "DIR",
+     .help = "Where indexes of tars go that cannot lie beside them."},
     {.name = "model", .type = OPT_STRING, AT(model), .arg = "NAME|FILE",
      .def = "ViT-B-32", .flags = OPT_BYTES,
      .help = "RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B-32, ViT-B-16, "
@@ -47,10 +100,12 @@ static const struct opt rows[] = {
      .choices = backend_names, .flags = OPT_BYTES,
      .help = "cpu: oneDNN and kernels of our own; cuda: a GPU, in a build "
              "with CUDA=1; ref: the slow reference."},
-    {.name = "gpu", .type = OPT_U64, AT(gpu), .arg = "N", .max = 1023,
-     .help = "Which GPU, from 0."},
+    {.name = "gpu", .type = OPT_STRING, AT(gpu), .arg = "N",
+     .help = "Which GPU, from 0. Default: of several ranks, each the one of "
+             "its number on its node; else 0."},
     {.name = "threads", .type = OPT_U64, AT(threads), .arg = "N", .max = 4096,
-     .help = "Of the cpu device; 0 takes all processors."},
+     .help = "Of the cpu device; 0 takes all processors, or this rank's share "
+             "of them."},
     {.name = "feed-threads", .type = OPT_U64, AT(feed_threads), .arg = "N",
      .max = 64,
      .help = "That make pairs while the device computes; 0 takes half of the "
@@ -61,20 +116,31 @@ static const struct opt rows[] = {
              "in float either way. fp32 takes no shortcut (no TF32)."},
     {.name = "batch", .type = OPT_U64, AT(batch), .arg = "N", .def = "256",
      .flags = OPT_BYTES, .min = 1, .max = 1 << 24,
-     .help = "Pairs a step; each is told from all others."},
+     .help = "Pairs a step; each is told from all others. Of several ranks: "
+             "of all of them together."},
     {.name = "chunk", .type = OPT_U64, AT(chunk), .arg = "N", .max = 1 << 24,
      .flags = OPT_BYTES,
      .help = "Pairs whose activations are kept at a time; with fewer than the "
              "batch every forward is made twice. 0: the batch."},
     {.name = "bn-batch", .type = OPT_U64, AT(bn_batch), .arg = "N",
      .max = 1 << 24, .flags = OPT_BYTES,
-     .help = "Pictures that share BatchNorm's statistics; batch and chunk are "
-             "multiples of it. 0: the batch."},
-    {.name = "steps", .type = OPT_U64, AT(steps), .arg = "N", .def = "100",
+     .help = "Pictures that share BatchNorm's statistics; a rank's pairs and "
+             "chunk are multiples of it. 0: the batch; of several ranks each "
+             "one's part, and then their number changes the result."},
+    {.name = "steps", .type = OPT_U64, AT(data.steps), .arg = "N",
      .flags = OPT_BYTES, .min = 1, .max = 1e9,
-     .help = "Steps of the run; the learning rate falls to 0 over them."},
+     .help = "Steps of the run; the learning rate falls to 0 over them. "
+             "Default: 100 of generated pairs, else 32 epochs."},
+    {.name = "samples", .type = OPT_U64, AT(data.samples), .arg = "N",
+     .flags = OPT_BYTES, .min = 1,
+     .help = "Length of the run in samples seen, instead of steps."},
+    {.name = "epochs", .type = OPT_DOUBLE, AT(data.epochs), .arg = "X",
+     .flags = OPT_BYTES, .max = 1e6,
+     .help = "Length of the run in epochs, instead of steps: in one, each "
+             "sample is seen as often as its source's weight says."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
-     .flags = OPT_BYTES, .help = "Of the first weights and generated pairs."},
+     .flags = OPT_BYTES, .help = "Of the first weights, of generated pairs, and of what is drawn "
+             "from shards."},
     {.name = "caption-tokens", .type = OPT_U64, AT(caption_tokens),
      .arg = "N", .def = "20", .flags = OPT_BYTES, .min = 3,
      .max = CONFIG_CONTEXT_MAX,
@@ -82,10 +148,12 @@ static const struct opt rows[] = {
              "long as the model reads (77), all are. At most that."},
     {.name = "packed", .type = OPT_BOOL, AT(packed), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Compute nothing behind a caption's EOT, which nobody reads."},
+     .help = "Compute what stands behind a caption's EOT, too, though nobody "
+             "reads it (by default it is left out)."},
     {.name = "reduce", .type = OPT_BOOL, AT(reduce), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Of the last block, compute the row that is read."},
+     .help = "Of the last block, compute all rows, though one is read (by "
+             "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
@@ -119,6 +187,16 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
              "chance, right on average, the same in every run."},
+    {.name = "moments", .type = OPT_CHOICE, AT(moments), .def = "fp32",
+     .choices = moment_names, .flags = OPT_BYTES,
+     .help = "AdamW's means of the gradient and of its square: in float, or in "
+             "bfloat16, half of their memory, rounded by chance so that they "
+             "follow small changes, too; the same in every run."},
+    {.name = "tune", .type = OPT_BOOL, AT(tune), .flags = OPT_BYTES,
+     .help = "On a GPU, time several kernels for each product before the first "
+             "step and take the fastest, for up to 20 seconds. Which that is "
+             "may differ from run to run, and with it the last bits of the "
+             "weights; without, a run repeats bit for bit."},
     {.name = "profile", .type = OPT_BOOL, AT(profile),
      .help = "Behind the run, take one more step apart: every operation by "
              "shape with its time, its rate and bandwidth, and how near it "
@@ -132,19 +210,40 @@ static const struct opt rows[] = {
 
 static const struct opt_table table = {
     .command = "train",
-    .synopsis = "--generated [options]",
+    .synopsis = "CORPUS|--data SPEC|--generated [options]",
     .summary = "Train a CLIP model.",
     .details =
         "Takes steps of AdamW from fresh weights and prints what it took: "
         "losses, images a second, operations a second. Of the same options, "
-        "device and libraries the weights are the same to the last bit.\n\n"
+        "device, libraries and number of ranks the weights are the same to the "
+        "last bit, unless --tune chose.\n\n"
+        "Which sample is seen when is a function of the seed and its position "
+        "alone: the same for any number of ranks, threads and workers. "
+        "Pictures that cannot be decoded and samples without text are replaced "
+        "by others of the window, and counted; a shard that is gone or has "
+        "changed ends the run. Tars without an index are read through once. "
+        "Pictures get Pillow's bytes (but with --fast-decode).\n\n"
+        "mpirun, torchrun and srun start several processes (ranks), which "
+        "train one model, each on its part of every batch: over MPI on "
+        "processors (a build with MPI=1), over NCCL on GPUs (CUDA=1). Their "
+        "number changes the result by rounding alone. Rank 0 prints, logs and "
+        "saves; when one rank fails, all end with exit code 3.\n\n"
         "Useful operations are those of the whole model with every caption "
         "padded, whatever this run left out or made twice; executed ones are "
         "what it did.",
     .examples =
+        "witmill train corpus --vocabulary bpe_simple_vocab_16e6.txt.gz "
+        "--model ViT-B-32 --epochs 32\n"
+        "witmill train corpus --balance 20000 --data more/shards@0.5 "
+        "--batch 4096 --device cuda --precision bf16\n"
+        "witmill train --data 'laion/{00000..00099}.tar' --crop resized "
+        "--fast-decode\n"
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
         "witmill train --generated --model ViT-B-32 --device cuda "
         "--precision bf16 --batch 4096 --save models/first.safetensors\n"
+        "mpirun -n 4 witmill train --generated --model tiny-vit --batch 64\n"
+        "torchrun --nproc-per-node 8 --no-python witmill train --generated "
+        "--device cuda --precision bf16 --batch 32768\n"
         "witmill train --generated --precision bf16 --batch 32 --steps 3 "
         "--profile",
     .rows = rows,
@@ -176,12 +275,12 @@ static int read_model(struct clip_config *c, const struct train_options *t,
 }
 
 static void optimiser(struct optim_config *o, const struct train_options *t,
-                      const struct clip_config *model)
+                      const struct clip_config *model, uint64_t steps)
 {
-    uint64_t tenth = t->steps / 10;
+    uint64_t tenth = steps / 10;
 
     optim_defaults(o, model);
-    o->total = t->steps;
+    o->total = steps;
     o->rule = (enum decay_rule)t->rule;
     o->decay = t->decay;
     o->clip_norm = t->clip_norm;
@@ -193,33 +292,62 @@ static void optimiser(struct optim_config *o, const struct train_options *t,
     o->eps = t->eps > 0 ? t->eps : o->eps;
 }
 
+static void print_libraries(const struct backend_counts *l)
+{
+    if (l->products) {
+        printf("  %-30s %12d of %d\n", "product shapes refused",
+               l->products_refused, l->products);
+        printf("  %-30s %12d of %d\n", "timed kernels taken",
+               l->products_changed, l->products_timed);
+    }
+    if (l->convolutions)
+        printf("  %-30s %12d of %d\n", "convolution shapes refused",
+               l->convolutions_refused, l->convolutions);
+}
+
 static void print(const struct run_config *c, const struct run_summary *s)
 {
     double mean = s->seconds / (double)s->timed;
+    const char *each = c->launch.size > 1 ? "  on each rank" : "";
 
     printf("train: %s, %llu steps of %d pairs in %s on %s\n",
            c->model.name[0] ? c->model.name : "a model",
            (unsigned long long)c->steps, c->batch,
            c->act == DTYPE_BF16 ? "bf16" : "fp32", s->device);
+    if (c->launch.size > 1)
+        printf("  %-30s %12d  over %s, started by %s\n", "ranks",
+               c->launch.size, s->ranks, c->launch.by);
     printf("  %-30s %12.4f\n", "loss of the first step", s->first);
     printf("  %-30s %12.4f\n", "of the last tenth", s->last);
     printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
     printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
     printf("  %-30s %12.4f\n", "seconds a step", mean);
+    printf("  %-30s %12.4f to %.4f\n", "seconds of 8 steps in 10", s->fast_s,
+           s->slow_s);
     printf("  %-30s %12.3f\n", "useful TFLOP/s",
            (double)s->useful / mean * 1e-12);
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
-    printf("  %-30s %12.1f\n", "seconds waited for pairs", s->waited_s);
-    printf("  %-30s %12.1f\n", "MiB of activations",
-           (double)s->activations / 1048576);
-    printf("  %-30s %12.1f\n", "MiB of weights and moments",
-           (double)s->weights / 1048576);
+    printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
+           c->launch.size > 1 ? "  by the slowest rank of each step" : "");
+    if (c->backend == BACKEND_CUDA)
+        printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels",
+               s->upload_s);
+    printf("  %-30s %12.1f%s\n", "MiB of activations",
+           (double)s->activations / 1048576, each);
+    printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
+           (double)s->weights / 1048576, each);
+    print_libraries(&s->libraries);
+    if (c->data)
+        train_data_print(c->data, &s->load, s->workers, s->replaced,
+                         (uint64_t)c->batch * c->steps, s->seconds,
+                         s->waited_s);
 }
 
 static void fill(struct run_config *c, const struct train_options *t)
 {
     c->backend = (enum backend)t->device;
-    c->device = (struct backend_options){(int)t->threads, (int)t->gpu};
+    c->device.threads = (int)t->threads;
+    c->device.tune = t->tune;
     c->act = t->precision ? DTYPE_BF16 : DTYPE_F32;
     c->options = (struct clip_options){.chunk = (int)t->chunk,
                                        .bn_batch = (int)t->bn_batch,
@@ -227,8 +355,8 @@ static void fill(struct run_config *c, const struct train_options *t)
                                        .reduce = t->reduce,
                                        .recompute = t->recompute,
                                        .loss = (enum loss_kind)t->loss};
+    c->half_moments = t->moments == 1;
     c->batch = (int)t->batch;
-    c->steps = t->steps;
     c->seed = t->seed;
     c->caption_tokens = (int)t->caption_tokens;
     c->feed_threads = (int)t->feed_threads;
@@ -236,60 +364,106 @@ static void fill(struct run_config *c, const struct train_options *t)
     c->save = t->save;
 }
 
-/* Several of us would each train the same alone, and write the same files. */
-static int alone(struct err *e)
+/* A rank's own share of the processors, where nobody has bound it to some. */
+static int threads_of(const struct launch *l)
 {
-    struct launch l;
-    int rc = launch_read(&l, e);
+    long all = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t mine;
 
-    if (rc || l.size == 1)
+    if (l->here < 2 || sched_getaffinity(0, sizeof mine, &mine) ||
+        CPU_COUNT(&mine) < all)
+        return 0;
+    return all > l->here ? (int)(all / l->here) : 1;
+}
+
+/* Which GPU, which processors. */
+static int place(struct run_config *c, const struct train_options *t,
+                 struct err *e)
+{
+    uint64_t gpu = (uint64_t)c->launch.gpu;
+
+    if (t->gpu && c->backend != BACKEND_CUDA)
+        return err_set(e, E_USAGE, "--gpu %s: --device is %s", t->gpu,
+                       backend_names[c->backend]);
+    if (t->gpu && (str_u64(str_of(t->gpu), &gpu) || gpu > 1023))
+        return err_set(e, E_USAGE, "--gpu %s: not a number from 0 to 1023",
+                       t->gpu);
+    if (t->gpu && c->launch.here > 1)
+        log_event("warning",
+                  "rank %d of %d takes GPU %s, as --gpu says, and not the one "
+                  "of its number",
+                  c->launch.rank, c->launch.size, t->gpu);
+    c->device.gpu = (int)gpu;
+    if (!c->device.threads)
+        c->device.threads = threads_of(&c->launch);
+    c->workers = t->data.workers ? (unsigned)t->data.workers
+                                 : (unsigned)threads_of(&c->launch);
+    return 0;
+}
+
+/* Options into a run; what is wrong with them is all ranks' business. */
+static int prepare(struct run_config *c, const struct train_options *t,
+                   struct dataset *d, struct err *e)
+{
+    bool own = str_ends(str_of(t->model), STR(".json"));
+    int rc = read_model(&c->model, t, e);
+
+    fill(c, t);
+    if (!rc)
+        rc = place(c, t, e);
+    if (!rc && !t->data.generated) {
+        rc = train_data_open(&t->data, t->seed, t->batch, &c->model, own, d, e);
+        c->data = d;
+    }
+    if (!rc)
+        rc = train_data_steps(&t->data, c->data, t->batch, &c->steps, e);
+    if (rc)
         return rc;
-    return err_set(e, E_UNSUPPORTED,
-                   "started by %s as rank %d of %d: this command trains in one "
-                   "process so far",
-                   l.by, l.rank, l.size);
+    optimiser(&c->optim, t, &c->model, c->steps);
+    if (c->caption_tokens > c->model.text.context_length)
+        c->caption_tokens = c->model.text.context_length;
+    return 0;
+}
+
+static int train(const struct train_options *t, struct run_config *c,
+                 struct err *e)
+{
+    struct run_summary s;
+    struct buf settings, profile;
+    int rc;
+
+    buf_init(&settings, 1 << 16);
+    opt_json(&table, t, &settings);
+    c->settings = buf_str(&settings);
+    buf_init(&profile, 1 << 20);
+    if (t->profile)
+        c->profile = &profile;
+    rc = run_train(c, &s, e);
+    if (!rc && profile.rc)
+        rc = err_set(e, -profile.rc, "the profile");
+    if (!rc && !c->launch.rank) {
+        print(c, &s);
+        fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
+    }
+    buf_release(&settings);
+    buf_release(&profile);
+    return rc;
 }
 
 static int run(const void *config, struct err *e)
 {
     const struct train_options *t = config;
     struct run_config c = {0};
-    struct run_summary s;
-    struct buf settings, profile;
-    int rc;
+    struct dataset d = {0};
+    int rc = train_data_check(&t->data, e);
 
-    if (!t->generated)
-        return err_set(e, E_USAGE,
-                       "training on shards is not built yet; --generated "
-                       "trains on generated pairs");
-    if (t->corpus)
-        return err_set(e, E_USAGE, "%s: --generated reads no corpus",
-                       t->corpus);
-    rc = alone(e);
+    if (!rc)
+        rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    rc = read_model(&c.model, t, e);
-    if (rc)
-        return rc;
-    fill(&c, t);
-    optimiser(&c.optim, t, &c.model);
-    if (c.caption_tokens > c.model.text.context_length)
-        c.caption_tokens = c.model.text.context_length;
-    buf_init(&settings, 1 << 16);
-    opt_json(&table, t, &settings);
-    c.settings = buf_str(&settings);
-    buf_init(&profile, 1 << 20);
-    if (t->profile)
-        c.profile = &profile;
-    rc = run_train(&c, &s, e);
-    if (!rc && profile.rc)
-        rc = err_set(e, -profile.rc, "the profile");
-    if (!rc) {
-        print(&c, &s);
-        fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
-    }
-    buf_release(&settings);
-    buf_release(&profile);
+    c.unready = prepare(&c, t, &d, e);
+    rc = c.unready && c.launch.size == 1 ? c.unready : train(t, &c, e);
+    dataset_close(&d);
     return rc;
 }
 

@@ -105,6 +105,7 @@ static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
                           .clip_norm = c->clip_norm,
                           .t = step + 1,
                           .rounding = c->stochastic,
+                          .half_moments = s->half_moments,
                       });
 }
 
@@ -135,7 +136,7 @@ int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
         return rc;
     if (!isfinite(sum))
         return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
-                       (unsigned long long)step);
+                       (unsigned long long)step + 1);
     if (norm)
         *norm = sqrt(sum);
     return 0;

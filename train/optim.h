@@ -7,7 +7,7 @@
  *          function, optim_rate().
  * Owns.    What the device needs to know of the rule; not the model.
  * Fails.   What stuck in the device; -E_NOMEM when opening; -E_RANGE with the
- *          step when the norm of the gradient was taken and is not finite: the
+ *          step (from 1) when the norm of the gradient was taken and is not finite: the
  *          device then has left weights and moments as they were.
  * Threads. The device's.
  * Cost.    One read of the gradient for its norm (only when clipping or asked),

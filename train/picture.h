@@ -83,14 +83,12 @@ void picture_plan(const struct picture_request *q, uint32_t width,
 
 struct picture_scratch {
     struct image_room pixels, work; /* decoded; rows and weights */
+    uint64_t decode_ns, resize_ns;  /* what the last picture took */
 };
 
 #define PICTURE_SCRATCH_INIT                                                   \
     {                                                                          \
-        {NULL, 0},                                                             \
-        {                                                                      \
-            NULL, 0                                                            \
-        }                                                                      \
+        {NULL, 0}, {NULL, 0}, 0, 0                                             \
     }
 
 void picture_scratch_release(struct picture_scratch *s);
@@ -103,7 +101,8 @@ enum image_reason picture_make(struct picture_scratch *s,
 
 /* ---- in a worker ---- */
 
-#define PICTURE_HEAD 24u /* bytes before the picture's in a request */
+#define PICTURE_HEAD        24u /* bytes before the picture's in a request */
+#define PICTURE_ANSWER_HEAD 24u /* and before the square's in an answer */
 
 /* A request is its head, then the picture's bytes: one string for
  * jail_submit. */
@@ -121,6 +120,11 @@ struct jail_config picture_jail(struct picture_scratch *s, uint32_t size_max);
  * lost. */
 int picture_answer(const struct jail_done *done, uint32_t size,
                    enum image_reason *reason, const uint8_t **rgb);
+
+/* How long the worker took for an answer that picture_answer() found sound; 0
+ * where there is none. */
+void picture_times(const struct jail_done *done, uint64_t *decode_ns,
+                   uint64_t *resize_ns);
 
 /* The jail_fn: ctx is a struct picture_scratch. */
 int picture_worker(void *ctx, struct str in, uint8_t *out, size_t cap,

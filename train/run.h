@@ -2,30 +2,45 @@
  * run - a training run: batches in, steps of the optimiser, weights out.
  *
  * Model.   run_train() opens a backend and a fresh model, plans its memory, and
- *          takes `steps` steps on generated pairs (train/pairs.h), step s on
- *          the pairs s * batch and on.  Of the same config, device and
- *          libraries the weights are the same to the last bit.
+ *          takes `steps` steps on generated pairs (train/pairs.h), or on those
+ *          of a dataset (train/loader.h), step s on the pairs s * batch and on.
+ *          Of the same config, device and libraries the weights are the same to
+ *          the last bit.
  *          With `log`, a JSON object a line: first the settings and the device,
  *          then {"step", "loss", "lr", "norm", "logit_scale", "seconds",
- *          "waited"} of each step, s from 1: the loss before the step, seconds
- *          of all of it, of which `waited` for the pairs to be made.
+ *          "waited", "upload"} of each step, s from 1: the loss before the
+ *          step, seconds of all of it; `waited`: those in which this thread
+ *          waited for its pairs to be made, though a GPU may have computed;
+ *          `upload`: those in which a GPU stood still for pixels that travel;
+ *          of a dataset also "load", what rank 0's pairs took (struct load).
  *          With `save`, weights_save() at the end.
+ *          Several processes (`launch`) train one model, each on its share of
+ *          every batch, in the order of their ranks: losses and weights are
+ *          those of one process with the whole batch, to rounding.  Rank 0
+ *          alone logs, saves and shows progress; `waited` is the longest of
+ *          all ranks.
  * Owns.    Nothing behind its return.
  * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite:
  *          nothing is saved then; -E_UNSUPPORTED for the backend; as
  *          clip_plan() and weights_save().  A log ends with the last whole
- *          step.
- * Threads. One; pairs are made by others (train/feed.h).
- * Cost.    Two batches of pixels on the host beside what the model takes.
+ *          step.  Of several processes all fail when one does: -E_CANCEL
+ *          without a message, which was an event of the log (train/ranks.h).
+ * Threads. One; pairs are made by others (train/batches.h).
+ * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
+ *          the device, beside what the model takes; what
+ *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/str.h"
 #include "train/backend.h"
 #include "train/clip.h"
+#include "train/launch.h"
+#include "train/loader.h"
 #include "train/optim.h"
 
 struct run_config {
@@ -35,10 +50,17 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
-    int batch;              /* pairs a step */
-    uint64_t steps, seed;   /* of the weights and the pairs */
-    int caption_tokens;     /* mean length of captions */
-    int feed_threads;       /* that make pairs; 0: as fits the device */
+    bool half_moments;    /* AdamW's, in bfloat16 */
+    struct launch launch; /* launch_read(); size 0 is one process, too */
+    int unready;          /* 0, or -E_*: nothing can begin for a reason that e
+                             holds when run_train() is called; the other ranks
+                             are told */
+    int batch;            /* pairs a step, of all ranks */
+    uint64_t steps, seed; /* of the weights and the pairs */
+    int caption_tokens;   /* mean length of captions */
+    int feed_threads;     /* that make pairs; 0: as fits the device */
+    const struct dataset *data; /* to train on; NULL: generated pairs */
+    unsigned workers;       /* that decode its pictures, 0: one a processor */
     const char *log, *save; /* files, or NULL */
     struct str settings;    /* a JSON object for the log's first line */
     struct buf *profile;    /* behind the run, one more step is taken apart
@@ -46,16 +68,26 @@ struct run_config {
 };
 
 struct run_summary {
-    char device[320];
-    double first, last;   /* losses; last: mean of the last tenth */
-    double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median */
-    double waited_s;      /* for pairs, all steps */
-    uint64_t timed;       /* how many steps these are */
-    double executed;      /* mean operations of a timed step, as counted */
-    uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack */
-    uint64_t weights;     /* bytes of weights, gradients and moments */
+    char device[320];      /* this rank's */
+    const char *ranks;     /* by what they talk: "self", "mpi", "nccl" */
+    double first, last;    /* losses; last: mean of the last tenth */
+    double seconds;        /* of the steps behind the first, and ... */
+    double median_s;       /* ... their median (train/median.h) */
+    double fast_s, slow_s; /* what one step in ten is below, and above */
+    double waited_s;       /* for pairs, all steps; in each the longest wait
+                              of any rank */
+    double upload_s;       /* a GPU for pixels, all steps */
+    uint64_t timed;        /* how many steps these are */
+    double executed;       /* mean operations of a timed step, as counted, of
+                              all ranks */
+    uint64_t useful;       /* operations of the whole model (train/flops.h) */
+    uint64_t activations;  /* bytes of the device's stack, and of what is
+                              sent ahead, on each rank */
+    uint64_t weights;      /* of weights, gradients and moments, likewise */
+    struct backend_counts libraries; /* behind the run */
+    struct load load;                /* of a dataset: what its pairs took */
+    unsigned workers;                /* that decoded; 0: no dataset */
+    char replaced[1024];             /* samples, by reason, a JSON object */
 };
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e);

@@ -93,6 +93,7 @@ struct safetensors_out {
     struct io_file file;
     const struct safetensor *list; /* borrowed; data is not read */
     size_t n, next;
+    uint64_t part; /* bytes of the next one that are written */
 };
 
 /* Order the list as the format's own library does: by dtype, widest first, so
@@ -107,6 +108,10 @@ int safetensors_create(struct safetensors_out *o, const char *path,
 /* The bytes of the next tensor, whole; of another size is -E_RANGE, sticky. */
 int safetensors_write(struct safetensors_out *o, struct str bytes,
                       struct err *e);
+/* Some of the next tensor's bytes, behind those before: in as many parts as
+ * suits the caller; more than are missing is -E_RANGE, sticky. */
+int safetensors_write_part(struct safetensors_out *o, struct str bytes,
+                           struct err *e);
 /* Make the file visible, all tensors written; closes o whatever happens. */
 int safetensors_publish(struct safetensors_out *o, struct err *e);
 void safetensors_abandon(struct safetensors_out *o);

@@ -120,7 +120,7 @@ int safetensors_write(struct safetensors_out *o, struct str bytes,
 
     if (o->file.rc)
         return o->file.rc;
-    assert(o->next < o->n);
+    assert(o->next < o->n && !o->part);
     size_of(&o->list[o->next], &size);
     if (bytes.n != size)
         return o->file.rc = err_set(
@@ -128,6 +128,29 @@ int safetensors_write(struct safetensors_out *o, struct str bytes,
                    o->file.path, STR_ARG(o->list[o->next].name),
                    (unsigned long long)size, bytes.n);
     o->next++;
+    return io_file_write(&o->file, bytes, e);
+}
+
+int safetensors_write_part(struct safetensors_out *o, struct str bytes,
+                           struct err *e)
+{
+    uint64_t size = 0;
+
+    if (o->file.rc)
+        return o->file.rc;
+    assert(o->next < o->n);
+    size_of(&o->list[o->next], &size);
+    if (bytes.n > size - o->part)
+        return o->file.rc = err_set(
+                   e, E_RANGE, "%s: tensor %.*s has %llu bytes, not %llu",
+                   o->file.path, STR_ARG(o->list[o->next].name),
+                   (unsigned long long)size,
+                   (unsigned long long)(o->part + bytes.n));
+    o->part += bytes.n;
+    if (o->part == size) {
+        o->next++;
+        o->part = 0;
+    }
     return io_file_write(&o->file, bytes, e);
 }
 

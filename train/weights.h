@@ -27,7 +27,8 @@
  *          model.  After a failed load the weights are unspecified.
  * Threads. One at a time.
  * Cost.    The file is mapped and read once; F16, BF16, F32, F64 are taken,
- *          F32 is written.  Host memory for the largest tensor.
+ *          F32 is written.  Host memory for the largest tensor, to
+ *          write open_clip's layout for 4 MiB.
  */
 #ifndef TRAIN_WEIGHTS_H
 #define TRAIN_WEIGHTS_H
@@ -41,6 +42,10 @@ enum weights_layout { WEIGHTS_OPEN_CLIP, WEIGHTS_TRANSFORMERS };
 /* Atomic (base/io.h): a whole file or none; then the JSON beside it. */
 int weights_save(const struct clip *m, enum weights_layout layout,
                  const char *path, struct err *e);
+
+/* The same, and the file's checksum: sha256[SHA256_HEX]. */
+int weights_write(const struct clip *m, enum weights_layout layout,
+                  const char *path, char *sha256, struct err *e);
 
 int weights_load(struct clip *m, const char *path, bool resize, struct err *e);
 

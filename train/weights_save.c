@@ -14,16 +14,19 @@ static int in_order(const void *a, const void *b)
     return str_cmp(x->name, y->name);
 }
 
+#define PART (1 << 20) /* numbers on the host at a time */
+
 /* A model being saved. */
 struct saving {
     const struct clip *m;
     struct weights_pieces pieces;
     struct safetensor *list; /* of the pieces, in their order */
-    float *host, *turned;    /* a tensor; a piece transposed */
+    float *host, *turned;    /* a part of a tensor; a piece transposed */
     struct safetensors_out out;
 };
 
-/* The file's list, and host memory for the largest tensor. */
+/* The file's list, and host memory for parts; for the largest tensor that is
+ * transposed. */
 static int prepare(struct saving *s, const char *path, struct err *e)
 {
     size_t most = 1, turned = 1;
@@ -31,10 +34,11 @@ static int prepare(struct saving *s, const char *path, struct err *e)
     qsort(s->pieces.list, s->pieces.n, sizeof *s->pieces.list, in_order);
     for (size_t i = 0; i < s->pieces.n; i++) {
         const struct weights_piece *p = &s->pieces.list[i];
-        size_t count =
-            p->tensor < 0 ? 1 : (size_t)s->m->store.list[p->tensor].count;
+        size_t count = (size_t)p->count;
 
-        if (count > most)
+        if (!p->transposed && count > PART)
+            count = PART;
+        if (p->tensor >= 0 && count > most)
             most = count;
         if (p->transposed && (size_t)p->count > turned)
             turned = (size_t)p->count;
@@ -62,23 +66,30 @@ static int write_piece(struct saving *s, const struct weights_piece *p,
                        struct err *e)
 {
     static const char zero[8]; /* a counter that nobody counted */
-    const float *from;
+    const float *from = s->host;
+    int64_t step = p->transposed ? p->count : PART;
+    int rc = 0;
 
     if (p->tensor < 0)
         return safetensors_write(&s->out, str_make(zero, sizeof zero), e);
-    store_get(&s->m->store, s->m->d, p->tensor, s->host, DTYPE_F32);
-    from = s->host + p->from;
-    if (p->transposed) {
-        weights_transpose(s->turned, from, (size_t)p->shape[1],
-                          (size_t)p->shape[0]);
-        from = s->turned;
+    for (int64_t i = 0; i < p->count && !rc; i += step) {
+        int64_t n = p->count - i < step ? p->count - i : step;
+
+        store_get_some(&s->m->store, s->m->d, p->tensor, p->from + i, n,
+                       s->host, DTYPE_F32);
+        if (p->transposed) {
+            weights_transpose(s->turned, s->host, (size_t)p->shape[1],
+                              (size_t)p->shape[0]);
+            from = s->turned;
+        }
+        rc = safetensors_write_part(
+            &s->out, str_make((const char *)from, (size_t)n * sizeof *from), e);
     }
-    return safetensors_write(
-        &s->out, str_make((const char *)from, (size_t)p->count * sizeof *from),
-        e);
+    return rc;
 }
 
-static int write_file(struct saving *s, const char *path, struct err *e)
+static int write_file(struct saving *s, const char *path, char *sha256,
+                      struct err *e)
 {
     const struct clip_config *c = &s->m->config;
     struct buf config;
@@ -108,7 +119,10 @@ static int write_file(struct saving *s, const char *path, struct err *e)
         safetensors_abandon(&s->out);
         return rc;
     }
-    return safetensors_publish(&s->out, e);
+    rc = safetensors_publish(&s->out, e);
+    if (!rc)
+        memcpy(sha256, s->out.file.sha256, SHA256_HEX);
+    return rc;
 }
 
 static int write_beside(const struct clip_config *c, enum weights_layout layout,
@@ -134,6 +148,14 @@ static int write_beside(const struct clip_config *c, enum weights_layout layout,
 int weights_save(const struct clip *m, enum weights_layout layout,
                  const char *path, struct err *e)
 {
+    char unused[SHA256_HEX];
+
+    return weights_write(m, layout, path, unused, e);
+}
+
+int weights_write(const struct clip *m, enum weights_layout layout,
+                  const char *path, char *sha256, struct err *e)
+{
     struct saving s = {.m = m};
     int rc = weights_pieces_make(&s.pieces, m, layout, e);
 
@@ -141,7 +163,7 @@ int weights_save(const struct clip *m, enum weights_layout layout,
         return rc;
     rc = prepare(&s, path, e);
     if (!rc)
-        rc = write_file(&s, path, e);
+        rc = write_file(&s, path, sha256, e);
     if (!rc)
         rc = write_beside(&m->config, layout, path, e);
     free(s.list);

@@ -11,6 +11,8 @@
 #ifndef TESTS_EMULATE_EMULATE_H
 #define TESTS_EMULATE_EMULATE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -22,12 +24,28 @@ extern "C" {
  * back until no other can go on. */
 void emulate_schedule(uint64_t seed);
 
+/* Of streams beside the first one, which the device opens first: 0, their work
+ * is done as late as possible; else as early as the events allow that they wait
+ * for.  A missing wait shows in the one or in the other. */
+void emulate_early(int on);
+
 /* Multiprocessors of the GPU that is opened next; 2 unless told. */
 void emulate_sms(int count);
 
-/* Since the program began: kernels run, waits for the device, allocations. */
+/* Bytes that cudaMemGetInfo says are left from now on. */
+void emulate_memory(size_t left);
+
+/* So many graphs, from now on, are refused for want of memory. */
+void emulate_refuse_graphs(int count);
+
+/* From now on the first answer that cublasLt gives for a shape is one that
+ * takes its time: a millisecond. */
+void emulate_slow_answer(bool slow);
+
+/* Since the program began: kernels run, waits for the device, allocations,
+ * graphs run, streams told to wait for an event. */
 struct emulate_counts {
-    uint64_t kernels, waits, allocations, graphs;
+    uint64_t kernels, waits, allocations, graphs, orders;
 };
 
 struct emulate_counts emulate_counted(void);

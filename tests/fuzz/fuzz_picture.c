@@ -52,7 +52,7 @@ static enum image_reason ask(struct picture_scratch *s, struct str in,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct picture_scratch scratch; /* both kept for the next input */
-    static uint8_t out[8 + SIZE_MAX_HERE * SIZE_MAX_HERE * 3];
+    static uint8_t out[PICTURE_ANSWER_HEAD + SIZE_MAX_HERE * SIZE_MAX_HERE * 3];
     struct str in = str_make((const char *)data, size);
     uint32_t asked = 0, sides[2] = {1, 1};
     struct picture_request q = {PICTURE_EVAL, false, 8, 0};

@@ -5,91 +5,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/cuda/conv.h"
 #include "train/cuda/cuda_private.h"
+#include "train/cuda/products.h"
 
 void cuda_fail(struct device *d, const char *what, cudaError_t rc)
 {
     device_fail(d, rc == cudaErrorMemoryAllocation ? E_NOMEM : E_IO,
                 "cuda: %s: %s", what, cudaGetErrorString(rc));
-}
-
-/* ---- memory ---- */
-
-static void *memory_alloc(struct device *d, size_t bytes)
-{
-    void *p = NULL;
-
-    (void)d;
-    if (cudaMalloc(&p, bytes)) {
-        cudaGetLastError(); /* said by returning NULL */
-        return NULL;
-    }
-    return p;
-}
-
-static void memory_free(struct device *d, void *p)
-{
-    cudaStreamSynchronize(cuda_of(d)->stream);
-    graphs_drop(d);
-    cudaFree(p);
-}
-
-/* Piece by piece through pinned slots: the caller's memory is read before this
- * returns, the device's is written in the stream's order. */
-static void memory_put(struct device *d, void *to, const void *host,
-                       size_t bytes)
-{
-    struct cuda *c = cuda_of(d);
-    const char *from = host;
-    char *at = to;
-
-    while (bytes) {
-        size_t n = bytes < CUDA_SLOT_BYTES ? bytes : CUDA_SLOT_BYTES;
-        char *slot = c->pinned + (size_t)c->slot * CUDA_SLOT_BYTES;
-        cudaError_t rc = cudaEventSynchronize(c->sent[c->slot]);
-
-        if (!rc) {
-            memcpy(slot, from, n);
-            rc =
-                cudaMemcpyAsync(at, slot, n, cudaMemcpyHostToDevice, c->stream);
-        }
-        if (!rc)
-            rc = cudaEventRecord(c->sent[c->slot], c->stream);
-        if (rc) {
-            cuda_fail(d, "copy to the device", rc);
-            return;
-        }
-        c->slot = (c->slot + 1) % CUDA_SLOTS;
-        from += n;
-        at += n;
-        bytes -= n;
-    }
-}
-
-static void memory_get(struct device *d, void *host, const void *from,
-                       size_t bytes)
-{
-    struct cuda *c = cuda_of(d);
-    const char *at = from;
-    char *to = host;
-
-    while (bytes) {
-        size_t n = bytes < CUDA_SLOT_BYTES ? bytes : CUDA_SLOT_BYTES;
-        char *slot = c->pinned + (size_t)c->slot * CUDA_SLOT_BYTES;
-        cudaError_t rc =
-            cudaMemcpyAsync(slot, at, n, cudaMemcpyDeviceToHost, c->stream);
-
-        if (!rc)
-            rc = cudaStreamSynchronize(c->stream);
-        if (rc) {
-            cuda_fail(d, "copy from the device", rc);
-            return;
-        }
-        memcpy(to, slot, n);
-        at += n;
-        to += n;
-        bytes -= n;
-    }
 }
 
 /* ---- time ---- */
@@ -134,9 +57,9 @@ void *cuda_scratch(struct device *d, size_t bytes)
         return c->scratch;
     }
     if (c->scratch)
-        memory_free(d, c->scratch);
+        cuda_free(d, c->scratch);
     c->scratch_size = 0;
-    c->scratch = memory_alloc(d, bytes);
+    c->scratch = cuda_alloc(d, bytes);
     if (c->scratch)
         c->scratch_size = bytes;
     else
@@ -170,15 +93,11 @@ static void cuda_close(struct device *d)
         cudaStreamSynchronize(c->stream);
     lt_close(d);
     dnn_close(d);
-    for (int i = 0; i < CUDA_SLOTS; i++)
-        if (c->sent[i])
-            cudaEventDestroy(c->sent[i]);
     graphs_close(d);
+    memory_close(d);
     for (int i = 0; i < OP_STAMPS; i++)
         if (c->stamp[i])
             cudaEventDestroy(c->stamp[i]);
-    if (c->pinned)
-        cudaFreeHost(c->pinned);
     if (c->scratch)
         cudaFree(c->scratch);
     if (c->stream)
@@ -188,10 +107,15 @@ static void cuda_close(struct device *d)
 
 static const struct ops cuda_ops = {.name = "cuda",
                                     .close = cuda_close,
-                                    .alloc = memory_alloc,
-                                    .free = memory_free,
-                                    .put = memory_put,
-                                    .get = memory_get,
+                                    .alloc = cuda_alloc,
+                                    .free = cuda_free,
+                                    .put = cuda_put,
+                                    .get = cuda_get,
+                                    .pin = cuda_pin,
+                                    .unpin = cuda_unpin,
+                                    .send = cuda_send,
+                                    .bring = cuda_bring,
+                                    .stood = cuda_stood,
                                     .plan = plan,
                                     .collective = cuda_collective,
                                     .stamp = put_stamp,
@@ -242,17 +166,14 @@ static int choose(struct cuda *c, struct err *e)
     return 0;
 }
 
-static int open_stream(struct cuda *c, struct err *e)
+static int open_streams(struct device *d, struct err *e)
 {
     cudaError_t rc =
-        cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking);
+        cudaStreamCreateWithFlags(&cuda_of(d)->stream, cudaStreamNonBlocking);
 
     if (!rc)
-        rc = cudaMallocHost((void **)&c->pinned,
-                            (size_t)CUDA_SLOTS * CUDA_SLOT_BYTES);
-    for (int i = 0; !rc && i < CUDA_SLOTS; i++)
-        rc = cudaEventCreateWithFlags(&c->sent[i], cudaEventDisableTiming);
-    return rc ? failed(e, "a stream and its buffers", rc) : 0;
+        rc = memory_open(d);
+    return rc ? failed(e, "streams and their buffers", rc) : 0;
 }
 
 int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
@@ -268,6 +189,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     c = xcalloc(1, sizeof *c);
     c->index = o->index;
     c->eager = o->eager;
+    c->tune = o->tune;
     *d = (struct device){
         .ops = &cuda_ops,
         .state = c,
@@ -277,7 +199,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     };
     rc = choose(c, e);
     if (!rc)
-        rc = open_stream(c, e);
+        rc = open_streams(d, e);
     if (!rc)
         graphs_open(d);
     if (!rc)
@@ -285,6 +207,18 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     if (rc)
         device_close(d);
     return rc;
+}
+
+struct cuda_counts cuda_counted(const struct device *d)
+{
+    struct lt_counts lt = lt_counted(d);
+    struct cuda_counts c = {.products = lt.shapes,
+                            .products_refused = lt.refused,
+                            .products_timed = lt.timed,
+                            .products_changed = lt.changed};
+
+    dnn_counted(d, &c.convolutions, &c.convolutions_refused);
+    return c;
 }
 
 const char *cuda_describe(const struct device *d)

@@ -1,0 +1,654 @@
+/* Checkpoints: every number comes back, what is damaged is passed over, which
+ * ones stay, and that a disk that fills up takes nothing away. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "tests/folder.h"
+#include "train/checkpoint.h"
+#include "train/random.h"
+#include "train/ref/ref.h"
+
+static struct device device;
+
+static int setup(void **state)
+{
+    log_quiet(true);
+    return folder_setup(state) || ref_open(&device, DTYPE_F32, NULL) ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    device_close(&device);
+    return folder_teardown(state);
+}
+
+static void open_model(struct clip *m, const char *name)
+{
+    struct clip_config c;
+
+    assert_int_equal(clip_config_find(&c, name, NULL), 0);
+    assert_int_equal(clip_open(m, &device, &c, true, NULL), 0);
+}
+
+/* Numbers of all their bits in every class that a checkpoint holds; padding is
+ * left zero. */
+static void fill(struct clip *m, uint64_t seed)
+{
+    struct store *s = &m->store;
+    char *const classes[] = {s->real, s->m, s->v};
+
+    for (uint64_t k = 0; k < 3; k++)
+        for (int i = 0; i < s->n; i++) {
+            const struct tensor *t = &s->list[i];
+            float *x = (float *)(void *)classes[k] + t->at;
+
+            if (k && t->buffer)
+                continue;
+            for (int64_t j = 0; j < t->count; j++)
+                x[j] = (float)random_uniform(random_bits(seed, k),
+                                             (uint64_t)(t->at + j));
+        }
+}
+
+static bool same(const struct clip *a, const struct clip *b)
+{
+    const struct store *x = &a->store, *y = &b->store;
+    size_t n = (size_t)x->size * x->real_size;
+
+    return !memcmp(x->real, y->real, n) && !memcmp(x->m, y->m, n) &&
+           !memcmp(x->v, y->v, n);
+}
+
+static struct checkpoint_state state_at(uint64_t step)
+{
+    struct checkpoint_state s = {.step = step,
+                                 .samples = 64 * step,
+                                 .seed = UINT64_MAX,
+                                 .applied = step - 1,
+                                 .log_bytes = 1000 * step};
+
+    alarm_begin(&s.alarms);
+    s.alarms.norms_n = 1000;
+    for (int i = 0; i < ALARM_WINDOW; i++)
+        s.alarms.norms[i] = random_uniform(step, (uint64_t)i);
+    s.alarms.mean = 1.0 / 3;
+    s.alarms.mean_n = 77;
+    return s;
+}
+
+static int write_at(const struct clip *m, const char *run,
+                    const struct checkpoint_state *s, struct err *e)
+{
+    const struct checkpoint_out out = {.folder = run,
+                                       .m = m,
+                                       .state = s,
+                                       .agree = STR("{\"batch\":64}"),
+                                       .made = STR("{\"threads\":2}")};
+
+    return checkpoint_write(&out, e);
+}
+
+static void write_step(const struct clip *m, const char *run, uint64_t step)
+{
+    struct checkpoint_state s = state_at(step);
+    struct err e = ERR_INIT;
+
+    if (write_at(m, run, &s, &e))
+        fail_msg("step %llu: %s", (unsigned long long)step, e.message);
+}
+
+/* A folder of its own for a run; one at a time. */
+static const char *run_folder(const char *name)
+{
+    static char path[IO_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s", at(name));
+    assert_int_equal(io_mkdirs(path, NULL), 0);
+    return path;
+}
+
+static void test_checkpoint__round_trip(void **unused)
+{
+    static const char *const models[] = {"tiny-vit", "tiny-resnet"};
+
+    (void)unused;
+    for (size_t i = 0; i < 2; i++) {
+        const char *run = run_folder(models[i]);
+        struct checkpoint_state s = state_at(123);
+        struct checkpoint_meta meta;
+        char path[IO_PATH_MAX], wanted[IO_PATH_MAX];
+        struct clip a, b;
+        struct err e = ERR_INIT;
+
+        s.has_metric = true;
+        s.metric = 0.1 + 0.2;
+        open_model(&a, models[i]);
+        open_model(&b, models[i]);
+        fill(&a, 1);
+        fill(&b, 2);
+        assert_false(same(&a, &b));
+        assert_int_equal(io_write_file(at("words"), STR("a dog\n"), NULL), 0);
+        const struct checkpoint_beside words = {"words.txt", at("words")};
+        const struct checkpoint_out out = {.folder = run,
+                                           .m = &a,
+                                           .state = &s,
+                                           .agree = STR("{\"batch\":64}"),
+                                           .made = STR("{\"threads\":2}"),
+                                           .beside = &words,
+                                           .beside_n = 1};
+        if (checkpoint_write(&out, &e) ||
+            checkpoint_find(run, CHECKPOINT_LAST, path, &meta, &e) ||
+            checkpoint_load(path, &b, &e))
+            fail_msg("%s", e.message);
+        snprintf(wanted, sizeof wanted, "%s/step-000000123", run);
+        assert_string_equal(path, wanted);
+        assert_true(same(&a, &b));
+        assert_memory_equal(&meta.state, &s, sizeof s);
+        assert_true(str_eq(meta.agree, STR("{\"batch\":64}")));
+        assert_true(str_eq(meta.made, STR("{\"threads\":2}")));
+        assert_int_equal(meta.n, 4);
+        assert_string_equal(meta.files[3].name, "words.txt");
+        assert_int_equal(meta.files[3].bytes, 6);
+        checkpoint_meta_release(&meta);
+        clip_close(&a);
+        clip_close(&b);
+    }
+}
+
+/* The same state is the same bytes. */
+static void test_checkpoint__same_bytes(void **unused)
+{
+    static const char *const files[] = {
+        "model.safetensors", "moments.safetensors", "open_clip_config.json",
+        "checkpoint.json"};
+    struct clip m;
+
+    (void)unused;
+    open_model(&m, "tiny-resnet");
+    fill(&m, 3);
+    write_step(&m, run_folder("one"), 5);
+    write_step(&m, run_folder("two"), 5);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[2][IO_PATH_MAX], hex[2][SHA256_HEX];
+
+        for (int k = 0; k < 2; k++) {
+            snprintf(path[k], IO_PATH_MAX, "%s/%s/step-000000005/%s", folder,
+                     k ? "two" : "one", files[i]);
+            assert_int_equal(io_sha256_file(path[k], hex[k], NULL), 0);
+        }
+        assert_string_equal(hex[0], hex[1]);
+    }
+    clip_close(&m);
+}
+
+/* ---- damage ---- */
+
+enum harm { FLIP, CUT, GROW, REMOVE, HARMS };
+
+static void harm_file(const char *path, enum harm how)
+{
+    struct stat st;
+    FILE *f;
+    int c;
+
+    assert_int_equal(stat(path, &st), 0);
+    if (how == REMOVE) {
+        assert_int_equal(unlink(path), 0);
+    } else if (how == CUT) {
+        assert_int_equal(truncate(path, st.st_size - 1), 0);
+    } else {
+        f = fopen(path, how == GROW ? "ab" : "r+b");
+        assert_non_null(f);
+        if (how == FLIP) {
+            assert_int_equal(fseek(f, (long)st.st_size / 2, SEEK_SET), 0);
+            c = fgetc(f);
+            assert_int_equal(fseek(f, (long)st.st_size / 2, SEEK_SET), 0);
+            assert_true(fputc(c ^ 1, f) != EOF);
+        } else {
+            assert_true(fputc('\n', f) != EOF);
+        }
+        assert_int_equal(fclose(f), 0);
+    }
+}
+
+/* Whatever happens to whichever file of the last one: the one before it. */
+static void test_checkpoint__damaged(void **unused)
+{
+    static const char *const files[] = {
+        "model.safetensors", "moments.safetensors", "open_clip_config.json",
+        "checkpoint.json"};
+    const char *run = run_folder("damaged");
+    struct clip m;
+
+    (void)unused;
+    open_model(&m, "tiny-vit");
+    fill(&m, 4);
+    write_step(&m, run, 10);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (enum harm how = FLIP; how < HARMS; how++) {
+            struct checkpoint_meta meta;
+            char path[IO_PATH_MAX], file[IO_PATH_MAX];
+
+            write_step(&m, run, 20);
+            assert_int_equal(
+                checkpoint_find(run, CHECKPOINT_LAST, path, &meta, NULL), 0);
+            assert_int_equal(meta.state.step, 20);
+            checkpoint_meta_release(&meta);
+            assert_int_equal(io_join(file, path, files[i], NULL), 0);
+            harm_file(file, how);
+            assert_int_equal(
+                checkpoint_find(run, CHECKPOINT_LAST, path, &meta, NULL), 0);
+            assert_int_equal(meta.state.step, 10);
+            checkpoint_meta_release(&meta);
+        }
+    clip_close(&m);
+}
+
+static void test_checkpoint__none_whole(void **unused)
+{
+    const char *run = run_folder("none");
+    struct checkpoint_meta meta;
+    char path[IO_PATH_MAX];
+    struct err e = ERR_INIT;
+    struct clip m;
+
+    (void)unused;
+    assert_int_equal(checkpoint_find(run, CHECKPOINT_LAST, path, &meta, &e),
+                     -E_NOTFOUND);
+    assert_non_null(strstr(e.message, run));
+    assert_int_equal(
+        checkpoint_find(at("nowhere"), CHECKPOINT_LAST, path, &meta, NULL),
+        -E_NOTFOUND);
+    open_model(&m, "tiny-vit");
+    write_step(&m, run, 3);
+    harm_file(at("none/step-000000003/moments.safetensors"), CUT);
+    e = (struct err)ERR_INIT;
+    assert_int_equal(checkpoint_find(run, CHECKPOINT_LAST, path, &meta, &e),
+                     -E_DAMAGED);
+    assert_non_null(strstr(e.message, "moments.safetensors"));
+    assert_non_null(strstr(e.message, "no checkpoint before it"));
+    clip_close(&m);
+}
+
+/* What a later witmill wrote is no damage: nothing is passed over for it. */
+static void test_checkpoint__later_version(void **unused)
+{
+    const char *run = run_folder("later");
+    struct checkpoint_meta meta;
+    char path[IO_PATH_MAX], hex[SHA256_HEX];
+    uint8_t sum[SHA256_SIZE];
+    struct err e = ERR_INIT;
+    struct buf b;
+    struct clip m;
+
+    (void)unused;
+    open_model(&m, "tiny-vit");
+    write_step(&m, run, 3);
+    write_step(&m, run, 4);
+    buf_init(&b, 1 << 16);
+    buf_add(&b, STR("{\"format\":\"witmill checkpoint\",\"version\":2"));
+    hash_sha256(buf_str(&b), sum);
+    hash_hex(sum, sizeof sum, hex);
+    buf_addf(&b, ",\"sha256\":\"%s\"}\n", hex);
+    assert_int_equal(io_write_file(at("later/step-000000004/checkpoint.json"),
+                                   buf_str(&b), NULL),
+                     0);
+    buf_release(&b);
+    assert_int_equal(checkpoint_find(run, CHECKPOINT_LAST, path, &meta, &e),
+                     -E_VERSION);
+    assert_non_null(strstr(e.message, "version 2"));
+    clip_close(&m);
+}
+
+/* Of another model: said, and nothing is taken for its own. */
+static void test_checkpoint__other_model(void **unused)
+{
+    const char *run = run_folder("other");
+    struct checkpoint_meta meta;
+    char path[IO_PATH_MAX];
+    struct clip a, b;
+
+    (void)unused;
+    open_model(&a, "tiny-vit");
+    open_model(&b, "tiny-resnet");
+    write_step(&a, run, 3);
+    assert_int_equal(checkpoint_find(run, CHECKPOINT_LAST, path, &meta, NULL),
+                     0);
+    assert_int_not_equal(checkpoint_load(path, &b, NULL), 0);
+    checkpoint_meta_release(&meta);
+    clip_close(&a);
+    clip_close(&b);
+}
+
+/* ---- which ones stay ---- */
+
+/* "10 20 30" of the folder. */
+static void list_run(const char *run, char *out, size_t size)
+{
+    struct io_list l;
+    size_t n = 0;
+
+    assert_int_equal(io_list(run, &l, NULL), 0);
+    out[0] = 0;
+    for (size_t i = 0; i < l.n; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%ld", n ? " " : "",
+                              strtol(l.names[i] + strlen("step-"), NULL, 10));
+    io_list_release(&l);
+}
+
+static void test_checkpoint__prune(void **unused)
+{
+    static const struct {
+        struct checkpoint_rules rules;
+        int best; /* step with the largest metric; 0: none has one */
+        uint64_t step;
+        const char *stay;
+    } cases[] = {
+        {{2, 0}, 0, 60, "50 60"},     {{0, 0}, 0, 60, "60"},
+        {{1, 20}, 0, 60, "20 40 60"}, {{2, 30}, 10, 60, "10 30 50 60"},
+        {{1, 0}, 60, 60, "60"},       {{9, 0}, 0, 60, "10 20 30 40 50 60"},
+        {{1, 0}, 20, 40, "20 40"}, /* 50 and 60: another future */
+    };
+    struct clip m;
+
+    (void)unused;
+    open_model(&m, "tiny-vit");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *run = run_folder("prune");
+        char stay[64];
+
+        for (uint64_t step = 10; step <= 60; step += 10) {
+            struct checkpoint_state s = state_at(step);
+
+            s.has_metric = cases[i].best && step <= cases[i].step;
+            s.metric = (int)step == cases[i].best ? 0.5 : 0.25;
+            assert_int_equal(write_at(&m, run, &s, NULL), 0);
+        }
+        assert_int_equal(
+            checkpoint_prune(run, &cases[i].rules, cases[i].step, NULL), 0);
+        list_run(run, stay, sizeof stay);
+        assert_string_equal(stay, cases[i].stay);
+    }
+    clip_close(&m);
+}
+
+static void test_checkpoint__best(void **unused)
+{
+    static const double metrics[] = {0.1, 0.7, 0.7, 0.3};
+    const char *run = run_folder("best");
+    struct checkpoint_meta meta;
+    char path[IO_PATH_MAX];
+    struct clip m;
+
+    (void)unused;
+    open_model(&m, "tiny-vit");
+    for (uint64_t i = 0; i < 5; i++) {
+        struct checkpoint_state s = state_at(i + 1);
+
+        s.has_metric = i < 4;
+        s.metric = i < 4 ? metrics[i] : 9;
+        assert_int_equal(write_at(&m, run, &s, NULL), 0);
+    }
+    assert_int_equal(checkpoint_find(run, CHECKPOINT_BEST, path, &meta, NULL),
+                     0);
+    assert_int_equal(meta.state.step, 2);
+    checkpoint_meta_release(&meta);
+    clip_close(&m);
+}
+
+/* Half-made and half-removed folders go; what is not ours stays. */
+static void test_checkpoint__sweep(void **unused)
+{
+    const char *run = run_folder("sweep");
+    char left[256] = "";
+    struct io_list l;
+
+    (void)unused;
+    assert_int_equal(io_mkdirs(at("sweep/step-000000007.tmp"), NULL), 0);
+    assert_int_equal(
+        io_write_file(at("sweep/step-000000007.tmp/model.safetensors"),
+                      STR("half"), NULL),
+        0);
+    assert_int_equal(io_mkdirs(at("sweep/step-000000001.gone.tmp"), NULL), 0);
+    assert_int_equal(io_mkdirs(at("sweep/mine.tmp"), NULL), 0);
+    assert_int_equal(io_mkdirs(at("sweep/step-7"), NULL), 0);
+    assert_int_equal(checkpoint_sweep(run, NULL), 0);
+    assert_int_equal(checkpoint_sweep(at("nowhere"), NULL), 0);
+    assert_int_equal(io_list(run, &l, NULL), 0);
+    for (size_t i = 0; i < l.n; i++)
+        snprintf(left + strlen(left), sizeof left - strlen(left), "%s ",
+                 l.names[i]);
+    io_list_release(&l);
+    assert_string_equal(left, "mine.tmp step-7 ");
+}
+
+/* No room for the files, from one byte on: said, no half of one, and the one
+ * before stays. */
+static void test_checkpoint__full_disk(void **unused)
+{
+    const char *run = run_folder("full");
+    struct rlimit before, limit;
+    struct clip m;
+    rlim_t most = 0;
+
+    (void)unused;
+    open_model(&m, "tiny-vit");
+    write_step(&m, run, 1);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    for (rlim_t room = 1; room < (rlim_t)1 << 30; room *= 2) {
+        struct checkpoint_state s = state_at(2);
+        struct err e = ERR_INIT;
+        char stay[64];
+        int rc;
+
+        limit.rlim_cur = room;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        rc = write_at(&m, run, &s, &e);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        list_run(run, stay, sizeof stay);
+        assert_string_equal(stay, rc ? "1" : "1 2");
+        if (!rc)
+            break;
+        assert_int_equal(rc, -E_IO);
+        assert_non_null(strstr(e.message, "step-000000002.tmp"));
+        most = room;
+    }
+    assert_true(most > 4096);
+    clip_close(&m);
+}
+
+/* ---- checkpoint.json ---- */
+
+#define HEAD  "{\"format\":\"witmill checkpoint\",\"version\":1"
+#define SUM   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FILES ",\"files\":{\"a\":{\"bytes\":1,\"sha256\":\"" SUM "\"}}"
+
+static void test_checkpoint__meta(void **unused)
+{
+    static const struct {
+        const char *text;
+        int rc;
+    } cases[] = {
+        {HEAD FILES "}", 0},
+        {HEAD FILES ",\"later\":[1,{}],\"step\":5,\"applied\":5}", 0},
+        {"", -E_FORMAT},
+        {"[]", -E_FORMAT},
+        {HEAD "}", -E_FORMAT},
+        {HEAD FILES, -E_FORMAT},
+        {"{\"format\":\"another\",\"version\":1" FILES "}", -E_FORMAT},
+        {"{\"version\":1" FILES "}", -E_FORMAT},
+        {"{\"format\":\"witmill checkpoint\"" FILES "}", -E_FORMAT},
+        {"{\"format\":\"witmill checkpoint\",\"version\":3" FILES "}",
+         -E_VERSION},
+        {HEAD FILES ",\"step\":4,\"applied\":5}", -E_RANGE},
+        {HEAD FILES ",\"step\":-4}", -E_RANGE},
+        {HEAD FILES ",\"step\":\"4\"}", -E_FORMAT},
+        {HEAD FILES ",\"metric\":null}", -E_FORMAT},
+        {HEAD FILES ",\"made\":[]}", -E_FORMAT},
+        {HEAD FILES ",\"agree\":\"x\"}", -E_FORMAT},
+        {HEAD FILES ",\"alarms\":{\"norms\":[1]}}", -E_RANGE},
+        {HEAD ",\"files\":{\"../a\":{\"bytes\":1,\"sha256\":\"" SUM "\"}}}",
+         -E_FORMAT},
+        {HEAD ",\"files\":{\".a\":{\"bytes\":1,\"sha256\":\"" SUM "\"}}}",
+         -E_FORMAT},
+        {HEAD ",\"files\":{\"\":{\"bytes\":1,\"sha256\":\"" SUM "\"}}}",
+         -E_FORMAT},
+        {HEAD ",\"files\":{\"checkpoint.json\":{\"bytes\":1,\"sha256\":\"" SUM
+              "\"}}}",
+         -E_FORMAT},
+        {HEAD ",\"files\":{\"a\":{\"bytes\":1,\"sha256\":\"" SUM "\"},"
+              "\"\\u0061\":{\"bytes\":1,\"sha256\":\"" SUM "\"}}}",
+         -E_FORMAT},
+        {HEAD ",\"files\":{\"a\":{\"bytes\":1,\"sha256\":\"12\"}}}", -E_FORMAT},
+        {HEAD ",\"files\":{\"a\":{\"bytes\":1}}}", -E_FORMAT},
+        {HEAD ",\"files\":{\"a\":{\"bytes\":99999999999999999999}}}", -E_RANGE},
+        {HEAD ",\"files\":{\"a\":7}}", -E_FORMAT},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct checkpoint_meta m;
+        struct err e = ERR_INIT;
+        int rc =
+            checkpoint_meta_parse(&m, str_of(cases[i].text), "here", false, &e);
+
+        if (rc != cases[i].rc)
+            fail_msg("%s: %s (%d), not %s", cases[i].text, err_name(rc), rc,
+                     err_name(cases[i].rc));
+        if (rc)
+            assert_non_null(strstr(e.message, "here"));
+        checkpoint_meta_release(&m);
+        /* without its checksum it is no whole file either */
+        assert_int_equal(checkpoint_meta_parse(&m, str_of(cases[i].text),
+                                               "here", true, NULL),
+                         -E_DAMAGED);
+        checkpoint_meta_release(&m);
+    }
+}
+
+/* The bytes of version 1. */
+static void test_checkpoint__golden(void **unused)
+{
+    struct checkpoint_meta m = {.state = state_at(5),
+                                .agree = STR("{\"batch\":64}"),
+                                .made = STR("{\"device\":\"x\"}"),
+                                .n = 1};
+    struct checkpoint_meta again;
+    struct buf text, golden;
+    int rc;
+
+    (void)unused;
+    memset(&m.state.alarms, 0, sizeof m.state.alarms);
+    m.state.alarms.norms_n = 2;
+    m.state.alarms.norms[0] = 0.1;
+    m.state.alarms.norms[1] = 3;
+    m.state.has_metric = true;
+    m.state.metric = 1.0 / 3;
+    m.files[0] = (struct checkpoint_file){"model.safetensors", 99, SUM};
+    buf_init(&text, 1 << 16);
+    checkpoint_meta_write(&m, &text);
+    buf_init(&golden, 1 << 16);
+    rc = io_read_file("tests/golden/checkpoint-v1.json", &golden, NULL);
+    if (rc || golden.n != text.n || memcmp(golden.p, text.p, text.n))
+        fail_msg("tests/golden/checkpoint-v1.json is not %s", text.p);
+    assert_int_equal(
+        checkpoint_meta_parse(&again, buf_str(&golden), "golden", true, NULL),
+        0);
+    assert_memory_equal(&again.state, &m.state, sizeof m.state);
+    assert_memory_equal(again.files, m.files, sizeof m.files);
+    checkpoint_meta_release(&again);
+    buf_release(&text);
+    buf_release(&golden);
+}
+
+static void test_checkpoint__too_many(void **unused)
+{
+    struct checkpoint_meta m;
+    struct buf b;
+    char *big;
+
+    (void)unused;
+    buf_init(&b, 1 << 20);
+    buf_add(&b, STR(HEAD ",\"files\":{"));
+    for (int i = 0; i <= CHECKPOINT_FILES_MAX; i++)
+        buf_addf(&b, "%s\"f%d\":{\"bytes\":1,\"sha256\":\"" SUM "\"}",
+                 i ? "," : "", i);
+    buf_add(&b, STR("}}"));
+    assert_int_equal(checkpoint_meta_parse(&m, buf_str(&b), "x", false, NULL),
+                     -E_TOOBIG);
+    checkpoint_meta_release(&m);
+    buf_release(&b);
+    big = xmalloc(CHECKPOINT_META_MAX + 1);
+    memset(big, ' ', CHECKPOINT_META_MAX + 1);
+    assert_int_equal(
+        checkpoint_meta_parse(&m, str_make(big, CHECKPOINT_META_MAX + 1), "x",
+                              false, NULL),
+        -E_TOOBIG);
+    checkpoint_meta_release(&m);
+    free(big);
+}
+
+static void test_checkpoint__differs(void **unused)
+{
+    static const struct {
+        const char *then, *now, *text;
+        unsigned n;
+    } cases[] = {
+        {"{\"a\":1,\"b\":\"x\"}", "{\"b\":\"x\",\"a\":1}", "", 0},
+        {"{\"batch\":64}", "{\"batch\":32}", "--batch 64, now 32", 1},
+        {"{\"a\":1}", "{}", "--a 1, now nothing", 1},
+        {"{}", "{\"a\":[1]}", "--a nothing, now [1]", 1},
+        {"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}",
+         "{\"a\":0,\"b\":2,\"c\":0,\"d\":0,\"f\":0}",
+         "--a 1, now 0, --c 3, now 0, --d 4, now 0, and more", 5},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf b;
+
+        buf_init(&b, 4096);
+        assert_int_equal(
+            checkpoint_differs(str_of(cases[i].then), str_of(cases[i].now), &b),
+            cases[i].n);
+        assert_string_equal(b.p ? b.p : "", cases[i].text);
+        buf_release(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkpoint__round_trip),
+        cmocka_unit_test(test_checkpoint__same_bytes),
+        cmocka_unit_test(test_checkpoint__damaged),
+        cmocka_unit_test(test_checkpoint__none_whole),
+        cmocka_unit_test(test_checkpoint__later_version),
+        cmocka_unit_test(test_checkpoint__other_model),
+        cmocka_unit_test(test_checkpoint__prune),
+        cmocka_unit_test(test_checkpoint__best),
+        cmocka_unit_test(test_checkpoint__sweep),
+        cmocka_unit_test(test_checkpoint__full_disk),
+        cmocka_unit_test(test_checkpoint__meta),
+        cmocka_unit_test(test_checkpoint__golden),
+        cmocka_unit_test(test_checkpoint__too_many),
+        cmocka_unit_test(test_checkpoint__differs),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
