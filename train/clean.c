@@ -1,5 +1,7 @@
 #include "train/clean.h"
 
+#include <endian.h>
+
 #include "base/entities.h"
 #include "base/err.h"
 #include "base/utf8.h"
@@ -35,14 +37,6 @@ void clean_release(struct clean *c)
     buf_release(&c->text[1]);
     buf_release(&c->whole);
     fold_release(&c->fold);
-}
-
-static void put(uint32_t cp, struct buf *out)
-{
-    char *to = buf_reserve(out, UTF8_MAX);
-
-    if (to)
-        out->n += utf8_put(to, cp);
 }
 
 /* ---- text that needs nothing but steps 3 and 4 ---- */
@@ -88,22 +82,45 @@ static bool is_plain(struct str s)
     return true;
 }
 
-/* Words are short: a branch at the end of each would often be guessed wrong,
- * so every byte is written, and a space behind a space overwritten. */
+/* One byte: every one is written, and a space behind a space overwritten. */
+static char *squeeze_byte(unsigned c, char *to, bool *spaces)
+{
+    bool space = c <= ' ';
+
+    c += (unsigned)(c - 'A' < 26) << 5;
+    *to = (char)(space ? ' ' : c);
+    to += !(space && *spaces);
+    *spaces = space;
+    return to;
+}
+
+/* Eight bytes at a time where no space follows a space. */
 static void squeeze_plain(struct str s, struct buf *out)
 {
     char *begin = buf_reserve(out, s.n), *to = begin;
-    unsigned spaces = 1; /* the byte before was one */
+    bool spaces = true; /* the byte before was one */
+    uint64_t w, blank, capital;
+    size_t i = 0;
 
     if (!to)
         return;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned c = (unsigned char)s.p[i], space = c <= ' ';
-
-        c += (unsigned)(c - 'A' < 26) << 5;
-        *to = (char)(space ? ' ' : c);
-        to += !(space & spaces);
-        spaces = space;
+    while (i < s.n) {
+        if (i + sizeof w <= s.n) {
+            memcpy(&w, s.p + i, sizeof w);
+            w = le64toh(w);
+            blank = below(w ^ EACH * ' ', 1);
+            if (!below(w, ' ') && !(blank & (blank << 8 | spaces << 7))) {
+                capital = below(w, 'Z' + 1) & ~below(w, 'A');
+                spaces = blank >> 63;
+                w = htole64(w | capital >> 2);
+                memcpy(to, &w, sizeof w);
+                to += sizeof w;
+                i += sizeof w;
+                continue;
+            }
+        }
+        for (size_t k = 0; k < sizeof w && i < s.n; k++)
+            to = squeeze_byte((unsigned char)s.p[i++], to, &spaces);
     }
     if (to > begin && to[-1] == ' ')
         to--;
@@ -175,7 +192,7 @@ static unsigned put_mapped(uint32_t cp, struct buf *out)
             saw |= NEEDS_REDUCTION;
         else if (cp >= NFC_BELOW && !fold_inert(cp))
             saw |= NEEDS_NFC;
-        put(cp, out);
+        fold_put(cp, out);
     }
     return saw;
 }
@@ -205,6 +222,7 @@ static unsigned map_line(struct str s, struct buf *out)
             *to++ = c;
             out->n++;
         }
+        *to = 0;
         if (at < s.n)
             saw |= put_mapped(utf8_next(s, &at), out);
     }
@@ -245,7 +263,7 @@ static void reduce_line(struct str s, struct buf *out)
         if (skip)
             at = begin + skip;
         else if (!is_control(cp))
-            put(cp, out);
+            fold_put(cp, out);
     }
 }
 
@@ -352,10 +370,10 @@ static bool is_final(struct str s, size_t at)
 static void put_lower(uint32_t cp, struct buf *out)
 {
     if (cp == 0x130) {
-        put('i', out);
-        put(0x307, out);
+        fold_put('i', out);
+        fold_put(0x307, out);
     } else {
-        put(fold_lower(cp), out);
+        fold_put(fold_lower(cp), out);
     }
 }
 
@@ -379,7 +397,7 @@ static void squeeze(struct str s, struct buf *out)
         if (cp < 0x80)
             buf_add_char(out, str_lower_char((char)cp));
         else if (cp == SIGMA)
-            put(cased && is_final(s, at) ? SIGMA_FINAL : SIGMA_SMALL, out);
+            fold_put(cased && is_final(s, at) ? SIGMA_FINAL : SIGMA_SMALL, out);
         else
             put_lower(cp, out);
         if (sigmas && fold_sigma(cp) != FOLD_IGNORABLE)
@@ -397,7 +415,7 @@ static struct str repaired(struct str s, struct buf *out)
     while (at < s.n) {
         uint32_t cp = utf8_next(s, &at);
 
-        put(cp == UTF8_BAD ? 0xfffd : cp, out);
+        fold_put(cp == UTF8_BAD ? 0xfffd : cp, out);
     }
     return buf_str(out);
 }

@@ -172,6 +172,7 @@ static enum image_reason decode(struct picture_scratch *s,
         if (r)
             return r;
         picture_plan(q, h.width, h.height, p);
+        o.flags = IMAGE_QUICK;
         o.keep_width = keep(h.width, p->width, p->to_width);
         o.keep_height = keep(h.height, p->height, p->to_height);
     }
@@ -228,6 +229,9 @@ struct wire_answer {
     uint32_t magic, reason;
     uint64_t decode_ns, resize_ns;
 };
+
+_Static_assert(sizeof(struct wire_answer) == PICTURE_ANSWER_HEAD,
+               "PICTURE_ANSWER_HEAD");
 
 void picture_head(const struct picture_request *q, uint8_t head[PICTURE_HEAD])
 {

@@ -18,7 +18,8 @@
  *
  *          `fast` decodes a JPEG by the largest DCT reduction of 2, 4, 8 that
  *          leaves both sides of what is resampled at least twice as long as
- *          what they become: near the exact pixels, not equal to them.
+ *          what they become, colours unsmoothed: near the exact pixels (hard
+ *          edges all over: 3 levels on average), not equal to them.
  *
  *          All that is drawn is a function of request.draw and the picture's
  *          size: picture_plan() says what was drawn.
@@ -100,7 +101,8 @@ enum image_reason picture_make(struct picture_scratch *s,
 
 /* ---- in a worker ---- */
 
-#define PICTURE_HEAD 24u /* bytes before the picture's in a request */
+#define PICTURE_HEAD        24u /* bytes before the picture's in a request */
+#define PICTURE_ANSWER_HEAD 24u /* and before the square's in an answer */
 
 /* A request is its head, then the picture's bytes: one string for
  * jail_submit. */

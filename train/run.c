@@ -23,9 +23,6 @@
 #include "train/run_word.h"
 #include "train/weights.h"
 
-/* One that is computed, one that is made or on its way to the device. */
-#define BUFFERS 2
-
 /* A run under way. */
 struct run {
     const struct run_config *c;
@@ -42,6 +39,10 @@ struct run {
     struct feed feed;
     struct loader *loader; /* of a dataset, or NULL; the ring's to close */
     struct batches batches;
+    uint64_t waited_ns;     /* of the batches', told with a step already */
+    struct clip_batch next; /* that was asked for ahead; n is 0: none */
+    int late;               /* why it could not be had, ... */
+    struct err late_why;    /* ... to be said when its turn comes */
     struct progress progress;
     struct median seconds; /* of the steps behind the first */
     uint64_t taken;        /* steps */
@@ -50,7 +51,7 @@ struct run {
 
 struct step {
     uint64_t number; /* from 1 */
-    double loss, norm, logit_scale, seconds, waited;
+    double loss, norm, logit_scale, seconds, waited, upload;
 };
 
 /* ---- the log ---- */
@@ -118,6 +119,7 @@ static int log_step(struct run *r, const struct step *s, struct err *e)
         json_out_name(&o, "load");
         load_json(&load, &o);
     }
+    json_put_double(&o, "upload", s->upload);
     json_out_end_object(&o);
     buf_add_char(&b, '\n');
     rc = log_line(r, &b, e);
@@ -135,6 +137,32 @@ static void say(struct run *r, const struct step *s)
                   s->seconds > 0 ? (double)r->sum->useful / s->seconds * 1e-12
                                  : 0);
     progress_add(&r->progress, (uint64_t)r->c->batch);
+}
+
+/* Asked for while the device computes the batch before. */
+static const struct clip_batch *next_batch(void *ctx)
+{
+    struct run *r = ctx;
+
+    if (r->batches.next == r->batches.c.end)
+        return NULL;
+    r->late = batches_next(&r->batches, &r->next, &r->late_why);
+    return r->late ? NULL : &r->next;
+}
+
+static int take_batch(struct run *r, struct clip_batch *b, struct err *e)
+{
+    int rc = r->late;
+
+    if (rc)
+        err_set(e, -rc, "%s", r->late_why.message);
+    else if (!r->next.n)
+        rc = batches_next(&r->batches, &r->next, e);
+    *b = r->next;
+    b->next = next_batch;
+    b->ctx = r;
+    r->next.n = 0;
+    return rc;
 }
 
 /* norm and logit_scale are asked for where they are written down; the norm also
@@ -180,18 +208,21 @@ static int meet(struct run *r, double *waited, int rc, struct err *e)
 /* The ranks meet when all have their pairs, or know that they get none. */
 static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
 {
-    uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
+    uint64_t began = clock_mono_ns();
+    double stood = device_stood(&r->d);
     struct clip_batch b;
     int rc;
 
     *s = (struct step){.number = i + 1};
-    rc = batches_next(&r->batches, &b, e);
-    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
+    rc = take_batch(r, &b, e);
+    s->waited = (double)(r->batches.waited_ns - r->waited_ns) * 1e-9;
+    r->waited_ns = r->batches.waited_ns;
     rc = meet(r, &s->waited, rc, e);
     if (rc)
         return rc;
     rc = compute(r, i, &b, s, e);
     batches_done(&r->batches);
+    s->upload = device_stood(&r->d) - stood;
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
     r->taken = i + 1;
     return rc;
@@ -208,6 +239,7 @@ static void add_up(struct run *r, uint64_t i, const struct step *s)
         sum->first = s->loss;
     if (i >= n - tenth)
         sum->last += s->loss / (double)tenth;
+    sum->upload_s += s->upload;
     if (!i && n > 1)
         return;
     sum->timed++;
@@ -328,11 +360,15 @@ static int open_maker(struct run *r, struct batch_maker *maker, struct err *e)
 }
 
 /* Before the device, whose libraries have threads of their own: makers may
- * fork. */
+ * fork.  One batch is computed, one is made, and between the two a GPU has one
+ * that is on its way. */
 static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct batches_config b = {.buffers = c->data ? BATCHES_MAX : BUFFERS,
+    const struct batches_config b = {.buffers = c->data ? BATCHES_MAX
+                                                : c->backend == BACKEND_CUDA
+                                                    ? 3
+                                                    : 2,
                                      .n = r->share,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
@@ -361,7 +397,7 @@ static int prepare(struct run *r, struct err *e)
         rc = clip_plan(&r->m, &r->options, r->share, e);
     if (rc)
         return rc;
-    r->sum->activations = r->d.stack_size;
+    r->sum->activations = r->d.stack_size + r->d.landing_size;
     r->sum->weights = store_bytes(&r->m.store);
     return 0;
 }
@@ -375,7 +411,7 @@ static int take_apart(struct run *r, struct err *e)
     int rc = profile_begin(p, &r->d, e);
 
     if (!rc) {
-        rc = batches_next(&r->batches, &b, e);
+        rc = take_batch(r, &b, e);
         if (!rc)
             rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
         if (!rc)
@@ -462,6 +498,7 @@ static int run_all(struct run *r, struct err *e)
         return rc;
     r->options = c->options;
     r->options.pixels = PIXEL_BYTE;
+    r->options.ahead = device_sends(&r->d);
     if (r->launch.size > 1)
         r->options.ranks = &r->ranks.c;
     r->sum->ranks = r->ranks.c.name;

@@ -4,12 +4,15 @@
  * Model.   run_train() opens a backend and a fresh model, plans its memory, and
  *          takes `steps` steps on generated pairs (train/pairs.h), or on those
  *          of a dataset (train/loader.h), step s on the pairs s * batch and on.
- * Of the same config, device and libraries the weights are the same to the last
- * bit. With `log`, a JSON object a line: first the settings and the device,
+ *          Of the same config, device and libraries the weights are the same to
+ *          the last bit.
+ *          With `log`, a JSON object a line: first the settings and the device,
  *          then {"step", "loss", "lr", "norm", "logit_scale", "seconds",
- *          "waited"} of each step, s from 1: the loss before the step, seconds
- *          of all of it, of which `waited` for the pairs to be made; of a
- *          dataset also "load", what rank 0's pairs took (struct load).
+ *          "waited", "upload"} of each step, s from 1: the loss before the
+ *          step, seconds of all of it; `waited`: those in which this thread
+ *          waited for its pairs to be made, though a GPU may have computed;
+ *          `upload`: those in which a GPU stood still for pixels that travel;
+ *          of a dataset also "load", what rank 0's pairs took (struct load).
  *          With `save`, weights_save() at the end.
  *          Several processes (`launch`) train one model, each on its share of
  *          every batch, in the order of their ranks: losses and weights are
@@ -23,7 +26,8 @@
  *          step.  Of several processes all fail when one does: -E_CANCEL
  *          without a message, which was an event of the log (train/ranks.h).
  * Threads. One; pairs are made by others (train/batches.h).
- * Cost.    Two batches of pixels on the host beside what the model takes; what
+ * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
+ *          the device, beside what the model takes; what
  *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
@@ -72,11 +76,13 @@ struct run_summary {
     double fast_s, slow_s; /* what one step in ten is below, and above */
     double waited_s;       /* for pairs, all steps; in each the longest wait
                               of any rank */
+    double upload_s;       /* a GPU for pixels, all steps */
     uint64_t timed;        /* how many steps these are */
     double executed;       /* mean operations of a timed step, as counted, of
                               all ranks */
     uint64_t useful;       /* operations of the whole model (train/flops.h) */
-    uint64_t activations;  /* bytes of the device's stack, on each rank */
+    uint64_t activations;  /* bytes of the device's stack, and of what is
+                              sent ahead, on each rank */
     uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
     struct load load;                /* of a dataset: what its pairs took */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/stream.h"
 #include "base/utf8.h"
@@ -159,9 +160,11 @@ static int reserve(struct tokenizer_scratch *s, size_t ids)
     size_t cap = ids * 2;
 
     if (!s->cache) {
-        s->cache = aligned_alloc(64, sizeof *s->cache);
+        s->cache = aligned_alloc(sizeof *s->cache, sizeof *s->cache);
         if (!s->cache)
             return -E_NOMEM;
+        /* one page, where there are such: looks at it are all over the place */
+        madvise(s->cache, sizeof *s->cache, MADV_HUGEPAGE);
         memset(s->cache, 0, sizeof *s->cache);
     }
     if (ids <= s->cap)
@@ -337,10 +340,8 @@ static void put_words(struct str s, struct buf *out)
         end = word ? end : s.n;
         while (at < end) {
             uint32_t cp = utf8_next(str_make(s.p, end), &at);
-            char *to = buf_reserve(out, UTF8_MAX);
 
-            if (to)
-                out->n += utf8_put(to, cp == UTF8_BAD ? 0xfffd : cp);
+            fold_put(cp == UTF8_BAD ? 0xfffd : cp, out);
         }
         if (word) {
             buf_add_char(out, ' ');

@@ -23,8 +23,7 @@ static void check_encode(const struct tokenizer *t)
     for (size_t i = 0; i < s.n; i++)
         check(s.ids[i] >= 0 && s.ids[i] < tokenizer_sot(t));
     check(!tokenizer_decode(t, s.ids, s.n, &out));
-    check(str_eq(buf_str(&out),
-                 STR("the photo isn 't 1 of a\xc3\xa9 , the ")));
+    check(str_eq(buf_str(&out), STR("the photo isn 't 1 of a\xc3\xa9 , the ")));
     buf_release(&out);
     tokenizer_scratch_release(&s);
 }
