@@ -401,7 +401,7 @@ struct op_sigmoid_loss {
  * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps); copy = p.
  * With sumsq, that of a gradient of which g is the whole or a part: g counts
  * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
- * where norm is not finite nothing is changed at all.
+ * where norm is not finite, or > skip_norm > 0, nothing is changed at all.
  * With rounding the copy holds bfloat16 numbers, whatever act is: p away from
  * zero with the probability of what is cut off, as drawn for (rounding, t, i)
  * by train/adamw.h, the same on every backend.
@@ -416,6 +416,7 @@ struct op_adamw {
     const double *sumsq;     /* [1], device memory, or NULL */
     double lr, beta1, beta2, eps, decay;
     double clip_norm;        /* 0: off */
+    double skip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
     uint64_t rounding;       /* 0: the copy is rounded to nearest even */
 };
