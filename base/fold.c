@@ -7,8 +7,9 @@
 #include "base/err.h"
 #include "base/utf8.h"
 
-/* STABLE obeys the composition exclusions, without which it is not NFKC. */
-#define NFKC (UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE)
+/* STABLE obeys the composition exclusions, without which it is neither form. */
+#define NFC  (UTF8PROC_COMPOSE | UTF8PROC_STABLE)
+#define NFKC (NFC | UTF8PROC_COMPAT)
 
 /* The longest full case folding is three code points (U+0390 and others). */
 #define CASEFOLD_MAX 4
@@ -25,13 +26,13 @@ void fold_release(struct fold *f)
 }
 
 /*
- * True when normalisation leaves cp alone and never joins it to what stands
- * before it: no decomposition, combining class 0, in no composition pair.
+ * No decomposition, combining class 0, in no composition pair: that holds for
+ * NFC and NFKC.
  * Hangul composes by arithmetic, not by table, so its blocks are named here;
  * but U+11A7, one before the first trailing consonant, composes with nothing,
  * and utf8proc 2.8 loses it behind a syllable: it never gets to see it.
  */
-static bool inert(uint32_t cp)
+bool fold_inert(uint32_t cp)
 {
     const utf8proc_property_t *p;
 
@@ -44,12 +45,21 @@ static bool inert(uint32_t cp)
            p->comb_index == UINT16_MAX;
 }
 
+static void put_plain(uint32_t cp, struct buf *out)
+{
+    char *to = buf_reserve(out, UTF8_MAX);
+
+    if (!to)
+        return;
+    out->n += utf8_put(to, cp);
+    out->p[out->n] = 0;
+}
+
 static void put_folded(uint32_t cp, struct buf *out)
 {
     utf8proc_int32_t folded[CASEFOLD_MAX];
     utf8proc_ssize_t n, i;
     int boundary = 0;
-    char *to;
 
     if (cp < 0x80) {
         buf_add_char(out, str_lower_char((char)cp));
@@ -57,26 +67,27 @@ static void put_folded(uint32_t cp, struct buf *out)
     }
     n = utf8proc_decompose_char((utf8proc_int32_t)cp, folded, CASEFOLD_MAX,
                                 UTF8PROC_CASEFOLD, &boundary);
-    to = buf_reserve(out, CASEFOLD_MAX * UTF8_MAX);
-    if (!to)
-        return;
-    for (i = 0; i < n && i < CASEFOLD_MAX; i++) {
-        size_t len = utf8_put(to, (uint32_t)folded[i]);
-
-        to += len;
-        out->n += len;
-    }
-    *to = 0;
+    for (i = 0; i < n && i < CASEFOLD_MAX; i++)
+        put_plain((uint32_t)folded[i], out);
 }
+
+/* What becomes of text: its normal form, and of each code point of that. */
+struct form {
+    int options; /* NFC or NFKC */
+    void (*put)(uint32_t cp, struct buf *out);
+    bool lower; /* what put does to ASCII: lower it, or nothing */
+};
 
 /* A run that normalisation may change, from its first starter up to the next
  * inert code point: composition cannot reach across that one. */
-static int fold_run(struct fold *f, struct str run, struct buf *out)
+static int put_run(struct fold *f, struct str run, const struct form *form,
+                   struct buf *out)
 {
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)run.p;
     utf8proc_ssize_t n, i, len = (utf8proc_ssize_t)run.n;
 
-    n = utf8proc_decompose(p, len, f->run, (utf8proc_ssize_t)f->cap, NFKC);
+    n = utf8proc_decompose(p, len, f->run, (utf8proc_ssize_t)f->cap,
+                           form->options);
     if (n > 0 && (size_t)n > f->cap) {
         size_t cap = (size_t)n + 64;
         int32_t *grown = realloc(f->run, cap * sizeof *grown);
@@ -85,13 +96,14 @@ static int fold_run(struct fold *f, struct str run, struct buf *out)
             return -E_NOMEM;
         f->run = grown;
         f->cap = cap;
-        n = utf8proc_decompose(p, len, f->run, (utf8proc_ssize_t)cap, NFKC);
+        n = utf8proc_decompose(p, len, f->run, (utf8proc_ssize_t)cap,
+                               form->options);
     }
     if (n < 0)
         return n == UTF8PROC_ERROR_INVALIDUTF8 ? -E_FORMAT : -E_NOMEM;
-    n = utf8proc_normalize_utf32(f->run, n, NFKC);
+    n = utf8proc_normalize_utf32(f->run, n, form->options);
     for (i = 0; i < n; i++)
-        put_folded((uint32_t)f->run[i], out);
+        form->put((uint32_t)f->run[i], out);
     return 0;
 }
 
@@ -108,18 +120,24 @@ static size_t run_end(struct str s, size_t at)
 
         if (cp == UTF8_BAD)
             return SIZE_MAX;
-        if (inert(cp))
+        if (fold_inert(cp))
             return here;
     }
     return next;
 }
 
-/* Lower the ASCII bytes s[at, end) into out. */
-static void put_ascii(struct str s, size_t at, size_t end, struct buf *out)
+/* The ASCII bytes s[at, end) into out. */
+static void put_ascii(struct str s, size_t at, size_t end, bool lower,
+                      struct buf *out)
 {
-    char *to = buf_reserve(out, end - at);
+    char *to;
     size_t i;
 
+    if (!lower) {
+        buf_add(out, str_slice(s, at, end));
+        return;
+    }
+    to = buf_reserve(out, end - at);
     if (!to)
         return;
     for (i = at; i < end; i++)
@@ -128,7 +146,8 @@ static void put_ascii(struct str s, size_t at, size_t end, struct buf *out)
     out->n += end - at;
 }
 
-int fold_text(struct fold *f, struct str s, struct buf *out)
+static int put_text(struct fold *f, struct str s, const struct form *form,
+                    struct buf *out)
 {
     size_t at = 0, end, next;
     uint32_t cp;
@@ -137,32 +156,121 @@ int fold_text(struct fold *f, struct str s, struct buf *out)
     while (at < s.n) {
         end = at + utf8_ascii_span(str_make(s.p + at, s.n - at));
         if (end == s.n) {
-            put_ascii(s, at, end, out);
+            put_ascii(s, at, end, form->lower, out);
             break;
         }
         next = end;
         cp = utf8_next(s, &next);
         if (cp == UTF8_BAD)
             return -E_FORMAT;
-        if (inert(cp)) {
-            put_ascii(s, at, end, out);
-            put_folded(cp, out);
+        if (fold_inert(cp)) {
+            put_ascii(s, at, end, form->lower, out);
+            form->put(cp, out);
             at = next;
             continue;
         }
         /* The ASCII letter before it may be what it composes with. */
         if (end > at)
             end--;
-        put_ascii(s, at, end, out);
+        put_ascii(s, at, end, form->lower, out);
         next = run_end(s, end);
         if (next == SIZE_MAX)
             return -E_FORMAT;
-        rc = fold_run(f, str_slice(s, end, next), out);
+        rc = put_run(f, str_slice(s, end, next), form, out);
         if (rc)
             return rc;
         at = next;
     }
     return out->rc;
+}
+
+int fold_text(struct fold *f, struct str s, struct buf *out)
+{
+    static const struct form folded = {NFKC, put_folded, true};
+
+    return put_text(f, s, &folded, out);
+}
+
+int fold_nfc(struct fold *f, struct str s, struct buf *out)
+{
+    static const struct form composed = {NFC, put_plain, false};
+
+    return put_text(f, s, &composed, out);
+}
+
+uint32_t fold_lower(uint32_t cp)
+{
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
+}
+
+uint32_t fold_upper(uint32_t cp)
+{
+    return (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp);
+}
+
+size_t fold_nfkc(uint32_t cp, uint32_t out[FOLD_NFKC_MAX])
+{
+    utf8proc_int32_t run[FOLD_NFKC_MAX];
+    utf8proc_ssize_t n;
+    int boundary = 0;
+
+    n = utf8proc_decompose_char((utf8proc_int32_t)cp, run, FOLD_NFKC_MAX, NFKC,
+                                &boundary);
+    if (n < 0 || n > FOLD_NFKC_MAX)
+        n = 0;
+    n = utf8proc_normalize_utf32(run, n, NFKC);
+    for (utf8proc_ssize_t i = 0; i < n; i++)
+        out[i] = (uint32_t)run[i];
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Word_Break MidLetter, MidNumLet and Single_Quote: with the categories below
+ * what Unicode calls Case_Ignorable. */
+static bool within_words(uint32_t cp)
+{
+    static const uint16_t list[] = {
+        0x27,   0x2e,   0x3a,   0xb7,   0x387,  0x55f,  0x5f4,  0x2018, 0x2019,
+        0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (list[i] == cp)
+            return true;
+    return false;
+}
+
+/* Of Other_Lowercase and Other_Uppercase what is not ignorable anyway. */
+static bool other_cased(uint32_t cp)
+{
+    static const struct {
+        uint32_t first, last;
+    } spans[] = {{0xaa, 0xaa},      {0xba, 0xba},       {0x2160, 0x217f},
+                 {0x24b6, 0x24e9},  {0x1f130, 0x1f149}, {0x1f150, 0x1f169},
+                 {0x1f170, 0x1f189}};
+
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        if (cp >= spans[i].first && cp <= spans[i].last)
+            return true;
+    return false;
+}
+
+enum fold_sigma fold_sigma(uint32_t cp)
+{
+    switch (utf8proc_category((utf8proc_int32_t)cp)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+        return FOLD_IGNORABLE;
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+        return FOLD_CASED;
+    default:
+        return within_words(cp)  ? FOLD_IGNORABLE
+               : other_cased(cp) ? FOLD_CASED
+                                 : FOLD_UNCASED;
+    }
 }
 
 enum fold_class fold_class(uint32_t cp)

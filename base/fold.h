@@ -1,16 +1,19 @@
 /*
- * fold - the one way text loses its case and its spelling variants.
+ * fold - the one way text loses its case and its spelling variants; and what
+ * else must be known of a code point.
  *
  * Model.   NFKC, then full case folding code point by code point, not composed
  *          again and nothing ignored: Python's
  *          unicodedata.normalize('NFKC', s).casefold().  Idempotent for almost
  *          all text, but not promised to be: fold once.  fold_class() says what
- *          a code point is to somebody who cuts text into words.  The door to
- *          utf8proc (2.8: Unicode 15; a code point that was unassigned in
- *          Unicode 14 is the only thing later tables may change).
+ *          a code point is to somebody who cuts text into words.  For who has
+ *          to follow other rules to the letter: NFC, the simple mappings of
+ *          case, and the two properties that decide about a final sigma.  The
+ *          door to utf8proc (2.8: Unicode 15; a code point that was unassigned
+ *          in Unicode 14 is the only thing later tables may change).
  * Owns.    struct fold keeps scratch for normalisation between calls.
  * Fails.   -E_FORMAT for invalid UTF-8, or what the output buffer says.
- * Threads. One struct fold per thread; fold_class() is pure.
+ * Threads. One struct fold per thread; what takes a code point is pure.
  * Cost.    ASCII is a table look-up per byte; a letter that neither decomposes
  *          nor composes is decoded, folded and encoded; only the rest is handed
  *          to the normaliser, run by run.
@@ -18,6 +21,7 @@
 #ifndef BASE_FOLD_H
 #define BASE_FOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
@@ -43,5 +47,26 @@ enum fold_class {
 };
 
 enum fold_class fold_class(uint32_t cp);
+
+/* Append the NFC of s to out. */
+int fold_nfc(struct fold *f, struct str s, struct buf *out);
+
+/* True when NFC leaves cp alone and never joins it to what stands before it;
+ * false may be overcautious.  Text of such code points, and of those below
+ * U+0300, is NFC. */
+bool fold_inert(uint32_t cp);
+
+/* Simple mappings of case, of UnicodeData.txt; cp itself if it has none. */
+uint32_t fold_lower(uint32_t cp);
+uint32_t fold_upper(uint32_t cp);
+
+/* NFKC of cp alone into out; returns how many. */
+#define FOLD_NFKC_MAX 18 /* code points, of U+FDFA */
+size_t fold_nfkc(uint32_t cp, uint32_t out[FOLD_NFKC_MAX]);
+
+/* What the rule for a final sigma asks (Unicode 3.13, Final_Sigma): is cp
+ * passed over, else is it cased?  A code point that is both is ignorable. */
+enum fold_sigma { FOLD_UNCASED, FOLD_CASED, FOLD_IGNORABLE };
+enum fold_sigma fold_sigma(uint32_t cp);
 
 #endif

@@ -134,7 +134,7 @@ static inline void world_begin(struct world *w, const struct clip_config *c,
     void *pixels;
     double *x;
 
-    if (clip_open(&w->m, &w->d, c, true, &e))
+    if (clip_open(&w->m, &w->d, c, STORE_TRAIN, &e))
         fail_msg("%s", e.message);
     w->n = n;
     count *= (size_t)n;

@@ -3,7 +3,10 @@
 
     oracle_text.py fold            folded forms of every assigned code point
                                    and of random strings
+    oracle_text.py nfc             NFC of the same
     oracle_text.py class           general categories, one letter a code point
+    oracle_text.py case            simple mappings of case, NFKC, and how a
+                                   code point bears on a final sigma
     oracle_text.py words [FILE..]  texts of the files, plain, gzip or tar (a
                                    line a text, HTML tags and all), and random
                                    ones, cut into words
@@ -120,9 +123,23 @@ def lines_of(raw):
             yield line[:4000]
 
 
+def case(c):
+    """A full mapping of several code points is not the simple one: left out."""
+    lower, upper = c.lower(), c.upper()
+    sigma = "C" if (c + "\u03a3").lower()[-1] == "\u03c2" else \
+        "I" if ("a" + c + "\u03a3").lower()[-1] == "\u03c2" else "U"
+    return " ".join([sigma,
+                     f"{ord(lower):x}" if len(lower) == 1 else "-",
+                     f"{ord(upper):x}" if len(upper) == 1 else "-",
+                     *(f"{ord(k):x}" for k in
+                       unicodedata.normalize("NFKC", c))])
+
+
 def main():
     what = sys.argv[1]
-    if what == "fold":
+    if what in ("fold", "nfc"):
+        form = fold if what == "fold" else \
+            lambda text: unicodedata.normalize("NFC", text)
         for c in ASSIGNED:
             texts = [chr(c)]
             # Between others where something may come of it; a sample else.
@@ -132,16 +149,20 @@ def main():
                           "\u0915" + chr(c) + "e" + chr(c)]
             for text in texts:
                 put(text)
-                put(fold(text))
+                put(form(text))
         for text in random_texts(50000):
             put(text)
-            put(fold(text))
+            put(form(text))
     elif what == "class":
         for c in ASSIGNED:
             cat = unicodedata.category(chr(c))
             put(chr(c))
             put({"L": "L", "M": "M", "N": "D" if cat == "Nd" else "N"}
                 .get(cat[0], "-"))
+    elif what == "case":
+        for c in ASSIGNED:
+            put(chr(c))
+            put(case(chr(c)))
     else:
         cut = {"words": lambda t: " ".join(words(t)), "spacing": spacing}[what]
         for text in list(file_texts(sys.argv[2:])) + list(random_texts(40000)):

@@ -111,7 +111,7 @@ static void world_open(struct world *w, const struct shape *k)
     store_init(&w->s);
     resnet_init(&w->r, &w->s, &w->c);
     store_seal(&w->s);
-    if (store_open(&w->s, &w->d, true, &e))
+    if (store_open(&w->s, &w->d, STORE_TRAIN, &e))
         abort();
     world_weights(w);
     w->p = (struct pass){.d = &w->d, .store = &w->s, .train = true};

@@ -149,6 +149,58 @@ static void test_clip_cuda__graphs_change_no_bit(void **state)
 }
 
 #ifdef WITMILL_EMULATED
+/* Graphs that do not fit: others make room, or steps go on op by op, with the
+ * same bits; a step never fails for it. */
+static void test_clip_cuda__graphs_without_memory(void **state)
+{
+    struct world w, eager;
+    struct err e = ERR_INIT;
+    uint64_t graphs = 0;
+
+    (void)state;
+    open_cuda(&w, DTYPE_BF16, false, "tiny-vit", 7);
+    open_cuda(&eager, DTYPE_BF16, true, "tiny-vit", 7);
+    assert_int_equal(clip_plan(&w.m, &ways[2], BATCH, &e), 0);
+    assert_int_equal(clip_plan(&eager.m, &ways[2], BATCH, &e), 0);
+    for (int i = 0; i < 8; i++) {
+        struct outcome a, b;
+
+        emulate_refuse_graphs(i == 3 ? 1 : 0);
+        emulate_memory(i == 4 || i == 5 ? 1 << 20 : SIZE_MAX);
+        graphs = emulate_counted().graphs;
+        step(&w, &ways[2], (uint64_t)(i / 2), &a);
+        step(&eager, &ways[2], (uint64_t)(i / 2), &b);
+        outcome_equal(&w, &a, &b);
+        outcome_release(&a);
+        outcome_release(&b);
+        graphs = emulate_counted().graphs - graphs;
+    }
+    assert_true(graphs > 0);
+    emulate_memory(SIZE_MAX);
+    world_close(&w);
+    world_close(&eager);
+}
+
+/* A plan leaves some memory to what comes later. */
+static void test_clip_cuda__leaves_memory(void **state)
+{
+    struct err e = ERR_INIT;
+    struct device d;
+
+    (void)state;
+    assert_int_equal(cuda_open(&d, DTYPE_BF16, &(struct cuda_options){0}, &e),
+                     0);
+    emulate_memory((size_t)1200 << 20);
+    device_plan_begin(&d);
+    device_take(&d, (size_t)200 << 20);
+    assert_int_equal(device_plan_end(&d, &e), -E_NOMEM);
+    device_plan_begin(&d);
+    device_take(&d, (size_t)170 << 20);
+    assert_int_equal(device_plan_end(&d, &e), 0);
+    emulate_memory(SIZE_MAX);
+    device_close(&d);
+}
+
 /* A step of a whole batch waits for the two columns of losses, and for nothing
  * else; it allocates nothing, and what repeats is launched as graphs. */
 static void test_clip_cuda__waits_at_the_end(void **state)
@@ -183,6 +235,8 @@ int main(void)
         cmocka_unit_test(test_clip_cuda__against_reference),
         cmocka_unit_test(test_clip_cuda__graphs_change_no_bit),
 #ifdef WITMILL_EMULATED
+        cmocka_unit_test(test_clip_cuda__graphs_without_memory),
+        cmocka_unit_test(test_clip_cuda__leaves_memory),
         cmocka_unit_test(test_clip_cuda__waits_at_the_end),
 #endif
     };

@@ -29,7 +29,8 @@ static const struct shape {
     {1, 8, 1, false},        {63, 8, 2, false},       {64, 8, 300, false},
     {65, 8, 300, false},     {128, 12, 70000, false}, {2048, 8, 256, true},
     {2049, 8, 257, true},    {4500, 16, 49408, true}, {5000, 5, 70000, true},
-    {1300, 2056, 300, true},
+    {1300, 2056, 300, true}, {4097, 8, 2, false},     {20000, 8, 300, false},
+    {16500, 8, 300, true},
 };
 
 #define SHAPES (sizeof shapes / sizeof *shapes)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -104,26 +105,107 @@ static void skip_or_check(struct oracle *o)
 
 /* Every code point that Python's tables know, alone and between others that
  * compose with it, and random strings. */
-static void test_fold__against_python(void **state)
+static void compare_forms(const char *command,
+                          int (*form)(struct fold *, struct str, struct buf *))
 {
     struct oracle o;
     struct fold f;
     struct buf out;
 
-    (void)state;
     fold_init(&f);
     buf_init(&out, BUF_NO_LIMIT);
-    oracle_open(&o, "python3 tests/oracle_text.py fold");
+    oracle_open(&o, command);
     while (oracle_next(&o)) {
         buf_clear(&out);
-        assert_int_equal(fold_text(&f, buf_str(&o.in), &out), 0);
+        assert_int_equal(form(&f, buf_str(&o.in), &out), 0);
         if (!str_eq(buf_str(&out), buf_str(&o.want)))
-            fail_msg("\"%s\" folds to \"%s\", not \"%s\"", o.in.p,
+            fail_msg("\"%s\" becomes \"%s\", not \"%s\"", o.in.p,
                      buf_str(&out).p, buf_str(&o.want).p);
     }
     print_message("%zu strings compared\n", o.n);
     buf_release(&out);
     fold_release(&f);
+    skip_or_check(&o);
+}
+
+static void test_fold__against_python(void **state)
+{
+    (void)state;
+    compare_forms("python3 tests/oracle_text.py fold", fold_text);
+}
+
+static void test_fold__nfc_against_python(void **state)
+{
+    (void)state;
+    compare_forms("python3 tests/oracle_text.py nfc", fold_nfc);
+}
+
+/* What fold_inert() promises, for the texts of the same oracle. */
+static void test_fold__inert_text_is_nfc(void **state)
+{
+    struct oracle o;
+    size_t quick = 0;
+
+    (void)state;
+    oracle_open(&o, "python3 tests/oracle_text.py nfc");
+    while (oracle_next(&o)) {
+        struct str s = buf_str(&o.in);
+        bool inert = true;
+        size_t at = 0;
+
+        while (inert && at < s.n) {
+            uint32_t cp = utf8_next(s, &at);
+
+            inert = cp < 0x300 || fold_inert(cp);
+        }
+        if (!inert)
+            continue;
+        quick++;
+        assert_true(str_eq(s, buf_str(&o.want)));
+    }
+    if (o.n)
+        assert_true(quick > o.n / 4);
+    skip_or_check(&o);
+}
+
+/* "-" where Python has several code points. */
+static void check_mapping(uint32_t cp, uint32_t got, const char *want)
+{
+    if (strcmp(want, "-") && strtoul(want, NULL, 16) != got)
+        fail_msg("U+%04X is mapped to U+%04X, not U+%s", cp, got, want);
+}
+
+static void test_fold__case_against_python(void **state)
+{
+    static const char letters[] = {
+        [FOLD_UNCASED] = 'U', [FOLD_CASED] = 'C', [FOLD_IGNORABLE] = 'I'};
+    struct oracle o;
+
+    (void)state;
+    oracle_open(&o, "python3 tests/oracle_text.py case");
+    while (oracle_next(&o)) {
+        uint32_t nfkc[FOLD_NFKC_MAX];
+        struct str rest = buf_str(&o.want), word;
+        size_t at = 0, n = 0, got;
+        uint32_t cp = utf8_next(buf_str(&o.in), &at);
+
+        got = fold_nfkc(cp, nfkc);
+        for (int i = 0; str_split(&rest, ' ', &word); i++) {
+            char text[16];
+
+            snprintf(text, sizeof text, "%.*s", STR_ARG(word));
+            if (i == 0 && text[0] != letters[fold_sigma(cp)])
+                fail_msg("U+%04X is not %s to a sigma", cp, text);
+            else if (i == 1)
+                check_mapping(cp, fold_lower(cp), text);
+            else if (i == 2)
+                check_mapping(cp, fold_upper(cp), text);
+            else if (i > 2 && n++ < got)
+                check_mapping(cp, nfkc[n - 1], text);
+        }
+        assert_int_equal(n, got);
+    }
+    print_message("%zu code points compared\n", o.n);
     skip_or_check(&o);
 }
 
@@ -157,7 +239,10 @@ int main(void)
         cmocka_unit_test(test_fold__invalid_utf8),
         cmocka_unit_test(test_fold__ceiling),
         cmocka_unit_test(test_fold__against_python),
+        cmocka_unit_test(test_fold__nfc_against_python),
+        cmocka_unit_test(test_fold__inert_text_is_nfc),
         cmocka_unit_test(test_fold__classes_against_python),
+        cmocka_unit_test(test_fold__case_against_python),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

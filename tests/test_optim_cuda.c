@@ -1,7 +1,7 @@
 /* The optimiser on the GPU (without one: tests/emulate): arrays longer than a
  * grid, rounding by chance, and whole steps beside the reference, in which the
  * host waits for nothing but the norm. */
-#include "tests/rounding.h"
+#include "tests/moments.h"
 
 #include "tests/cuda_play.h"
 #include "train/optim.h"
@@ -26,6 +26,21 @@ static void test_optim_cuda__rounding(void **state)
         open_cuda(&d, acts[t]);
         rounding_keeps(&d);
         rounding_agrees(&d, &ref);
+        device_close(&d);
+    }
+    device_close(&ref);
+}
+
+static void test_optim_cuda__half_moments(void **state)
+{
+    struct device d, ref;
+
+    (void)state;
+    open_ref(&ref);
+    for (int t = 0; t < 2; t++) {
+        open_cuda(&d, acts[t]);
+        moments_agree(&d, &ref);
+        moments_near(&d, &ref);
         device_close(&d);
     }
     device_close(&ref);
@@ -113,7 +128,7 @@ static void open_model(struct clip *m, struct device *d)
     m->logit_scale = store_add(s, init, 0, NULL, "logit_scale");
     store_add_buffer(s, init, 67, "running_mean");
     store_seal(s);
-    assert_int_equal(store_open(s, d, true, &e), 0);
+    assert_int_equal(store_open(s, d, STORE_TRAIN, &e), 0);
 }
 
 static void put_numbers(struct clip *m, uint64_t stream, bool gradient,
@@ -264,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_optim_cuda__rounding),
+        cmocka_unit_test(test_optim_cuda__half_moments),
         cmocka_unit_test(test_optim_cuda__long_sum_of_squares),
         cmocka_unit_test(test_optim_cuda__steps),
     };

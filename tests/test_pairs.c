@@ -1,5 +1,5 @@
 /* Generated pairs: a pure function of seed and number, captions of the lengths
- * asked for, pictures and words that say the same; batches of them (feed). */
+ * asked for, pictures and words that say the same. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "train/feed.h"
 #include "train/pairs.h"
 #include "train/rows.h"
 
@@ -156,41 +155,6 @@ static void test_pairs__agree(void **state)
     pairs_release(&p);
 }
 
-/* Batches hold the pairs one by one, whoever fills them. */
-static void test_feed__batches(void **state)
-{
-    enum { N = 5, NUMBERS = 3 * 32 * 32 };
-    static const int threads[] = {1, 3, 8};
-    struct pairs p;
-    uint8_t x[NUMBERS];
-    int32_t ids[77];
-
-    (void)state;
-    open_pairs(&p, "tiny-vit", 3, 8);
-    for (size_t k = 0; k < sizeof threads / sizeof *threads; k++) {
-        struct feed f;
-        struct clip_batch b;
-
-        assert_int_equal(feed_open(&f, &p, N, 2, 5, threads[k], NULL), 0);
-        assert_int_equal(f.next, 2);
-        for (uint64_t i = 2 * N; i < 5 * N; i++) {
-            size_t at = i % N;
-
-            if (!at)
-                feed_next(&f, &b);
-            pairs_picture(&p, i, x);
-            pairs_caption(&p, i, ids);
-            assert_int_equal(b.pixels.kind, PIXEL_BYTE);
-            assert_memory_equal((const uint8_t *)b.pixels.x + at * NUMBERS, x,
-                                NUMBERS);
-            assert_memory_equal(b.captions.ids + at * (size_t)p.context, ids,
-                                sizeof(int32_t) * (size_t)p.context);
-        }
-        feed_close(&f);
-    }
-    pairs_release(&p);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,7 +162,6 @@ int main(void)
         cmocka_unit_test(test_pairs__lengths),
         cmocka_unit_test(test_pairs__refuses),
         cmocka_unit_test(test_pairs__agree),
-        cmocka_unit_test(test_feed__batches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

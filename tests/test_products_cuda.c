@@ -369,6 +369,61 @@ static void test_products_cuda__plans_all_it_needs(void **state)
     }
 }
 
+/* With `tune`: what a dry run timed is kept, is right, and gives the same bits
+ * each time; the room for it is given back when memory is asked for. */
+static void tune(enum dtype act, struct device *ref)
+{
+    const struct cuda_options o = {.tune = true};
+    double worst[2] = {0, 0}, bound = act == DTYPE_BF16 ? 0.012 : 5e-6;
+    struct lt_counts counts;
+    struct err e = ERR_INIT;
+    struct device d;
+    int rc = cuda_open(&d, act, &o, &e);
+
+    if (rc == -E_UNSUPPORTED)
+        skip();
+    if (rc)
+        fail_msg("%s", e.message);
+    for (uint64_t i = 0; i < SHAPES; i++) {
+        shape = &shapes[i];
+        plan_and_run(&d, case_shape, i);
+    }
+    counts = lt_counted(&d);
+    print_message("%-4s %d shapes, %d timed, %d changed, %d refused\n",
+                  dtype_name(act), counts.shapes, counts.timed, counts.changed,
+                  counts.refused);
+    assert_true(counts.timed > 10);
+#ifdef WITMILL_EMULATED /* where first answers are slow */
+    assert_true(counts.changed > counts.timed / 2);
+#endif
+    for (uint64_t i = 0; i < SHAPES; i++) {
+        shape = &shapes[i];
+        plan_and_run(&d, case_shape, i);
+        play_compare("tuned", case_shape, i, &d, ref, bound, 5e-6, worst);
+        play_again("tuned", case_shape, i, true, &d, &d, 0);
+    }
+    assert_int_equal(lt_counted(&d).timed, counts.timed);
+    device_close(&d);
+}
+
+static void test_products_cuda__tuned(void **state)
+{
+    struct device ref;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(ref_open(&ref, DTYPE_F32, &e), 0);
+#ifdef WITMILL_EMULATED
+    emulate_slow_answer(true);
+#endif
+    for (int t = 0; t < 2; t++)
+        tune(acts[t], &ref);
+#ifdef WITMILL_EMULATED
+    emulate_slow_answer(false);
+#endif
+    device_close(&ref);
+}
+
 /* ---- activations ---- */
 
 static double exact(enum act_kind kind, double x, double *slope)
@@ -467,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_products_cuda__odd_shapes),
         cmocka_unit_test(test_products_cuda__in_parts),
         cmocka_unit_test(test_products_cuda__plans_all_it_needs),
+        cmocka_unit_test(test_products_cuda__tuned),
         cmocka_unit_test(test_products_cuda__activations),
     };
 

@@ -237,7 +237,7 @@ static void test_published__work(void **state)
     uint64_t flops[2];
 
     (void)state;
-    assert_int_equal(0, store_open(&m->s, &d, false, &e));
+    assert_int_equal(0, store_open(&m->s, &d, STORE_READ, &e));
     device_plan_begin(&d);
     for (int i = 0; i < 2; i++) {
         const struct captions c = {1, 77, NULL};

@@ -83,7 +83,7 @@ struct world {
     int matrix, scalar, buffer, vector;
 };
 
-static struct world *open_world(enum dtype type, bool train)
+static struct world *open_world(enum dtype type, enum store_use use)
 {
     const struct init init = {INIT_NORMAL, 0.5};
     const int64_t matrix[] = {5, 13}, vector[] = {64};
@@ -98,7 +98,7 @@ static struct world *open_world(enum dtype type, bool train)
     w->scalar = store_add(&w->s, init, 0, NULL, "logit_scale");
     w->vector = store_add(&w->s, init, 1, vector, "bias");
     store_seal(&w->s);
-    assert_int_equal(0, store_open(&w->s, &w->d, train, &e));
+    assert_int_equal(0, store_open(&w->s, &w->d, use, &e));
     return w;
 }
 
@@ -111,7 +111,7 @@ static void close_world(struct world *w)
 
 static void test_store__layout(void **state)
 {
-    struct world *w = open_world(DTYPE_F32, false);
+    struct world *w = open_world(DTYPE_F32, STORE_READ);
     const struct tensor *t = w->s.list;
 
     (void)state;
@@ -142,7 +142,8 @@ static void test_store__classes(void **state)
 {
     (void)state;
     for (int train = 0; train < 2; train++) {
-        struct world *w = open_world(DTYPE_F64, train);
+        struct world *w =
+            open_world(DTYPE_F64, train ? STORE_TRAIN : STORE_READ);
         const double *real = store_real(&w->s, 0);
         const double *grad = store_grad(&w->s, 0);
 
@@ -155,6 +156,35 @@ static void test_store__classes(void **state)
             assert_true(!train || ((double *)w->s.m)[i] == 0);
             assert_true(!train || ((double *)w->s.v)[i] == 0);
         }
+        close_world(w);
+    }
+}
+
+static void test_store__half_moments(void **state)
+{
+    static const struct {
+        enum store_use use;
+        size_t moment_size;
+        uint64_t bytes; /* a number, all classes together */
+    } cases[] = {
+        {STORE_READ, 4, 4}, {STORE_TRAIN, 4, 16}, {STORE_TRAIN_HALF, 2, 12}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world *w = open_world(DTYPE_F32, cases[i].use);
+        const uint16_t *m = (const uint16_t *)(const void *)w->s.m;
+
+        assert_int_equal(w->s.half_moments, cases[i].use == STORE_TRAIN_HALF);
+        assert_int_equal(w->s.moment_size, cases[i].moment_size);
+        assert_int_equal(store_bytes(&w->s),
+                         (uint64_t)w->s.size * cases[i].bytes);
+        for (int64_t k = 0; w->s.half_moments && k < w->s.size; k++)
+            assert_int_equal(m[k], 0);
+        close_world(w);
+        if (i)
+            continue;
+        w = open_world(DTYPE_F64, STORE_TRAIN_HALF);
+        assert_int_equal(store_bytes(&w->s), (uint64_t)w->s.size * 20);
         close_world(w);
     }
 }
@@ -188,7 +218,7 @@ static void test_store__mixed(void **state)
     store_init(&s);
     at = store_add(&s, (struct init){INIT_CONSTANT, 1}, 1, shape, "w");
     store_seal(&s);
-    assert_int_equal(0, store_open(&s, &d, false, &e));
+    assert_int_equal(0, store_open(&s, &d, STORE_READ, &e));
     assert_true(s.act != s.real && s.act_size == 2 && s.real_size == 4);
     store_put(&s, &d, at, in, DTYPE_F32);
     casts = 0;
@@ -226,7 +256,7 @@ static void test_store__put_get(void **state)
         store_add(&s, (struct init){INIT_CONSTANT, 0}, 0, NULL, "before");
         at = store_add(&s, (struct init){INIT_CONSTANT, 0}, 1, shape, "x");
         store_seal(&s);
-        assert_int_equal(0, store_open(&s, &d, true, &e));
+        assert_int_equal(0, store_open(&s, &d, STORE_TRAIN, &e));
         store_put(&s, &d, at, in, DTYPE_F32);
         store_refresh(&s, &d); /* nothing to do, and no harm */
         store_get(&s, &d, at, out, DTYPE_F32);
@@ -276,13 +306,13 @@ static void test_store__no_memory(void **state)
         store_add(&s, (struct init){INIT_CONSTANT, 0}, 0, NULL, "x");
         store_seal(&s);
         left = n;
-        assert_int_equal(-E_NOMEM, store_open(&s, &d, true, &e));
+        assert_int_equal(-E_NOMEM, store_open(&s, &d, STORE_TRAIN, &e));
         assert_non_null(strstr(e.message, names[n]));
         assert_non_null(strstr(e.message, "256 bytes"));
         assert_null(s.real);
         left = 4;
         e = (struct err)ERR_INIT;
-        assert_int_equal(0, store_open(&s, &d, true, &e));
+        assert_int_equal(0, store_open(&s, &d, STORE_TRAIN, &e));
         store_release(&s, &d);
         device_close(&d);
     }
@@ -295,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_random__moments),
         cmocka_unit_test(test_store__layout),
         cmocka_unit_test(test_store__classes),
+        cmocka_unit_test(test_store__half_moments),
         cmocka_unit_test(test_store__mixed),
         cmocka_unit_test(test_store__put_get),
         cmocka_unit_test(test_store__no_memory),

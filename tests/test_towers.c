@@ -106,7 +106,7 @@ static struct world *open_world(enum which which, bool quick)
     else
         vit_init(&w->vit, &w->s, &c);
     store_seal(&w->s);
-    assert_int_equal(0, store_open(&w->s, &w->d, true, &e));
+    assert_int_equal(0, store_open(&w->s, &w->d, STORE_TRAIN, &e));
     fill_weights(w);
     w->pixels = numbers(&w->d, SAMPLES * 3 * side * side, "pixels");
     w->weight = numbers(&w->d, SAMPLES * c.embed_dim, "weight");

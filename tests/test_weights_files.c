@@ -295,8 +295,8 @@ static void test_weights_files__no_flipped_byte(void **state)
 
     (void)state;
     assert_int_equal(weights_config(&c, path, NULL), 0);
-    assert_int_equal(clip_open(&a, &device, &c, false, NULL), 0);
-    assert_int_equal(clip_open(&b, &device, &c, false, NULL), 0);
+    assert_int_equal(clip_open(&a, &device, &c, STORE_READ, NULL), 0);
+    assert_int_equal(clip_open(&b, &device, &c, STORE_READ, NULL), 0);
     assert_int_equal(weights_load(&a, path, false, NULL), 0);
     buf_init(&file, 1 << 20);
     assert_int_equal(io_read_file(path, &file, NULL), 0);

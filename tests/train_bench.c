@@ -179,7 +179,7 @@ int main(int argc, char **argv)
     if (!rc)
         rc = cpu_open(&d, s.act, s.threads, &e);
     if (!rc) {
-        rc = clip_open(&m, &d, &s.model, true, &e);
+        rc = clip_open(&m, &d, &s.model, STORE_TRAIN, &e);
         if (rc)
             device_close(&d);
     }

@@ -75,7 +75,7 @@ static inline int trial_open(struct trial_run *r, const char *model,
         rc = trial_device(&r->d, device, threads, e);
     if (rc)
         return rc;
-    rc = clip_open(&r->m, &r->d, &c, true, e);
+    rc = clip_open(&r->m, &r->d, &c, STORE_TRAIN, e);
     if (rc) {
         device_close(&r->d);
         return rc;

@@ -60,7 +60,7 @@ static inline void open_model(struct clip *m, const char *what, uint64_t seed)
                           : clip_config_find(&c, what, &e);
 
     if (!rc)
-        rc = clip_open(m, &device, &c, false, &e);
+        rc = clip_open(m, &device, &c, STORE_READ, &e);
     if (!rc && seed)
         rc = clip_initialise(m, seed, &e);
     if (rc)

@@ -12,16 +12,17 @@
 
 static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const loss_names[] = {"infonce", "sigmoid", NULL};
+static const char *const moment_names[] = {"fp32", "bf16", NULL};
 static const char *const rule_names[] = {"paper", "rank", NULL};
 
 struct train_options {
     const char *corpus;    /* NULL with --generated */
     bool generated;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, loss, rule; /* indices into the names */
+    int device, precision, moments, loss, rule; /* indices into the names */
     uint64_t gpu, threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
-    bool packed, reduce, recompute, stochastic, profile;
+    bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
     const char *log, *save;
@@ -119,6 +120,16 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
              "chance, right on average, the same in every run."},
+    {.name = "moments", .type = OPT_CHOICE, AT(moments), .def = "fp32",
+     .choices = moment_names, .flags = OPT_BYTES,
+     .help = "AdamW's means of the gradient and of its square: in float, or in "
+             "bfloat16, half of their memory, rounded by chance so that they "
+             "follow small changes, too; the same in every run."},
+    {.name = "tune", .type = OPT_BOOL, AT(tune), .flags = OPT_BYTES,
+     .help = "On a GPU, time several kernels for each product before the first "
+             "step and take the fastest, for up to 20 seconds. Which that is "
+             "may differ from run to run, and with it the last bits of the "
+             "weights; without, a run repeats bit for bit."},
     {.name = "profile", .type = OPT_BOOL, AT(profile),
      .help = "Behind the run, take one more step apart: every operation by "
              "shape with its time, its rate and bandwidth, and how near it "
@@ -137,7 +148,8 @@ static const struct opt_table table = {
     .details =
         "Takes steps of AdamW from fresh weights and prints what it took: "
         "losses, images a second, operations a second. Of the same options, "
-        "device and libraries the weights are the same to the last bit.\n\n"
+        "device and libraries the weights are the same to the last bit, unless "
+        "--tune chose.\n\n"
         "Useful operations are those of the whole model with every caption "
         "padded, whatever this run left out or made twice; executed ones are "
         "what it did.",
@@ -193,6 +205,19 @@ static void optimiser(struct optim_config *o, const struct train_options *t,
     o->eps = t->eps > 0 ? t->eps : o->eps;
 }
 
+static void print_libraries(const struct backend_counts *l)
+{
+    if (l->products) {
+        printf("  %-30s %12d of %d\n", "product shapes refused",
+               l->products_refused, l->products);
+        printf("  %-30s %12d of %d\n", "timed kernels taken",
+               l->products_changed, l->products_timed);
+    }
+    if (l->convolutions)
+        printf("  %-30s %12d of %d\n", "convolution shapes refused",
+               l->convolutions_refused, l->convolutions);
+}
+
 static void print(const struct run_config *c, const struct run_summary *s)
 {
     double mean = s->seconds / (double)s->timed;
@@ -214,12 +239,14 @@ static void print(const struct run_config *c, const struct run_summary *s)
            (double)s->activations / 1048576);
     printf("  %-30s %12.1f\n", "MiB of weights and moments",
            (double)s->weights / 1048576);
+    print_libraries(&s->libraries);
 }
 
 static void fill(struct run_config *c, const struct train_options *t)
 {
     c->backend = (enum backend)t->device;
-    c->device = (struct backend_options){(int)t->threads, (int)t->gpu};
+    c->device = (struct backend_options){
+        .threads = (int)t->threads, .gpu = (int)t->gpu, .tune = t->tune};
     c->act = t->precision ? DTYPE_BF16 : DTYPE_F32;
     c->options = (struct clip_options){.chunk = (int)t->chunk,
                                        .bn_batch = (int)t->bn_batch,
@@ -227,6 +254,7 @@ static void fill(struct run_config *c, const struct train_options *t)
                                        .reduce = t->reduce,
                                        .recompute = t->recompute,
                                        .loss = (enum loss_kind)t->loss};
+    c->half_moments = t->moments == 1;
     c->batch = (int)t->batch;
     c->steps = t->steps;
     c->seed = t->seed;

@@ -1,9 +1,9 @@
 /*
  * adamw - what the versions of op_adamw have in common.
  *
- * Model.   The gradient's factor and the rounding of the copy are defined here,
- *          for all of them.  Those that compute in float also take a number's
- *          step from here; train/ref writes it in double.
+ * Model.   The gradient's factor and the rounding of the copy and of moments
+ *          are defined here, for all of them.  Those that compute in float
+ *          also take a number's step from here; train/ref writes it in double.
  * Precision. adamw_number(): one rounding an operation; on the GPU root and
  *          quotient within 2 units of the last place, which is of the step and
  *          not of the weight.
@@ -36,13 +36,23 @@ SHARED_INLINE bool adamw_scale(const double *sumsq, double clip_norm,
     return norm - norm == 0; /* finite */
 }
 
-/* ---- rounding of the copy ---- */
+/* ---- rounding of the copy, and of moments ---- */
+
+#define ADAMW_OF_M 0x6d /* whose draws: in place of op_adamw's `rounding` */
+#define ADAMW_OF_V 0x76
 
 /* Number i of step t is rounded by 16 of the bits of number i / 4 of a stream
  * of the step's own: the lowest where i is a multiple of 4. */
 SHARED_INLINE uint64_t adamw_stream(const struct op_adamw *o)
 {
     return random_bits(o->rounding, o->t);
+}
+
+/* The same for the moments, from ADAMW_OF_M or _V. */
+SHARED_INLINE uint64_t adamw_moment_stream(const struct op_adamw *o,
+                                           uint64_t of)
+{
+    return random_bits(of, o->t);
 }
 
 SHARED_INLINE uint32_t adamw_chance(uint64_t stream, uint64_t i)

@@ -41,16 +41,17 @@ static int open_cpu(struct device *d, enum dtype act, int threads,
 #endif
 }
 
-static int open_cuda(struct device *d, enum dtype act, int gpu, struct err *e)
+static int open_cuda(struct device *d, enum dtype act,
+                     const struct backend_options *from, struct err *e)
 {
 #ifdef WITMILL_CUDA
-    const struct cuda_options o = {.index = gpu};
+    const struct cuda_options o = {.index = from->gpu, .tune = from->tune};
 
     return cuda_open(d, act, &o, e);
 #else
     (void)d;
     (void)act;
-    (void)gpu;
+    (void)from;
     return err_set(e, E_UNSUPPORTED,
                    "this build has no cuda backend; `make CUDA=1` builds it");
 #endif
@@ -63,12 +64,28 @@ int backend_open(struct device *d, enum backend b, enum dtype act,
     case BACKEND_CPU:
         return open_cpu(d, act, o->threads, e);
     case BACKEND_CUDA:
-        return open_cuda(d, act, o->gpu, e);
+        return open_cuda(d, act, o, e);
     case BACKEND_REF:
     case BACKENDS:
         break;
     }
     return ref_open(d, act, e);
+}
+
+struct backend_counts backend_counted(const struct device *d, enum backend b)
+{
+#ifdef WITMILL_CUDA
+    if (b == BACKEND_CUDA) {
+        struct cuda_counts c = cuda_counted(d);
+
+        return (struct backend_counts){
+            c.products,         c.products_refused, c.products_timed,
+            c.products_changed, c.convolutions,     c.convolutions_refused};
+    }
+#endif
+    (void)d;
+    (void)b;
+    return (struct backend_counts){0};
 }
 
 void backend_describe(const struct device *d, enum backend b, char *out,

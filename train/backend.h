@@ -20,6 +20,14 @@ enum backend { BACKEND_CPU, BACKEND_CUDA, BACKEND_REF, BACKENDS };
 struct backend_options {
     int threads; /* cpu: 0 is all of them */
     int gpu;     /* cuda: which one, from 0 */
+    bool tune;   /* cuda: time kernels while planning (train/cuda/cuda.h) */
+};
+
+/* Shapes that libraries of the cuda backend were asked for; 0 elsewhere. */
+struct backend_counts {
+    int products, products_refused;         /* refused ones are slow */
+    int products_timed, products_changed;   /* by tune */
+    int convolutions, convolutions_refused; /* refused: by columns */
 };
 
 /* "cpu", "cuda", "ref", NULL. */
@@ -29,6 +37,8 @@ bool backend_built(enum backend b);
 
 int backend_open(struct device *d, enum backend b, enum dtype act,
                  const struct backend_options *o, struct err *e);
+
+struct backend_counts backend_counted(const struct device *d, enum backend b);
 
 /* What computes, for people: "NVIDIA H200, sm_90, ..."; "cpu, 16 threads". */
 void backend_describe(const struct device *d, enum backend b, char *out,

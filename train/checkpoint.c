@@ -31,9 +31,8 @@ static char *class_of(const struct store *s, int k)
 /* The moments' type, and a number's bytes. */
 static enum safetensors_dtype moments_dtype(const struct clip *m, size_t *bytes)
 {
-    (void)m;
-    *bytes = sizeof(float);
-    return ST_F32;
+    *bytes = m->store.moment_size;
+    return m->store.half_moments ? ST_BF16 : ST_F32;
 }
 
 /* The file's tensors, by which one and of which class. */

@@ -6,7 +6,7 @@
 #include "train/collective.h"
 
 int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
-              bool train, struct err *e)
+              enum store_use use, struct err *e)
 {
     struct store *s = &m->store;
     int rc = clip_config_check(c, e);
@@ -31,7 +31,7 @@ int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
     else
         vit_init(&m->vision.vit, s, c);
     store_seal(s);
-    rc = store_open(s, d, train, e);
+    rc = store_open(s, d, use, e);
     if (rc)
         clip_close(m);
     return rc;
@@ -79,8 +79,8 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
     j->chunk = o->chunk > 0 && o->chunk < n ? o->chunk : n;
     j->group = o->bn_batch > 0 && o->bn_batch < n ? o->bn_batch : n;
     if (n < 1 || (o->ranks && n > INT32_MAX / o->ranks->size))
-        return err_set(e, E_RANGE, "a batch of %d pairs on each of %d ranks",
-                       n, o->ranks ? o->ranks->size : 1);
+        return err_set(e, E_RANGE, "a batch of %d pairs on each of %d ranks", n,
+                       o->ranks ? o->ranks->size : 1);
     j->all = n * (o->ranks ? o->ranks->size : 1);
     j->first = n * (o->ranks ? o->ranks->rank : 0);
     if (o->loss == LOSS_SIGMOID && m->logit_bias < 0)

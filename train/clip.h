@@ -42,9 +42,9 @@ struct clip {
     struct text_tower text;
 };
 
-/* Weights at zero; `train` also opens gradients and the optimiser's moments. */
+/* Weights at zero; with what `use` opens beside them (train/store.h). */
 int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
-              bool train, struct err *e);
+              enum store_use use, struct err *e);
 void clip_close(struct clip *m);
 
 /* Weights as published for a fresh model (facts b.2), each number a function

@@ -129,6 +129,18 @@ void device_get(struct device *d, void *host, const void *from, size_t bytes)
         d->ops->get(d, host, from, bytes);
 }
 
+void device_pin(struct device *d, void *p, size_t bytes)
+{
+    if (d->ops->pin)
+        d->ops->pin(d, p, bytes);
+}
+
+void device_unpin(struct device *d, void *p)
+{
+    if (d->ops->unpin)
+        d->ops->unpin(d, p);
+}
+
 void device_plan_begin(struct device *d)
 {
     d->planning = true;

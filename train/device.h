@@ -94,6 +94,12 @@ void device_free(struct device *d, void *p);
 void device_put(struct device *d, void *to, const void *host, size_t bytes);
 void device_get(struct device *d, void *host, const void *from, size_t bytes);
 
+/* Host memory that is put from again and again: let the backend copy from it
+ * without copying it first, until unpin.  Where that fails copies are only
+ * slower. */
+void device_pin(struct device *d, void *p, size_t bytes);
+void device_unpin(struct device *d, void *p);
+
 /* The dry run.  begin empties the stack; end allocates the peak if it grew, and
  * empties the stack again.  -E_NOMEM names the size asked for. */
 void device_plan_begin(struct device *d);

@@ -1,111 +1,121 @@
 #include "train/feed.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
-
-static size_t picture_bytes(const struct feed *f)
+/* Slice `number` of a batch. */
+static void fill(const struct feed *f, const struct feed_job *job, int number)
 {
-    return 3 * (size_t)f->size * (size_t)f->size;
+    const struct pairs *p = f->c.pairs;
+    size_t picture = 3 * (size_t)p->size * (size_t)p->size;
+    uint64_t first = job->step * f->c.stride + f->c.first;
+    int64_t from = (int64_t)f->c.n * number / f->threads;
+    int64_t to = (int64_t)f->c.n * (number + 1) / f->threads;
+
+    for (int64_t i = from; i < to; i++) {
+        pairs_picture(p, first + (uint64_t)i,
+                      job->pixels + (size_t)i * picture);
+        pairs_caption(p, first + (uint64_t)i,
+                      job->ids + (size_t)i * (size_t)p->context);
+    }
 }
 
-static void *fill(void *arg)
+/* A thread's life: its slice of one batch after the other.  It sleeps until
+ * the first is started, which feed_open() has counted the threads for. */
+static void *thread_main(void *arg)
 {
-    const struct feed_slice *s = arg;
-    const struct feed *f = s->f;
-    uint64_t first = f->next * (uint64_t)f->n;
-    int at = (int)(f->next % 2);
+    const struct feed_thread *t = arg;
+    struct feed *f = t->f;
 
-    for (int i = s->from; i < s->to; i++) {
-        pairs_picture(f->p, first + (uint64_t)i,
-                      f->buffer[at].pixels + (size_t)i * picture_bytes(f));
-        pairs_caption(f->p, first + (uint64_t)i,
-                      f->buffer[at].ids + (size_t)i * (size_t)f->context);
+    pthread_mutex_lock(&f->lock);
+    for (uint64_t at = 0;; at++) {
+        struct feed_job *job = &f->job[at % BATCHES_MAX];
+        struct feed_job now;
+
+        while (!f->stop && at == f->started)
+            pthread_cond_wait(&f->more, &f->lock);
+        if (f->stop)
+            break;
+        now = *job;
+        pthread_mutex_unlock(&f->lock);
+        fill(f, &now, t->number);
+        pthread_mutex_lock(&f->lock);
+        if (!--job->slices)
+            pthread_cond_signal(&f->filled);
     }
+    pthread_mutex_unlock(&f->lock);
     return NULL;
 }
 
-/* Let the batch f->next be made; whatever gets no thread is made here. */
-static void start(struct feed *f)
+static void feed_start(void *ctx, uint64_t step, uint8_t *pixels, int32_t *ids)
 {
-    f->running = 0;
-    if (f->next == f->end)
-        return;
-    for (int i = 0; i < f->threads; i++) {
-        struct feed_slice *s = &f->slice[f->running];
+    struct feed *f = ctx;
 
-        *s = (struct feed_slice){f, (int)((int64_t)f->n * i / f->threads),
-                                 (int)((int64_t)f->n * (i + 1) / f->threads)};
-        if (pthread_create(&f->thread[f->running], NULL, fill, s))
-            fill(s);
-        else
-            f->running++;
-    }
+    pthread_mutex_lock(&f->lock);
+    assert(f->started - f->finished < BATCHES_MAX);
+    f->job[f->started++ % BATCHES_MAX] = (struct feed_job){
+        .step = step, .pixels = pixels, .ids = ids, .slices = f->threads};
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
 }
 
-static void finish(struct feed *f)
+static int feed_finish(void *ctx, uint64_t step, struct err *e)
 {
-    for (int i = 0; i < f->running; i++)
-        pthread_join(f->thread[i], NULL);
-    f->running = 0;
-}
+    struct feed *f = ctx;
+    const struct feed_job *job;
 
-int feed_open(struct feed *f, const struct pairs *p, int n, uint64_t begin,
-              uint64_t end, int threads, struct err *e)
-{
-    size_t pixels, ids;
-
-    memset(f, 0, sizeof *f);
-    f->p = p;
-    f->n = n;
-    f->size = p->size;
-    f->context = p->context;
-    f->begin = f->next = begin;
-    f->end = end;
-    f->threads = threads < 1                  ? 1
-                 : threads > FEED_THREADS_MAX ? FEED_THREADS_MAX
-                                              : threads;
-    pixels = (size_t)n * picture_bytes(f);
-    ids = (size_t)n * (size_t)f->context * sizeof(int32_t);
-    for (int i = 0; i < 2; i++) {
-        f->buffer[i].pixels = malloc(pixels);
-        f->buffer[i].ids = malloc(ids);
-        if (!f->buffer[i].pixels || !f->buffer[i].ids) {
-            feed_close(f);
-            return err_set(e, E_NOMEM, "no room for two batches of %zu bytes",
-                           pixels + ids);
-        }
-    }
-    start(f);
+    (void)e;
+    pthread_mutex_lock(&f->lock);
+    job = &f->job[f->finished % BATCHES_MAX];
+    assert(f->finished < f->started && job->step == step);
+    while (job->slices)
+        pthread_cond_wait(&f->filled, &f->lock);
+    f->finished++;
+    pthread_mutex_unlock(&f->lock);
+    (void)step;
     return 0;
 }
 
-void feed_close(struct feed *f)
+static void feed_close(void *ctx)
 {
-    finish(f);
-    for (int i = 0; i < 2; i++) {
-        free(f->buffer[i].pixels);
-        free(f->buffer[i].ids);
-    }
+    struct feed *f = ctx;
+
+    pthread_mutex_lock(&f->lock);
+    f->stop = true;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    for (int i = 0; i < f->threads; i++)
+        pthread_join(f->thread[i].id, NULL);
+    pthread_cond_destroy(&f->filled);
+    pthread_cond_destroy(&f->more);
+    pthread_mutex_destroy(&f->lock);
     memset(f, 0, sizeof *f);
 }
 
-void feed_next(struct feed *f, struct clip_batch *b)
+int feed_open(struct feed *f, const struct feed_config *c,
+              struct batch_maker *out, struct err *e)
 {
-    uint64_t began = clock_mono_ns();
-    int at = (int)(f->next % 2);
+    assert(c->threads >= 1 && c->threads <= FEED_THREADS_MAX);
+    memset(f, 0, sizeof *f);
+    f->c = *c;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->more, NULL);
+    pthread_cond_init(&f->filled, NULL);
+    /* with fewer than asked for, slices are larger */
+    for (int i = 0; i < c->threads; i++) {
+        struct feed_thread *t = &f->thread[f->threads];
 
-    assert(f->next < f->end);
-    finish(f);
-    f->waited_ns += clock_mono_ns() - began;
-    *b = (struct clip_batch){.n = f->n,
-                             .pixels = {.kind = PIXEL_BYTE,
-                                        .x = f->buffer[at].pixels,
-                                        .norm = pairs_norm()},
-                             .captions = {f->n, f->context, f->buffer[at].ids}};
-    f->next++;
-    start(f);
+        *t = (struct feed_thread){.f = f, .number = f->threads};
+        f->threads += !pthread_create(&t->id, NULL, thread_main, t);
+    }
+    if (!f->threads) {
+        feed_close(f);
+        return err_set(e, E_NOMEM, "no thread can be started");
+    }
+    *out = (struct batch_maker){.ctx = f,
+                                .norm = pairs_norm(),
+                                .start = feed_start,
+                                .finish = feed_finish,
+                                .close = feed_close};
+    return 0;
 }

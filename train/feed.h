@@ -1,51 +1,63 @@
 /*
- * feed - batches of generated pairs, the next one made while one computes.
+ * feed - generated pairs as a maker of batches.
  *
- * Model.   Batch s holds the pairs s * n .. s * n + n - 1.  Two buffers take
- *          turns: feed_next() waits until the batch is there, hands it out and
- *          lets threads fill the other buffer with the one behind it.
- * Owns.    Both buffers and the threads; a batch handed out is valid until the
- *          next feed_next().
- * Fails.   -E_NOMEM.
- * Threads. One calls; `threads` of its own fill, a slice each.
+ * Model.   Batch s of a process holds the n pairs (train/pairs.h) from
+ *          s * stride + first on: alone, first is 0 and stride n; of several
+ *          ranks, stride is the global batch.  Threads fill a slice of each
+ *          batch, one batch after the other, in the order they were started.
+ * Owns.    The threads; the maker's close() ends them, and is the last use of
+ *          the struct.
+ * Fails.   -E_NOMEM when no thread can be started; what is behind that does
+ *          not fail.
+ * Threads. One calls the maker; `threads` of its own fill.
  */
 #ifndef TRAIN_FEED_H
 #define TRAIN_FEED_H
 
 #include <pthread.h>
-#include "train/clip.h"
+#include "train/batches.h"
 #include "train/pairs.h"
 
 #define FEED_THREADS_MAX 64
 
+struct feed_config {
+    const struct pairs *pairs; /* borrowed */
+    int n;                     /* pairs a batch */
+    uint64_t first;            /* pair of batch 0 that is the first here */
+    uint64_t stride;           /* pairs from batch to batch, of all ranks */
+    int threads;               /* 1 .. FEED_THREADS_MAX */
+};
+
 struct feed;
 
-struct feed_slice {
+struct feed_thread {
     struct feed *f;
-    int from, to; /* pairs of the batch */
+    int number;
+    pthread_t id;
+};
+
+/* A batch being filled. */
+struct feed_job {
+    uint64_t step;
+    uint8_t *pixels;
+    int32_t *ids;
+    int slices; /* that are not filled yet */
 };
 
 struct feed {
-    const struct pairs *p; /* borrowed */
-    int n, size, context;
-    uint64_t begin, end; /* batches */
-    struct {
-        uint8_t *pixels;
-        int32_t *ids;
-    } buffer[2];
-    uint64_t next; /* the batch being filled; end: none */
-    int threads, running;
-    pthread_t thread[FEED_THREADS_MAX];
-    struct feed_slice slice[FEED_THREADS_MAX];
-    uint64_t waited_ns; /* in feed_next(), since it was opened */
+    struct feed_config c;
+    int threads; /* that run */
+    struct feed_thread thread[FEED_THREADS_MAX];
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t more, filled;
+    uint64_t started; /* jobs, of which [started % BATCHES_MAX] is the next */
+    uint64_t finished;
+    struct feed_job job[BATCHES_MAX];
+    bool stop;
 };
 
-/* Batches begin .. end - 1 of n pairs. */
-int feed_open(struct feed *f, const struct pairs *p, int n, uint64_t begin,
-              uint64_t end, int threads, struct err *e);
-void feed_close(struct feed *f);
-
-/* The next batch; not to be called behind the last. */
-void feed_next(struct feed *f, struct clip_batch *b);
+/* Fill in the maker, whose ctx is f: f stays where it is. */
+int feed_open(struct feed *f, const struct feed_config *c,
+              struct batch_maker *out, struct err *e);
 
 #endif

@@ -65,7 +65,7 @@ static int plan(const struct clip_config *c, const struct clip_options *o,
     struct device d = {
         .ops = &counting, .act = DTYPE_F32, .real = DTYPE_F32, .row_step = 1};
     struct clip m;
-    int rc = clip_open(&m, &d, c, train, e);
+    int rc = clip_open(&m, &d, c, train ? STORE_TRAIN : STORE_READ, e);
 
     if (!rc)
         rc = clip_plan(&m, o, n, e);

@@ -402,13 +402,18 @@ struct op_sigmoid_loss {
  * With sumsq, that of a gradient of which g is the whole or a part: g counts
  * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
  * where norm is not finite, or > skip_norm > 0, nothing is changed at all.
+ * With half_moments m and v hold bfloat16 numbers: what a step makes of them
+ * moves p in full, and is then rounded by chance as the copy is, each by draws
+ * of its own.  To nearest they would stand still: the ulp of bfloat16 is 1/256
+ * to 1/128 of a number, and v with beta2 = 0.999 moves by 1/1000 of g^2 - v.
  * With rounding the copy holds bfloat16 numbers, whatever act is: p away from
  * zero with the probability of what is cut off, as drawn for (rounding, t, i)
  * by train/adamw.h, the same on every backend.
  */
 struct op_adamw {
     int64_t n;
-    void *p, *m, *v;         /* real [n] */
+    void *p;                 /* real [n] */
+    void *m, *v;             /* real [n], or bfloat16 */
     const void *g;           /* real [n] */
     void *copy;              /* act [n]; NULL, or p, when there is none */
     const uint8_t *decays;   /* [n / OP_DECAY_RUN, rounded up], device memory:
@@ -419,6 +424,7 @@ struct op_adamw {
     double skip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
     uint64_t rounding;       /* 0: the copy is rounded to nearest even */
+    bool half_moments;
 };
 
 struct op_sumsq {            /* *out += sum of x^2, in double */
@@ -481,12 +487,12 @@ enum op_kind {
 };
 
 /* What a backend brings.  alloc returns NULL without memory; put and get as
- * device_put and device_get.  plan (may be NULL) is called instead of the op
- * during a dry run, for what a backend keeps per shape.  collective (may be
- * NULL) opens what ranks on such devices share (train/collective.h).  stamp and
- * seconds (NULL where an op is done when it returns): put mark i, below
- * OP_STAMPS, behind what was called; wait for two marks and tell what lies
- * between them.
+ * device_put and device_get, pin and unpin (may be NULL) as device_pin().  plan
+ * (may be NULL) is called instead of the op during a dry run, for what a
+ * backend keeps per shape.  collective (may be NULL) opens what ranks on such
+ * devices share (train/collective.h).  stamp and seconds (NULL where an op is
+ * done when it returns): put mark i, below OP_STAMPS, behind what was called;
+ * wait for two marks and tell what lies between them.
  * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
  * not called while planning, and the backend mixes the key with the stack's
  * height. */
@@ -497,6 +503,8 @@ struct ops {
     void (*free)(struct device *d, void *p);
     void (*put)(struct device *d, void *to, const void *host, size_t bytes);
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
+    void (*pin)(struct device *d, void *p, size_t bytes);
+    void (*unpin)(struct device *d, void *p);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
                       struct collective *out, struct err *e);

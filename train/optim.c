@@ -107,6 +107,7 @@ static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
                           .skip_norm = c->leave_out ? o->limit : 0,
                           .t = step + 1,
                           .rounding = c->stochastic,
+                          .half_moments = s->half_moments,
                       });
 }
 
@@ -183,7 +184,7 @@ int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
                   (!isfinite(sum) || (o->limit > 0 && sqrt(sum) > o->limit));
     if (!isfinite(sum) && !o->left_out)
         return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
-                       (unsigned long long)step);
+                       (unsigned long long)step + 1);
     if (o->left_out)
         optim_leave(o);
     if (norm)

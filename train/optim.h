@@ -12,7 +12,7 @@
  *          they were, which the device decides by itself, and the running
  *          statistics that the batch has moved are put back.
  * Fails.   What stuck in the device; -E_NOMEM when opening; -E_RANGE with the
- *          step when the norm of the gradient was taken and is not finite: the
+ *          step (from 1) when the norm of the gradient was taken and is not finite: the
  *          device then has left weights and moments as they were.
  * Threads. The device's.
  * Cost.    One read of the gradient for its norm (only when clipping or asked),

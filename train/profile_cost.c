@@ -263,7 +263,9 @@ static void cost_small(const struct device *d, enum op_kind kind,
         const struct op_adamw *o = op;
 
         n = o->n;
-        c->bytes = real(d, 7 * n) + (o->copy ? act(d, n) : 0);
+        c->bytes =
+            o->half_moments ? real(d, 3 * n) + 8 * (uint64_t)n : real(d, 7 * n);
+        c->bytes += o->copy ? act(d, n) : 0;
         break;
     }
     case OP_sumsq:

@@ -14,10 +14,15 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/progress.h"
+#include "train/batches.h"
 #include "train/feed.h"
 #include "train/flops.h"
+#include "train/median.h"
 #include "train/profile.h"
 #include "train/weights.h"
+
+/* One that is computed, one that is made or on its way to the device. */
+#define BUFFERS 2
 
 /* A run under way. */
 struct run {
@@ -29,10 +34,10 @@ struct run {
     struct pairs pairs;
     struct optim optim;
     struct feed feed;
+    struct batches batches;
     struct progress progress;
-    int log;         /* descriptor, -1 without */
-    double *seconds; /* [steps] */
-    double *losses;  /* [steps] */
+    struct median seconds; /* of the steps behind the first */
+    int log;               /* descriptor, -1 without */
 };
 
 struct step {
@@ -109,11 +114,10 @@ static int log_step(struct run *r, const struct step *s, struct err *e)
 /* What a person watching wants to know. */
 static void say(struct run *r, const struct step *s)
 {
-    double since = r->seconds[s->number - 1];
-
     progress_note(&r->progress, "step %llu, loss %.4f, %.4g TFLOP/s useful",
                   (unsigned long long)s->number, s->loss,
-                  since > 0 ? (double)r->sum->useful / since * 1e-12 : 0);
+                  s->seconds > 0 ? (double)r->sum->useful / s->seconds * 1e-12
+                                 : 0);
     progress_add(&r->progress, (uint64_t)r->c->batch);
 }
 
@@ -122,14 +126,16 @@ static void say(struct run *r, const struct step *s)
  * is not finite. */
 static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
 {
-    uint64_t began = clock_mono_ns(), waited = r->feed.waited_ns;
+    uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
     struct clip_batch b;
     bool logs = r->log >= 0, last = i + 1 == r->c->steps;
     int rc;
 
     *s = (struct step){.number = i + 1};
-    feed_next(&r->feed, &b);
-    s->waited = (double)(r->feed.waited_ns - waited) * 1e-9;
+    rc = batches_next(&r->batches, &b, e);
+    if (rc)
+        return rc;
+    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
     r->d.flops = 0;
     rc = clip_gradients(&r->m, &r->options, &b, &s->loss, NULL, NULL, e);
     if (!rc && !isfinite(s->loss))
@@ -142,12 +148,29 @@ static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
                   DTYPE_F64);
         rc = device_check(&r->d, e);
     }
+    batches_done(&r->batches);
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
-    r->seconds[i] = s->seconds;
-    r->losses[i] = s->loss;
-    if (i)
-        r->sum->executed += (double)r->d.flops;
     return rc;
+}
+
+/* The first step's time is left out, unless it is the only one: it meets the
+ * libraries' first calls. */
+static void add_up(struct run *r, uint64_t i, const struct step *s)
+{
+    uint64_t n = r->c->steps, tenth = n / 10 ? n / 10 : 1;
+    struct run_summary *sum = r->sum;
+
+    if (!i)
+        sum->first = s->loss;
+    if (i >= n - tenth)
+        sum->last += s->loss / (double)tenth;
+    sum->waited_s += s->waited;
+    if (!i && n > 1)
+        return;
+    sum->timed++;
+    sum->seconds += s->seconds;
+    sum->executed += (double)r->d.flops;
+    median_add(&r->seconds, s->seconds);
 }
 
 static int take_steps(struct run *r, struct err *e)
@@ -162,38 +185,18 @@ static int take_steps(struct run *r, struct err *e)
         rc = one_step(r, i, &s, e);
         if (!rc)
             rc = log_step(r, &s, e);
-        if (!rc)
+        if (!rc) {
+            add_up(r, i, &s);
             say(r, &s);
+        }
     }
     progress_end(&r->progress, rc);
+    if (!rc) {
+        r->sum->executed /= (double)r->sum->timed;
+        r->sum->median_s = median_of(&r->seconds);
+        r->sum->libraries = backend_counted(&r->d, r->c->backend);
+    }
     return rc;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The first step is left out: it meets the libraries' first calls. */
-static void sum_up(struct run *r)
-{
-    struct run_summary *s = r->sum;
-    uint64_t n = r->c->steps, tenth = n / 10 ? n / 10 : 1;
-    uint64_t skip = n > 1;
-
-    s->first = r->losses[0];
-    s->last = 0;
-    for (uint64_t i = n - tenth; i < n; i++)
-        s->last += r->losses[i] / (double)tenth;
-    s->timed = n - skip;
-    for (uint64_t i = skip; i < n; i++)
-        s->seconds += r->seconds[i];
-    qsort(r->seconds + skip, s->timed, sizeof *r->seconds, compare);
-    s->median_s = r->seconds[skip + s->timed / 2];
-    s->executed = skip ? s->executed / (double)s->timed : (double)r->d.flops;
-    s->waited_s = (double)r->feed.waited_ns * 1e-9;
 }
 
 /* ---- a run ---- */
@@ -235,10 +238,35 @@ static int feed_threads(const struct run_config *c)
     return c->backend == BACKEND_CUDA && here > 2 ? (int)(here / 2) : 1;
 }
 
+/* Before the device, whose libraries have threads of their own: makers may
+ * fork. */
+static int open_batches(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    const struct batches_config b = {.buffers = BUFFERS,
+                                     .n = c->batch,
+                                     .size = (int)c->model.vision.image_size,
+                                     .context = c->model.text.context_length,
+                                     .end = c->steps + (c->profile != NULL)};
+    const struct feed_config f = {.pairs = &r->pairs,
+                                  .n = c->batch,
+                                  .stride = (uint64_t)c->batch,
+                                  .threads = feed_threads(c)};
+    struct batch_maker maker;
+    int rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
+
+    if (!rc)
+        rc = batches_open(&r->batches, &b, e);
+    if (!rc)
+        rc = feed_open(&r->feed, &f, &maker, e);
+    if (!rc)
+        batches_begin(&r->batches, &maker);
+    return rc;
+}
+
 static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct store *s = &r->m.store;
     struct clip_options whole = {.loss = c->options.loss};
     int rc = clip_initialise(&r->m, c->seed, e);
 
@@ -251,14 +279,8 @@ static int prepare(struct run *r, struct err *e)
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
-    r->sum->weights =
-        (uint64_t)s->size *
-        (4 * s->real_size + (s->act != s->real ? s->act_size : 0));
-    rc = pairs_init(&r->pairs, &c->model, c->seed, c->caption_tokens, e);
-    if (!rc)
-        rc = feed_open(&r->feed, &r->pairs, c->batch, 0,
-                       c->steps + (c->profile != NULL), feed_threads(c), e);
-    return rc;
+    r->sum->weights = store_bytes(&r->m.store);
+    return 0;
 }
 
 /* One more step, op by op. */
@@ -270,8 +292,9 @@ static int take_apart(struct run *r, struct err *e)
     int rc = profile_begin(p, &r->d, e);
 
     if (!rc) {
-        feed_next(&r->feed, &b);
-        rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
+        rc = batches_next(&r->batches, &b, e);
+        if (!rc)
+            rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
         if (!rc)
             rc = optim_step(&r->optim, r->c->steps, NULL, e);
         profile_end(p, &r->d);
@@ -291,18 +314,31 @@ static int train(struct run *r, struct err *e)
         rc = log_begin(r, e);
     if (!rc)
         rc = take_steps(r, e);
-    if (!rc)
-        sum_up(r);
     if (!rc && c->save)
         rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, c->save, e);
     if (!rc && c->profile)
         rc = take_apart(r, e);
     if (r->log >= 0 && close(r->log) && !rc)
         rc = err_errno(e, E_IO, "write", c->log);
-    feed_close(&r->feed);
-    pairs_release(&r->pairs);
     if (r->optim.m)
         optim_close(&r->optim);
+    return rc;
+}
+
+/* On a device that stands: a model, and steps of it. */
+static int train_on(struct run *r, struct err *e)
+{
+    int rc = clip_open(&r->m, &r->d, &r->c->model,
+                       r->c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
+
+    if (rc)
+        return rc;
+    batches_pin(&r->batches, &r->d);
+    median_init(&r->seconds, r->c->steps);
+    rc = train(r, e);
+    median_release(&r->seconds);
+    clip_close(&r->m);
+    batches_unpin(&r->batches);
     return rc;
 }
 
@@ -312,22 +348,19 @@ int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
     int rc = check_save(c->save, e);
 
     memset(s, 0, sizeof *s);
-    if (!rc)
-        rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
     if (rc)
         return rc;
     r.options = c->options;
     r.options.pixels = PIXEL_BYTE;
-    backend_describe(&r.d, c->backend, s->device, sizeof s->device);
-    rc = clip_open(&r.m, &r.d, &c->model, true, e);
+    rc = open_batches(&r, e);
+    if (!rc)
+        rc = backend_open(&r.d, c->backend, c->act, &c->device, e);
     if (!rc) {
-        r.seconds = xcalloc(c->steps, sizeof *r.seconds);
-        r.losses = xcalloc(c->steps, sizeof *r.losses);
-        rc = train(&r, e);
-        free(r.seconds);
-        free(r.losses);
-        clip_close(&r.m);
+        backend_describe(&r.d, c->backend, s->device, sizeof s->device);
+        rc = train_on(&r, e);
+        device_close(&r.d);
     }
-    device_close(&r.d);
+    batches_close(&r.batches);
+    pairs_release(&r.pairs);
     return rc;
 }

@@ -15,12 +15,14 @@
  *          nothing is saved then; -E_UNSUPPORTED for the backend; as
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.
- * Threads. One; pairs are made by others (train/feed.h).
- * Cost.    Two batches of pixels on the host beside what the model takes.
+ * Threads. One; pairs are made by others (train/batches.h).
+ * Cost.    Two batches of pixels on the host beside what the model takes; what
+ *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/str.h"
@@ -35,6 +37,7 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
+    bool half_moments;      /* AdamW's, in bfloat16 */
     int batch;              /* pairs a step */
     uint64_t steps, seed;   /* of the weights and the pairs */
     int caption_tokens;     /* mean length of captions */
@@ -49,13 +52,14 @@ struct run_summary {
     char device[320];
     double first, last;   /* losses; last: mean of the last tenth */
     double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median */
+    double median_s;      /* ... their median (train/median.h) */
     double waited_s;      /* for pairs, all steps */
     uint64_t timed;       /* how many steps these are */
     double executed;      /* mean operations of a timed step, as counted */
     uint64_t useful;      /* operations of the whole model (train/flops.h) */
     uint64_t activations; /* bytes of the device's stack */
     uint64_t weights;     /* bytes of weights, gradients and moments */
+    struct backend_counts libraries; /* behind the run */
 };
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e);

@@ -118,13 +118,17 @@ static int open_class(struct store *s, struct device *d, size_t number_bytes,
     return 0;
 }
 
-int store_open(struct store *s, struct device *d, bool train, struct err *e)
+int store_open(struct store *s, struct device *d, enum store_use use,
+               struct err *e)
 {
+    bool train = use != STORE_READ;
     int rc;
 
     assert(s->size > 0 && !s->real && !d->planning);
     s->real_size = dtype_size(d->real);
     s->act_size = dtype_size(d->act);
+    s->half_moments = use == STORE_TRAIN_HALF;
+    s->moment_size = s->half_moments ? dtype_size(DTYPE_BF16) : s->real_size;
     rc = open_class(s, d, s->real_size, "weights", &s->real, e);
     if (!rc && d->act != d->real)
         rc = open_class(s, d, s->act_size, "weights for products", &s->act, e);
@@ -133,14 +137,24 @@ int store_open(struct store *s, struct device *d, bool train, struct err *e)
     if (!rc && train)
         rc = open_class(s, d, s->real_size, "gradients", &s->grad, e);
     if (!rc && train)
-        rc = open_class(s, d, s->real_size, "first moments", &s->m, e);
+        rc = open_class(s, d, s->moment_size, "first moments", &s->m, e);
     if (!rc && train)
-        rc = open_class(s, d, s->real_size, "second moments", &s->v, e);
+        rc = open_class(s, d, s->moment_size, "second moments", &s->v, e);
     if (!rc)
         rc = device_check(d, e);
     if (rc)
         close_classes(s, d);
     return rc;
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+    uint64_t number = s->real ? s->real_size : 0;
+
+    number += s->act != s->real ? s->act_size : 0;
+    number += s->grad ? s->real_size : 0;
+    number += (s->m ? s->moment_size : 0) + (s->v ? s->moment_size : 0);
+    return (uint64_t)s->size * number;
 }
 
 /* Tensor i in a class of numbers of number_bytes; NULL when it is not open. */

@@ -9,7 +9,8 @@
  *              act    what products read; is `real` where the types are equal
  *              grad   gradients (training); for buffers, sums of what moves
  *                     them
- *              m, v   the optimiser's moments (training)
+ *              m, v   the optimiser's moments (training): `real`, or
+ *                     bfloat16 numbers whatever `act` is
  *
  *          Buffers (running statistics) come behind all parameters, so that
  *          the optimiser runs over [0, parameters) in one go.
@@ -36,6 +37,14 @@ enum init_kind {
     INIT_UNIFORM   /* U(-scale, scale) */
 };
 
+/* Which classes are open. */
+enum store_use {
+    STORE_READ,      /* weights */
+    STORE_TRAIN,     /* and gradients and moments */
+    STORE_TRAIN_HALF /* the moments in bfloat16 (Dhariwal et al. 2020, which
+                        CLIP's paper follows in this): half of their bytes */
+};
+
 struct init {
     enum init_kind kind;
     double scale;
@@ -58,6 +67,8 @@ struct store {
     int64_t parameters;          /* numbers up to the first buffer */
     int64_t size;                /* numbers of a class */
     size_t real_size, act_size;  /* bytes of a number, once open */
+    size_t moment_size;          /* of m and v: real_size, or 2 of bfloat16 */
+    bool half_moments;           /* the latter; then they are no `real` */
     char *real, *act, *grad, *m, *v; /* device memory; NULL when not open */
 };
 
@@ -76,14 +87,18 @@ int store_add_buffer(struct store *s, struct init init, int64_t count,
 /* Lay the tensors out; no more are added. */
 void store_seal(struct store *s);
 
-/* Allocate on d: weights, and with `train` the other classes; all zero.  After
- * a failure the store is as before; release it all the same. */
-int store_open(struct store *s, struct device *d, bool train, struct err *e);
+/* Allocate on d what `use` asks for; all zero.  After a failure the store is as
+ * before; release it all the same. */
+int store_open(struct store *s, struct device *d, enum store_use use,
+               struct err *e);
+
+/* Bytes of all open classes. */
+uint64_t store_bytes(const struct store *s);
 
 /* Tensor i in a class. */
 void *store_real(const struct store *s, int i);
 const void *store_act(const struct store *s, int i);
-void *store_grad(const struct store *s, int i); /* NULL without train */
+void *store_grad(const struct store *s, int i); /* NULL with STORE_READ */
 
 /* Index of a name, -1 when there is none. */
 int store_find(const struct store *s, struct str name);

@@ -11,6 +11,8 @@
 #ifndef TESTS_EMULATE_EMULATE_H
 #define TESTS_EMULATE_EMULATE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -24,6 +26,16 @@ void emulate_schedule(uint64_t seed);
 
 /* Multiprocessors of the GPU that is opened next; 2 unless told. */
 void emulate_sms(int count);
+
+/* Bytes that cudaMemGetInfo says are left from now on. */
+void emulate_memory(size_t left);
+
+/* So many graphs, from now on, are refused for want of memory. */
+void emulate_refuse_graphs(int count);
+
+/* From now on the first answer that cublasLt gives for a shape is one that
+ * takes its time: a millisecond. */
+void emulate_slow_answer(bool slow);
 
 /* Since the program began: kernels run, waits for the device, allocations. */
 struct emulate_counts {

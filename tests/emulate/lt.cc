@@ -1,16 +1,20 @@
 /* cuBLASLt's products, number by number; see include/cublasLt.h.
  *
- * Two algorithms: 1, and 2, which a sum over a's or b's rows gets where k is no
+ * Algorithms 1, and 2, which a sum over a's or b's rows gets where k is no
  * multiple of 8 (the real library, too, has other kernels where an epilogue
- * asks for them).  Both split k: the first half's sums go through the
- * workspace, in float. */
+ * asks for them): they split k, the first half's sums go through the workspace,
+ * in float.  Whoever wants several answers also gets one that does not fit, one
+ * that is refused when it is called, and algorithm 3, which does not split k and
+ * so gives other last bits. */
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <vector>
 
 #include <cublasLt.h>
 
+#include "tests/emulate/emulate.h"
 #include "tests/emulate/runtime.hh"
 extern "C" {
 #include "train/device.h"
@@ -42,6 +46,7 @@ struct algorithm {
     int32_t id;
     uint32_t align[4], vector;
     uint64_t m, n, k, workspace;
+    bool refuses, slow;
 };
 static_assert(sizeof(algorithm) <= sizeof(cublasLtMatmulAlgo_t), "too large");
 
@@ -247,6 +252,13 @@ static uint32_t align_of(const void *p)
     return low && low < 256 ? (uint32_t)low : 256;
 }
 
+static bool slow_answer;
+
+void emulate_slow_answer(bool slow)
+{
+    slow_answer = slow;
+}
+
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
     cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
@@ -277,10 +289,21 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
         algo.workspace = algo.m * algo.n * sizeof(float);
     if (algo.workspace > preference->workspace)
         algo.workspace = 0;
-    results[0] = cublasLtMatmulHeuristicResult_t();
-    memcpy(&results[0].algo, &algo, sizeof algo);
-    results[0].workspaceSize = algo.workspace;
-    *count = 1;
+    algo.slow = slow_answer;
+    for (int i = 0; i < wanted && i < 4; i++) {
+        results[i] = cublasLtMatmulHeuristicResult_t();
+        algo.refuses = i == 2;
+        if (i == 1)
+            results[i].state = CUBLAS_STATUS_NOT_SUPPORTED;
+        if (i == 3) {
+            algo.id = 3;
+            algo.workspace = 0;
+        }
+        memcpy(&results[i].algo, &algo, sizeof algo);
+        results[i].workspaceSize = algo.workspace;
+        algo.slow = false;
+        *count = i + 1;
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -369,11 +392,14 @@ static void sum_vector(const call &t, const std::vector<float> &a,
 
 static void compute(const call &t)
 {
+    const struct timespec pause = {0, 1000000};
     uint64_t m = t.algo.m, n = t.algo.n, k = t.algo.k;
     std::vector<float> a = unpack(&t.a, t.A, t.desc.turned[0]);
     std::vector<float> b = unpack(&t.b, t.B, t.desc.turned[1]);
     std::vector<double> sum(n);
 
+    if (t.algo.slow)
+        nanosleep(&pause, NULL);
     if (t.desc.epilogue >= CUBLASLT_EPILOGUE_BGRADA)
         sum_vector(t, a, b);
     for (uint64_t i = 0; i < m; i++) {
@@ -432,6 +458,8 @@ cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void *alpha,
     if (st)
         return st;
     memcpy(&t.algo, chosen, sizeof t.algo);
+    if (t.algo.refuses)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     if (t.algo.m != d->rows || t.algo.n != d->cols ||
         t.algo.k != cols_of(a, desc->turned[0]))
         die("an algorithm that was chosen for another shape");

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -145,6 +146,26 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 /* ---- memory ---- */
 
+static size_t memory_left = SIZE_MAX;
+static int graphs_refused;
+
+void emulate_memory(size_t left)
+{
+    memory_left = left;
+}
+
+void emulate_refuse_graphs(int count)
+{
+    graphs_refused = count;
+}
+
+cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
+{
+    *left = memory_left;
+    *all = SIZE_MAX;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     if (posix_memalign(p, 256, bytes))
@@ -169,6 +190,27 @@ cudaError_t cudaMallocHost(void **p, size_t bytes)
 cudaError_t cudaFreeHost(void *p)
 {
     return cudaFree(p);
+}
+
+/* Where copies are done late, memory must not be let go of before. */
+static std::map<char *, size_t> pinned;
+
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
+{
+    char *at = (char *)p;
+    auto next = pinned.lower_bound(at);
+
+    if (!at || !bytes || (next != pinned.end() && next->first < at + bytes))
+        return cudaErrorInvalidValue;
+    if (next != pinned.begin() && (--next)->first + next->second > at)
+        return cudaErrorInvalidValue;
+    pinned[at] = bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *p)
+{
+    return pinned.erase((char *)p) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
@@ -278,6 +320,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph)
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
                                  unsigned long long)
 {
+    if (graphs_refused > 0) {
+        graphs_refused--;
+        *exec = NULL;
+        return cudaErrorMemoryAllocation;
+    }
     *exec = new emulate_graph(*graph);
     return cudaSuccess;
 }

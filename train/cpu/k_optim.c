@@ -10,11 +10,13 @@
 struct adamw_run {
     const struct adamw_step *s;
     float keep, scale;
-    float *p, *m, *v;
+    float *p;
+    void *m, *v; /* float, or bfloat16 */
     const float *g;
-    act_t *copy;            /* NULL: none */
-    const uint16_t *chance; /* of the piece; NULL: to nearest */
-    int64_t begin, i, end;  /* begin: the piece's */
+    act_t *copy;                         /* NULL: none */
+    const uint16_t *chance;              /* of the piece; NULL: to nearest */
+    const uint16_t *chance_m, *chance_v; /* the moments'; NULL: of float */
+    int64_t begin, i, end;               /* begin: the piece's */
 };
 
 K_INLINE act_t put_by_chance(float x, uint32_t chance)
@@ -34,7 +36,8 @@ K_INLINE void adamw_loop(const struct adamw_run *r, bool copy, bool by_chance)
     const struct adamw_step s = *r->s;
     const float keep = r->keep, scale = r->scale;
     const int64_t n = r->end - r->i;
-    float *p = r->p + r->i, *m = r->m + r->i, *v = r->v + r->i;
+    float *p = r->p + r->i;
+    float *m = (float *)r->m + r->i, *v = (float *)r->v + r->i;
     const float *g = r->g + r->i;
     act_t *to = copy ? r->copy + r->i : NULL;
     const uint16_t *chance = by_chance ? r->chance + (r->i - r->begin) : NULL;
@@ -45,6 +48,41 @@ K_INLINE void adamw_loop(const struct adamw_run *r, bool copy, bool by_chance)
         if (copy)
             to[c] = by_chance ? put_by_chance(p[c], chance[c]) : k_put(p[c]);
     }
+}
+
+/* The same with moments of bfloat16. */
+K_INLINE void adamw_half_loop(const struct adamw_run *r, bool copy,
+                              bool by_chance)
+{
+    const struct adamw_step s = *r->s;
+    const float keep = r->keep, scale = r->scale;
+    const int64_t n = r->end - r->i, at = r->i - r->begin;
+    float *p = r->p + r->i;
+    uint16_t *m = (uint16_t *)r->m + r->i, *v = (uint16_t *)r->v + r->i;
+    const float *g = r->g + r->i;
+    act_t *to = copy ? r->copy + r->i : NULL;
+    const uint16_t *chance = by_chance ? r->chance + at : NULL;
+    const uint16_t *chance_m = r->chance_m + at, *chance_v = r->chance_v + at;
+
+    K_SIMD
+    for (int64_t c = 0; c < n; c++) {
+        float m1 = k_float((uint32_t)m[c] << 16);
+        float v1 = k_float((uint32_t)v[c] << 16);
+
+        adamw_number(&s, keep, g[c] * scale, p + c, &m1, &v1);
+        m[c] = (uint16_t)(adamw_round(k_bits(m1), chance_m[c]) >> 16);
+        v[c] = (uint16_t)(adamw_round(k_bits(v1), chance_v[c]) >> 16);
+        if (copy)
+            to[c] = by_chance ? put_by_chance(p[c], chance[c]) : k_put(p[c]);
+    }
+}
+
+K_INLINE void adamw_any(const struct adamw_run *r, bool copy, bool by_chance)
+{
+    if (r->chance_m)
+        adamw_half_loop(r, copy, by_chance);
+    else
+        adamw_loop(r, copy, by_chance);
 }
 
 /* Runs of one byte of `decays` after the other, joined where bytes agree. */
@@ -62,11 +100,11 @@ static void adamw_piece(const uint8_t *decays, struct adamw_run *r, int64_t end)
         }
         r->keep = decays && !decays[b] ? 1.0f : r->s->keep;
         if (r->copy && r->chance)
-            adamw_loop(r, true, true);
+            adamw_any(r, true, true);
         else if (r->copy)
-            adamw_loop(r, true, false);
+            adamw_any(r, true, false);
         else
-            adamw_loop(r, false, false);
+            adamw_any(r, false, false);
     }
 }
 
@@ -93,19 +131,25 @@ void CPU(adamw)(struct device *d, const struct op_adamw *o)
     K_PARALLEL(d, o->n)
     for (int64_t i = 0; i < o->n; i += K_PIECE) {
         const int64_t end = k_piece_end(i, o->n);
-        uint16_t chance[K_PIECE];
+        uint16_t chance[3][K_PIECE];
         struct adamw_run r = {.s = &s,
                               .scale = (float)scale,
                               .p = (float *)o->p,
-                              .m = (float *)o->m,
-                              .v = (float *)o->v,
+                              .m = o->m,
+                              .v = o->v,
                               .g = (const float *)o->g,
                               .copy = copy,
                               .begin = i};
 
         if (copy && o->rounding) {
-            draw(stream, i, end, chance);
-            r.chance = chance;
+            draw(stream, i, end, chance[0]);
+            r.chance = chance[0];
+        }
+        if (o->half_moments) {
+            draw(adamw_moment_stream(o, ADAMW_OF_M), i, end, chance[1]);
+            draw(adamw_moment_stream(o, ADAMW_OF_V), i, end, chance[2]);
+            r.chance_m = chance[1];
+            r.chance_v = chance[2];
         }
         adamw_piece(o->decays, &r, end);
     }

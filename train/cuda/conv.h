@@ -57,6 +57,9 @@ bool dnn_forward(struct device *d, const struct conv *c, const void *x,
 bool dnn_backward(struct device *d, const struct conv *c, const void *dy,
                   const void *weight, bool add, void *dx);
 
+/* Directions of shapes it was asked for, and those it refused. */
+void dnn_counted(const struct device *d, int *asked, int *refused);
+
 #ifdef __cplusplus
 }
 #endif

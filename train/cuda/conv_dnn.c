@@ -50,6 +50,7 @@ static void dnn_failed(struct device *d, const char *what, cudnnStatus_t st)
 
 /* ---- life ---- */
 
+/* NULL behind a failure. */
 static struct dnn *dnn_of(struct device *d)
 {
     struct cuda *c = cuda_of(d);
@@ -59,10 +60,14 @@ static struct dnn *dnn_of(struct device *d)
         return c->dnn;
     c->dnn = xcalloc(1, sizeof *c->dnn);
     st = cudnnCreate(&c->dnn->handle);
-    if (!st)
-        st = cudnnSetStream(c->dnn->handle, c->stream);
     if (st)
+        c->dnn->handle = NULL;
+    else
+        st = cudnnSetStream(c->dnn->handle, c->stream);
+    if (st) {
         dnn_failed(d, "open", st);
+        dnn_close(d); /* so that the next call tries again */
+    }
     return c->dnn;
 }
 
@@ -212,7 +217,7 @@ static struct dnn_entry *entry_of(struct device *d, const struct conv *c,
     struct dnn_entry *en;
     cudnnStatus_t st;
 
-    if (d->rc)
+    if (!dnn || d->rc)
         return NULL;
     for (en = dnn->first; en; en = en->next)
         if (!memcmp(&en->key, &key, sizeof key))
@@ -335,9 +340,27 @@ bool dnn_backward(struct device *d, const struct conv *c, const void *dy,
     return convolve(d, &o);
 }
 
+void dnn_counted(const struct device *d, int *asked, int *refused)
+{
+    const struct dnn *dnn = cuda_of(d)->dnn;
+
+    *asked = *refused = 0;
+    for (const struct dnn_entry *en = dnn ? dnn->first : NULL; en;
+         en = en->next) {
+        ++*asked;
+        *refused += en->refused;
+    }
+}
+
 #else
 
 /* Built without cuDNN: products of columns compute everything. */
+
+void dnn_counted(const struct device *d, int *asked, int *refused)
+{
+    (void)d;
+    *asked = *refused = 0;
+}
 
 void dnn_close(struct device *d)
 {

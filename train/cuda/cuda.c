@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/cuda/conv.h"
 #include "train/cuda/cuda_private.h"
+#include "train/cuda/products.h"
 
 void cuda_fail(struct device *d, const char *what, cudaError_t rc)
 {
@@ -17,10 +19,13 @@ void cuda_fail(struct device *d, const char *what, cudaError_t rc)
 
 static void *memory_alloc(struct device *d, size_t bytes)
 {
+    size_t left = 0, all;
     void *p = NULL;
 
-    (void)d;
-    if (cudaMalloc(&p, bytes)) {
+    lt_tune_yield(d);
+    if (cudaMemGetInfo(&left, &all) || left < bytes ||
+        (bytes >= CUDA_LARGE && left - bytes < CUDA_RESERVE) ||
+        cudaMalloc(&p, bytes)) {
         cudaGetLastError(); /* said by returning NULL */
         return NULL;
     }
@@ -90,6 +95,22 @@ static void memory_get(struct device *d, void *host, const void *from,
         to += n;
         bytes -= n;
     }
+}
+
+/* The driver counts what is pinned and may say no: then copies from there go
+ * through memory of its own. */
+static void memory_pin(struct device *d, void *p, size_t bytes)
+{
+    (void)d;
+    if (cudaHostRegister(p, bytes, cudaHostRegisterDefault))
+        cudaGetLastError();
+}
+
+static void memory_unpin(struct device *d, void *p)
+{
+    cudaStreamSynchronize(cuda_of(d)->stream);
+    if (cudaHostUnregister(p))
+        cudaGetLastError();
 }
 
 /* ---- time ---- */
@@ -192,6 +213,8 @@ static const struct ops cuda_ops = {.name = "cuda",
                                     .free = memory_free,
                                     .put = memory_put,
                                     .get = memory_get,
+                                    .pin = memory_pin,
+                                    .unpin = memory_unpin,
                                     .plan = plan,
                                     .collective = cuda_collective,
                                     .stamp = put_stamp,
@@ -268,6 +291,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     c = xcalloc(1, sizeof *c);
     c->index = o->index;
     c->eager = o->eager;
+    c->tune = o->tune;
     *d = (struct device){
         .ops = &cuda_ops,
         .state = c,
@@ -285,6 +309,18 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     if (rc)
         device_close(d);
     return rc;
+}
+
+struct cuda_counts cuda_counted(const struct device *d)
+{
+    struct lt_counts lt = lt_counted(d);
+    struct cuda_counts c = {.products = lt.shapes,
+                            .products_refused = lt.refused,
+                            .products_timed = lt.timed,
+                            .products_changed = lt.changed};
+
+    dnn_counted(d, &c.convolutions, &c.convolutions_refused);
+    return c;
 }
 
 const char *cuda_describe(const struct device *d)

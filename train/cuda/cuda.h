@@ -16,9 +16,10 @@
  *          is none of F32 and BF16; -E_NOMEM.  Later: sticky in the device,
  *          with the call that failed.
  * Threads. One thread opens and calls.
- * Cost.    An op is one to three launches (embed_bwd, which sorts, 13);
+ * Cost.    An op is one to three launches (embed_bwd, which sorts, 15);
  *          scratch grows during a dry run only.  Every sum has a fixed order,
- *          so that a run repeats bit for bit on the same GPU and libraries.
+ *          so that a run repeats bit for bit on the same GPU and libraries
+          (with `tune`: within the life of a device).
  */
 #ifndef TRAIN_CUDA_CUDA_H
 #define TRAIN_CUDA_CUDA_H
@@ -34,11 +35,23 @@ struct cuda_options {
     int row_step; /* 0: CUDA_ROW_STEP */
     bool eager;   /* launch op by op instead of in graphs: to measure or to
                      debug; the same bits */
+    bool tune;    /* while planning, time several of cuBLASLt's kernels for each
+                     shape instead of believing its first answer: faster
+                     perhaps, but the last bits differ from run to run */
+};
+
+/* Shapes that were asked for so far. */
+struct cuda_counts {
+    int products, products_refused;         /* by cuBLASLt: slow */
+    int products_timed, products_changed;   /* by tune: another kernel */
+    int convolutions, convolutions_refused; /* by cuDNN: columns instead */
 };
 
 /* Fill in d. */
 int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
               struct err *e);
+
+struct cuda_counts cuda_counted(const struct device *d);
 
 /* "NVIDIA H200, sm_90, 132 SMs, driver 13.0, runtime 13.0". */
 const char *cuda_describe(const struct device *d);

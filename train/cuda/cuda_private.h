@@ -27,6 +27,11 @@ extern "C" {
 #define CUDA_SLOTS      4          /* copies on their way to the device */
 #define CUDA_SLOT_BYTES (8u << 20) /* pinned memory of each */
 
+/* What large allocations leave free: graphs, kernels that are loaded at their
+ * first call and the libraries' own memory come later. */
+#define CUDA_LARGE   ((size_t)64 << 20)
+#define CUDA_RESERVE ((size_t)1 << 30)
+
 struct cuda {       /* struct device's state */
     int index, sms; /* the GPU; its multiprocessors */
     int arch;       /* 80, 90, ... */
@@ -38,6 +43,7 @@ struct cuda {       /* struct device's state */
     char *scratch;                /* device memory, aligned to DEVICE_ALIGN */
     size_t scratch_size;          /* bytes */
     bool eager;            /* no graphs: every op is launched by itself */
+    bool tune;             /* products.c times cuBLASLt's answers */
     struct graphs *graphs; /* graph.c's */
     struct lt *lt;         /* products.c's */
     struct dnn *dnn;       /* conv.c's; NULL until a convolution is planned */

@@ -4,6 +4,10 @@
  * libraries are loaded then, which no capture likes), captured the second time
  * and from then on launched as one.  A graph holds addresses of the stack and
  * of scratch, so freeing either drops all.
+ *
+ * A graph takes some MB of the device.  Where that much is not left, nothing is
+ * captured and steps go on op by op; where it turns out so only behind a
+ * capture, whose ops have not run then, all other graphs make room for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +17,7 @@
 
 #define GRAPHS_MAX                                                             \
     256 /* sizes of packed captions times phases, and then some */
+#define GRAPH_ROOM ((size_t)64 << 20) /* bytes left; with less, no capture */
 
 struct graph {
     uint64_t key;        /* 0: a free place */
@@ -71,6 +76,18 @@ static struct graph *place_of(struct graphs *s, uint64_t key)
     return oldest;
 }
 
+/* Whether a graph may be made.  Old ones go first. */
+static bool has_room(struct device *d)
+{
+    size_t left, all;
+
+    if (cudaMemGetInfo(&left, &all) || left >= GRAPH_ROOM)
+        return true;
+    cudaStreamSynchronize(cuda_of(d)->stream);
+    graphs_drop(d);
+    return !cudaMemGetInfo(&left, &all) && left >= GRAPH_ROOM;
+}
+
 bool cuda_graph_begin(struct device *d, uint64_t key)
 {
     struct cuda *c = cuda_of(d);
@@ -92,12 +109,13 @@ bool cuda_graph_begin(struct device *d, uint64_t key)
         d->flops += g->flops;
         return false;
     }
-    if (g->key != key) {
+    if (g->key != key || !has_room(d)) {
         drop(g);
         g->key = key;
         g->used = ++s->clock;
         return true;
     }
+    g->key = key; /* it may have made room */
     rc = cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeRelaxed);
     if (rc) {
         cuda_fail(d, "begin a graph", rc);
@@ -108,6 +126,15 @@ bool cuda_graph_begin(struct device *d, uint64_t key)
     return true;
 }
 
+/* Drop all but this one, when none runs any more. */
+static void drop_others(struct cuda *c, const struct graph *g)
+{
+    cudaStreamSynchronize(c->stream);
+    for (int i = 0; i < GRAPHS_MAX; i++)
+        if (&c->graphs->list[i] != g)
+            drop(&c->graphs->list[i]);
+}
+
 /* Instantiate what was captured, and run it. */
 static cudaError_t finish(struct cuda *c, struct graph *g)
 {
@@ -116,6 +143,11 @@ static cudaError_t finish(struct cuda *c, struct graph *g)
 
     if (!rc)
         rc = cudaGraphInstantiate(&g->run, captured, 0);
+    if (rc == cudaErrorMemoryAllocation && captured) {
+        cudaGetLastError();
+        drop_others(c, g);
+        rc = cudaGraphInstantiate(&g->run, captured, 0);
+    }
     if (captured)
         cudaGraphDestroy(captured);
     return rc ? rc : cudaGraphLaunch(g->run, c->stream);

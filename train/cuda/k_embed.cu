@@ -7,13 +7,18 @@
  *          threads: an entry that lies within its chunk goes straight into the
  *          table; one that reaches over a border (SOT and EOT are in every
  *          caption) leaves a part in each of its chunks, and the parts are
- *          added in order.  So an entry has one writer, and the order of its
- *          sum is a function of the keys.
+ *          added in order: GROUP chunks at a time first, where all of them are
+ *          its own (of captions that are not packed, most rows are pads, all of
+ *          one id).  So an entry has one writer, and the order of its sum is a
+ *          function of the keys.
  * Cost.    embed: a row of each table in, a row out.  embed_bwd: dx twice, the
- *          entries in and out; 8 launches for the ids, 5 for the places.  Of
+ *          entries in and out; 9 launches for the ids, 6 for the places.  Of
  *          4,096 captions of 77 in 512 bf16: embed 646 MB (less what the L2
  *          holds of the table) in, 323 MB out; embed_bwd 646 MB of dx, up to
  *          2 x 101 MB of the table, 2 x 10 MB of parts, 20 MB for the sort.
+ *          A sum's longest row of additions one behind the other: CHUNK, GROUP,
+ *          and parts / (CHUNK GROUP) + 2 GROUP; 580 for the 1.9 million pads of
+ *          32,768 captions of 20 tokens, where it had been 29,000.
  */
 #include "train/cuda/lay.cuh"
 #include "train/cuda/sort.cuh"
@@ -56,6 +61,7 @@ void cuda_embed(struct device *d, const struct op_embed *o)
 
 #define CHUNK 64 /* entries summed by one row of threads */
 #define AHEAD 8  /* rows on their way */
+#define GROUP 64 /* chunks whose parts are added up first */
 
 /* Rows of dx by key, summed into `out`. */
 struct by_key {
@@ -64,6 +70,7 @@ struct by_key {
     const void *dx;
     float *head, *tail; /* [chunks, dim]: of a key that began before the chunk;
                            of one that begins in it and goes on behind */
+    float *group; /* [chunks / GROUP, dim]: of heads, where all are one key's */
     float *out;         /* += */
 };
 
@@ -136,6 +143,49 @@ sum_chunks(by_key k, lay l)
         add_reals<N>(out + key * k.dim, sum);
 }
 
+/* Whether all of the chunks [chunk, chunk + GROUP) begin within one key that
+ * began before them: their heads are parts of one sum. */
+static __device__ __forceinline__ bool whole_group(const by_key &k,
+                                                   int64_t chunk)
+{
+    const int64_t last = chunk + GROUP - 1;
+    unsigned key;
+
+    if (chunk == 0 || last >= k.chunks)
+        return false;
+    key = k.list[chunk * CHUNK - 1].x;
+    return k.list[last * CHUNK].x == key;
+}
+
+/* Heads of the groups that are whole. */
+static __global__ void __launch_bounds__(LAY_THREADS)
+sum_groups(by_key k, lay l)
+{
+    const spot s = lay_spot<1>(l, blockIdx.y, k.dim);
+    const int64_t group = (int64_t)blockIdx.x * l.rows + s.row;
+    const float *head = k.head + group * GROUP * k.dim + s.column;
+    float sum = 0;
+
+    if (s.row < 0 || !whole_group(k, group * GROUP))
+        return;
+#pragma unroll 16
+    for (int c = 0; c < GROUP; c++)
+        sum += head[c * k.dim];
+    k.group[group * k.dim + s.column] = sum;
+}
+
+static __device__ __forceinline__ float
+sum_rows(const float *rows, const by_key &k, int column, int64_t begin,
+         int64_t end)
+{
+    float sum = 0;
+
+#pragma unroll 8
+    for (int64_t r = begin; r < end; r++)
+        sum += rows[r * k.dim + column];
+    return sum;
+}
+
 /* The parts of a key that begins in this chunk and goes on behind it. */
 static __global__ void __launch_bounds__(LAY_THREADS)
 sum_parts_of_keys(by_key k, lay l)
@@ -143,7 +193,7 @@ sum_parts_of_keys(by_key k, lay l)
     const spot s = lay_spot<1>(l, blockIdx.y, k.dim);
     const int64_t chunk = (int64_t)blockIdx.x * l.rows + s.row;
     const int64_t begin = chunk * CHUNK, end = begin + CHUNK;
-    int64_t last = chunk + 1, behind = k.chunks;
+    int64_t last = chunk + 1, behind = k.chunks, first, groups;
     unsigned key;
     float sum;
 
@@ -162,9 +212,15 @@ sum_parts_of_keys(by_key k, lay l)
             behind = mid;
     }
     sum = k.tail[chunk * k.dim + s.column];
-#pragma unroll 8
-    for (int64_t c = chunk + 1; c <= last; c++)
-        sum += k.head[c * k.dim + s.column];
+    first = (chunk + GROUP) / GROUP; /* groups whose heads are all this key's */
+    groups = (last + 1) / GROUP;
+    if (first < groups) {
+        sum += sum_rows(k.head, k, s.column, chunk + 1, first * GROUP);
+        sum += sum_rows(k.group, k, s.column, first, groups);
+        sum += sum_rows(k.head, k, s.column, groups * GROUP, last + 1);
+    } else {
+        sum += sum_rows(k.head, k, s.column, chunk + 1, last + 1);
+    }
     k.out[key * k.dim + s.column] += sum;
 }
 
@@ -175,9 +231,10 @@ static void sum_by_key(struct device *d, const struct op_embed_bwd *o,
                        const int32_t *keys, int64_t most, void *table)
 {
     const int64_t chunks = (o->rows + CHUNK - 1) / CHUNK;
-    const size_t parts = (size_t)(chunks * o->dim) * sizeof(float);
-    char *scratch =
-        (char *)cuda_scratch(d, 2 * parts + cuda_sort_bytes(o->rows));
+    const int64_t groups = chunks / GROUP;
+    const size_t parts = (size_t)((2 * chunks + groups) * o->dim);
+    char *scratch = (char *)cuda_scratch(
+        d, parts * sizeof(float) + cuda_sort_bytes(o->rows));
     by_key k = {};
 
     if (!cuda_runs(d))
@@ -189,6 +246,7 @@ static void sum_by_key(struct device *d, const struct op_embed_bwd *o,
     k.dx = o->dx;
     k.head = (float *)(scratch + cuda_sort_bytes(o->rows));
     k.tail = k.head + chunks * o->dim;
+    k.group = k.tail + chunks * o->dim;
     k.out = (float *)table;
     for_act(d, [=](auto *a) {
         using A = std::remove_pointer_t<decltype(a)>;
@@ -199,6 +257,9 @@ static void sum_by_key(struct device *d, const struct op_embed_bwd *o,
         launch(d, k.dim % N ? sum_chunks<A, 1> : sum_chunks<A, N>,
                dim3(blocks_for(k.chunks, l.rows), l.blocks), l.threads, 0, k,
                l);
+        launch(d, sum_groups,
+               dim3(blocks_for(groups, single.rows), single.blocks),
+               single.threads, 0, k, single);
         launch(d, sum_parts_of_keys,
                dim3(blocks_for(k.chunks, single.rows), single.blocks),
                single.threads, 0, k, single);

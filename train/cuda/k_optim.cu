@@ -9,9 +9,9 @@
  *          sumsq leaves a double for each SUMSQ_CHUNK numbers, which one block
  *          then adds, each thread its own in ascending order.
  * Cost.    Bytes a number: adamw 16 read, 14 written with a bfloat16 copy (12
- *          without), so 4.5 GB for the 151 million of ViT-B/32, about 1.1 ms
- *          at 4.3 TB/s; sumsq 4, 0.6 GB, 0.14 ms; axpby 12, clamp 8, cast 6,
- *          add 6 of bfloat16.
+ *          without; 4 less of each with half moments), so 4.5 GB for the 151
+ * million of ViT-B/32, about 1.1 ms at 4.3 TB/s; sumsq 4, 0.6 GB, 0.14 ms;
+ * axpby 12, clamp 8, cast 6, add 6 of bfloat16.
  */
 #include "train/cuda/kernel.cuh"
 
@@ -73,6 +73,57 @@ static __device__ __forceinline__ void store_act(bf16 *p, int64_t left,
             set(p + k, x[k]);
 }
 
+/* Moments: OPTIM_N floats, or bfloat16 numbers, then rounded by chance. */
+static __device__ __forceinline__ void load_moments(const float *p,
+                                                    int64_t left, float *x)
+{
+    load_some<OPTIM_N>(p, left, x);
+}
+
+static __device__ __forceinline__ void load_moments(const bf16 *p, int64_t left,
+                                                    float *x)
+{
+    if (left >= OPTIM_N) {
+        uint2 v = *(const uint2 *)p;
+
+        x[0] = __uint_as_float(v.x << 16);
+        x[1] = __uint_as_float(v.x & 0xffff0000u);
+        x[2] = __uint_as_float(v.y << 16);
+        x[3] = __uint_as_float(v.y & 0xffff0000u);
+        return;
+    }
+#pragma unroll
+    for (int k = 0; k < OPTIM_N; k++)
+        x[k] = k < left ? to_float(p[k]) : 0;
+}
+
+/* OPTIM_N neighbours from i, each up or down as drawn. */
+static __device__ __forceinline__ void round_by_chance(uint64_t stream,
+                                                       int64_t i, float *x)
+{
+    uint64_t bits = random_bits(stream, (uint64_t)i / OPTIM_N);
+
+#pragma unroll
+    for (int k = 0; k < OPTIM_N; k++) {
+        unsigned chance = (unsigned)(bits >> 16 * k) & 0xffffu;
+
+        x[k] = __uint_as_float(adamw_round(__float_as_uint(x[k]), chance));
+    }
+}
+
+static __device__ __forceinline__ void
+store_moments(float *p, uint64_t, int64_t, int64_t left, const float *x)
+{
+    store_some<OPTIM_N>(p, left, x);
+}
+
+static __device__ __forceinline__ void
+store_moments(bf16 *p, uint64_t stream, int64_t i, int64_t left, float *x)
+{
+    round_by_chance(stream, i, x);
+    store_act(p, left, x);
+}
+
 /* This thread's first number, in a grid that covers the array once. */
 template <int N> static __device__ __forceinline__ int64_t first()
 {
@@ -99,44 +150,41 @@ static __device__ __forceinline__ bool block_scale(const struct op_adamw &o,
     return finite;
 }
 
+/* Where a step's draws come from. */
+struct adamw_streams {
+    uint64_t copy, m, v;
+};
+
 /* The OPTIM_N numbers from i, of which `left` are there. */
-template <typename A>
+template <typename A, typename M>
 static __device__ __forceinline__ void
 adamw_pack(const struct op_adamw &o, const struct adamw_step &s, float scale,
-           uint64_t stream, int64_t i, int64_t left)
+           const struct adamw_streams &from, int64_t i, int64_t left)
 {
     float p[OPTIM_N], m[OPTIM_N], v[OPTIM_N], g[OPTIM_N], keep = s.keep;
 
     load_some<OPTIM_N>((const float *)o.g + i, left, g);
-    load_some<OPTIM_N>((const float *)o.m + i, left, m);
-    load_some<OPTIM_N>((const float *)o.v + i, left, v);
+    load_moments((const M *)o.m + i, left, m);
+    load_moments((const M *)o.v + i, left, v);
     load_some<OPTIM_N>((const float *)o.p + i, left, p);
     if (o.decays && !o.decays[i / OP_DECAY_RUN])
         keep = 1;
 #pragma unroll
     for (int k = 0; k < OPTIM_N; k++)
         adamw_number(&s, keep, g[k] * scale, p + k, m + k, v + k);
-    store_some<OPTIM_N>((float *)o.m + i, left, m);
-    store_some<OPTIM_N>((float *)o.v + i, left, v);
+    store_moments((M *)o.m + i, from.m, i, left, m);
+    store_moments((M *)o.v + i, from.v, i, left, v);
     store_some<OPTIM_N>((float *)o.p + i, left, p);
     if (!o.copy)
         return;
-    if (o.rounding) {
-        uint64_t bits = random_bits(stream, (uint64_t)i / OPTIM_N);
-
-#pragma unroll
-        for (int k = 0; k < OPTIM_N; k++) {
-            unsigned chance = (unsigned)(bits >> 16 * k) & 0xffffu;
-
-            p[k] = __uint_as_float(adamw_round(__float_as_uint(p[k]), chance));
-        }
-    }
+    if (o.rounding)
+        round_by_chance(from.copy, i, p);
     store_act((A *)o.copy + i, left, p);
 }
 
-template <typename A>
+template <typename A, typename M>
 static __global__ void __launch_bounds__(OPTIM_THREADS, OPTIM_BLOCKS)
-adamw(struct op_adamw o, struct adamw_step s, uint64_t stream)
+    adamw(struct op_adamw o, struct adamw_step s, struct adamw_streams from)
 {
     const int64_t by = (int64_t)gridDim.x * OPTIM_STEP;
     float scale;
@@ -145,10 +193,23 @@ adamw(struct op_adamw o, struct adamw_step s, uint64_t stream)
         return;
     for (int64_t i = first<OPTIM_N>(); i < o.n; i += by) {
         if (o.n - i >= OPTIM_N) /* a constant: no branch between the loads */
-            adamw_pack<A>(o, s, scale, stream, i, OPTIM_N);
+            adamw_pack<A, M>(o, s, scale, from, i, OPTIM_N);
         else
-            adamw_pack<A>(o, s, scale, stream, i, o.n - i);
+            adamw_pack<A, M>(o, s, scale, from, i, o.n - i);
     }
+}
+
+template <typename A, typename M>
+static void launch_adamw(struct device *d, struct op_adamw o)
+{
+    const struct adamw_streams from = {adamw_stream(&o),
+                                       adamw_moment_stream(&o, ADAMW_OF_M),
+                                       adamw_moment_stream(&o, ADAMW_OF_V)};
+
+    if (o.copy == o.p)
+        o.copy = nullptr;
+    launch(d, adamw<A, M>, blocks_few(d, o.n, OPTIM_STEP, OPTIM_BLOCKS),
+           OPTIM_THREADS, 0, o, adamw_step_of(&o), from);
 }
 
 void cuda_adamw(struct device *d, const struct op_adamw *o)
@@ -157,12 +218,11 @@ void cuda_adamw(struct device *d, const struct op_adamw *o)
 
     for_act(d, [=](auto *a) {
         using A = std::remove_pointer_t<decltype(a)>;
-        struct op_adamw op = *o;
 
-        if (op.copy == op.p)
-            op.copy = nullptr;
-        launch(d, adamw<A>, blocks_few(d, op.n, OPTIM_STEP, OPTIM_BLOCKS),
-               OPTIM_THREADS, 0, op, adamw_step_of(&op), adamw_stream(&op));
+        if (o->half_moments)
+            launch_adamw<A, bf16>(d, *o);
+        else
+            launch_adamw<A, float>(d, *o);
     });
 }
 
@@ -205,7 +265,7 @@ static __device__ __forceinline__ double square(const float *x, int64_t left)
 }
 
 static __global__ void __launch_bounds__(OPTIM_THREADS)
-squares(int64_t n, const float *__restrict__ x, double *__restrict__ part)
+    squares(int64_t n, const float *__restrict__ x, double *__restrict__ part)
 {
     int64_t chunk = (int64_t)blockIdx.x * SUMSQ_CHUNK;
     int64_t at = chunk + threadIdx.x * OPTIM_N;
@@ -218,7 +278,7 @@ squares(int64_t n, const float *__restrict__ x, double *__restrict__ part)
 }
 
 static __global__ void __launch_bounds__(SUMSQ_THREADS)
-add_squares(int64_t parts, const double *__restrict__ part, double *out)
+    add_squares(int64_t parts, const double *__restrict__ part, double *out)
 {
     double sum = 0;
 

@@ -11,7 +11,8 @@
  *          shuffle and barrier.
  *          Compiled by nvcc for GPUs, and by the host's compiler against
  *          tests/emulate for the tests.
- * Cost.    launch() is one call of the runtime; none while planning.
+ * Cost.    launch() is one call of the runtime; none while planning, nor for a
+ *          grid without blocks, which CUDA would refuse.
  */
 #ifndef TRAIN_CUDA_KERNEL_CUH
 #define TRAIN_CUDA_KERNEL_CUH
@@ -177,7 +178,7 @@ static inline void launch(struct device *d, void (*kernel)(Want...), dim3 grid,
     cudaLaunchConfig_t config = {};
     cudaError_t rc = cudaSuccess;
 
-    if (!cuda_runs(d))
+    if (!cuda_runs(d) || !grid.x || !grid.y || !grid.z) /* of nothing: none */
         return;
     if (shared > 48 << 10)
         rc = cudaFuncSetAttribute(

@@ -1,9 +1,7 @@
-#include "train/cuda/products.h"
+#include "train/cuda/products_private.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include <cublasLt.h>
 
 #include "base/mem.h"
 
@@ -19,46 +17,8 @@
  * as often as k is split.
  */
 
-#define LT_CANDIDATES 4   /* answers asked for; the first that fits is taken */
-#define LT_ALIGN_MOST 256 /* bytes; more makes no difference to cuBLASLt */
+#define LT_CANDIDATES 8 /* answers asked for */
 #define LT_ROWS_MOST  ((int64_t)1 << 20)
-
-enum { /* of struct key */
-       KEY_A_TURNED = 1,
-       KEY_B_TURNED = 2,
-       KEY_REAL = 4,
-       KEY_BIAS = 8,
-       KEY_ADD = 16,
-       KEY_SUMS_A = 32,
-       KEY_SUMS_B = 64
-};
-
-/* All that an algorithm depends on, without gaps: it is hashed and compared as
- * bytes.  Types of a and b are the device's. */
-struct key {
-    int64_t m, n, k, lda, ldb, ldd;
-    uint16_t align[5]; /* bytes: a, b, c, d, bias or sums */
-    uint16_t flags;
-    uint32_t zero;
-};
-
-struct entry {
-    struct key key;
-    bool refused; /* by cuBLASLt: product_own() */
-    int32_t id;   /* the kernel's, as cuBLASLt counts them */
-    cublasLtMatmulDesc_t desc;
-    cublasLtMatrixLayout_t a, b, d; /* as we call them */
-    cublasLtMatmulAlgo_t algo;
-};
-
-struct lt {
-    cublasLtHandle_t handle;
-    cublasLtMatmulPreference_t preference;
-    struct entry *
-        *slot; /* [slots], a power of two, at most half of them full */
-    int slots, used, refused;
-    int64_t rows_most;
-};
 
 static int lt_failed(struct device *d, const char *what, cublasStatus_t st)
 {
@@ -111,6 +71,7 @@ void lt_close(struct device *d)
 
     if (!lt)
         return;
+    lt_tune_close(d);
     for (int i = 0; i < lt->slots; i++)
         if (lt->slot[i])
             entry_free(lt->slot[i]);
@@ -200,7 +161,7 @@ static cublasStatus_t set_int(cublasLtMatmulDesc_t desc,
     return cublasLtMatmulDescSetAttribute(desc, attribute, &v, sizeof v);
 }
 
-static cublasStatus_t set_vector(cublasLtMatmulDesc_t desc, const void *p)
+cublasStatus_t lt_set_vector(cublasLtMatmulDesc_t desc, const void *p)
 {
     return cublasLtMatmulDescSetAttribute(
         desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p, sizeof p);
@@ -239,7 +200,7 @@ static cublasStatus_t describe(const struct device *d, struct entry *en)
         st = set_int(en->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, (int)epilogue);
     /* Only its alignment is looked at before the call. */
     if (!st && epilogue != CUBLASLT_EPILOGUE_DEFAULT)
-        st = set_vector(en->desc, (const void *)(uintptr_t)k->align[4]);
+        st = lt_set_vector(en->desc, (const void *)(uintptr_t)k->align[4]);
     if (!st)
         st = cublasLtMatrixLayoutCreate(&en->b, act,
                                         (uint64_t)(bt ? k->k : k->n),
@@ -277,16 +238,15 @@ static cublasStatus_t prefer(struct lt *lt, const struct key *k, bool bf16)
     return st;
 }
 
-/* The first answer that fits.  (Answers come with the best guess first.
- * Measuring them on the device instead would have to keep what it chose: two
- * that are equally fast give different bits.) */
-static cublasStatus_t choose(const struct device *d, struct entry *en)
+/* Of the answers that fit: the first, which is the same in every run, or with
+ * --tune the fastest. */
+static cublasStatus_t choose(struct device *d, struct entry *en)
 {
     struct lt *lt = cuda_of(d)->lt;
     cublasLtMatmulHeuristicResult_t answer[LT_CANDIDATES];
     cublasStatus_t st = prefer(lt, &en->key, d->act == DTYPE_BF16);
     bool tried = en->key.flags & (KEY_SUMS_A | KEY_SUMS_B);
-    int n = 0;
+    int n = 0, fit = 0;
 
     if (st)
         return st;
@@ -299,15 +259,15 @@ static cublasStatus_t choose(const struct device *d, struct entry *en)
         return CUBLAS_STATUS_SUCCESS;
     if (st)
         return st;
-    for (int i = 0; i < n && en->refused; i++) {
-        if (answer[i].state || answer[i].workspaceSize > LT_WORKSPACE)
-            continue;
-        en->algo = answer[i].algo;
-        en->refused = false;
-        st = cublasLtMatmulAlgoConfigGetAttribute(
-            &en->algo, CUBLASLT_ALGO_CONFIG_ID, &en->id, sizeof en->id, NULL);
-    }
-    return st;
+    for (int i = 0; i < n; i++)
+        if (!answer[i].state && answer[i].workspaceSize <= LT_WORKSPACE)
+            answer[fit++] = answer[i];
+    if (!fit)
+        return CUBLAS_STATUS_SUCCESS;
+    en->refused = false;
+    en->algo = answer[lt_fastest(d, en, answer, fit)].algo;
+    return cublasLtMatmulAlgoConfigGetAttribute(
+        &en->algo, CUBLASLT_ALGO_CONFIG_ID, &en->id, sizeof en->id, NULL);
 }
 
 /* NULL behind a failure. */
@@ -352,7 +312,7 @@ void product(struct device *d, const struct product *p)
         return;
     }
     if (p->bias || p->of)
-        st = set_vector(en->desc, p->of ? (const void *)p->sums : p->bias);
+        st = lt_set_vector(en->desc, p->of ? (const void *)p->sums : p->bias);
     if (!st)
         st = cublasLtMatmul(cuda_of(d)->lt->handle, en->desc, &one, p->b, en->b,
                             p->a, en->a, &beta, p->c ? p->c : p->d, en->d, p->d,
@@ -371,15 +331,19 @@ bool product_sums_free(struct device *d, const struct product *p)
     plain.sums = NULL;
     with = d->rc ? NULL : entry_of(d, p);
     without = d->rc ? NULL : entry_of(d, &plain);
-    return with && without && !with->refused && !without->refused &&
-           with->id == without->id;
+    if (!with || !without || with->refused || without->refused)
+        return false;
+    if (with->ms > 0 && without->ms > 0)
+        return with->ms <= (1 + LT_SUMS_COST) * without->ms;
+    return with->id == without->id;
 }
 
 struct lt_counts lt_counted(const struct device *d)
 {
     const struct lt *lt = cuda_of(d)->lt;
 
-    return (struct lt_counts){lt->used, lt->refused};
+    return (struct lt_counts){lt->used, lt->refused, lt->tune.timed,
+                              lt->tune.changed};
 }
 
 void lt_rows_most(struct device *d, int64_t rows)

@@ -80,14 +80,20 @@ void cuda_bias(struct device *d, int64_t n, const void *x, void *y);
 void cuda_column_sums(struct device *d, int64_t rows, int64_t n, const void *x,
                       float *scratch, float *out);
 
-/* ---- for tests ---- */
+/* ---- what cuBLASLt was asked, products_tune.c ---- */
 
-/* Shapes in the table, and those of them that cuBLASLt refused. */
+/* Free what tuning holds in the device's memory; before anybody allocates. */
+void lt_tune_yield(struct device *d);
+
+/* Shapes in the table; those of them that cuBLASLt refused; that were timed;
+ * that take another answer than the first for it. */
 struct lt_counts {
-    int shapes, refused;
+    int shapes, refused, timed, changed;
 };
 
 struct lt_counts lt_counted(const struct device *d);
+
+/* ---- for tests ---- */
 
 /* product_rows() is at most so much, a multiple of 8; 0: as it was. */
 void lt_rows_most(struct device *d, int64_t rows);
