@@ -41,7 +41,7 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train print
+bare_tool := main commands cmd_train interrupt print
 bare_test := alarm batches checkpoint clip config events golden_train median \
              ops_forms ops_grad optim pairs published resize resnet rows run \
              safetensors sha256 store towers weights \

@@ -19,7 +19,7 @@ _witmill()
     *:report) options="--out --title --pictures --top --help" ;;
     *:explain) options="--everywhere --help" ;;
     *:verify) options="--deep --threads --help" ;;
-    *:train) options="--generated --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --seed --caption-tokens --packed --reduce --recompute --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --stochastic --moments --tune --profile --log --save --help" ;;
+    *:train) options="--generated --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --seed --caption-tokens --packed --reduce --recompute --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --save --help" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }
