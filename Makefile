@@ -18,7 +18,7 @@
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
 #        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
 #        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
-#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train, DEMO_DEBS=DIR for make demo
+#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train|tokenizer, DEMO_DEBS=DIR for make demo
 
 CC      ?= cc
 ifeq ($(origin CC),default)
@@ -228,7 +228,10 @@ $(filter $B/test_fetch% $B/test_crawl% $B/test_download%,$(tests_bin)): | $B/htt
 # Run by mpirun.
 $B/mpi_ranks: tests/mpi_ranks.c train/collective_mpi.c $B/libwitmill.a
 	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(mpi_libs) $(LIBS)
-tests: $(if $(mpi_libs),$B/mpi_ranks)
+# The program as MPI=1 builds it, out of the objects of this build.
+$B/mpi_witmill: train/collective.c train/collective_mpi.c $(tool_obj) $B/libwitmill.a
+	$(if $(V),,@echo "  LINK  $@";)$(CC) -DWITMILL_MPI $(mpi_cc) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(mpi_libs) $(LIBS)
+tests: $(if $(mpi_libs),$B/mpi_ranks $B/mpi_witmill)
 
 # A disk that fills up at the Nth write (LD_PRELOAD).
 $B/faultfs.so: tests/shim/faultfs.c
@@ -315,12 +318,13 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=text, products or train for one part of it.
+# BENCH=text, products, train or tokenizer for one part of it.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
+	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
 
 # ---- packages, installation, upkeep ----
 

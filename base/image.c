@@ -104,6 +104,22 @@ static enum image_reason alloc_pixels(struct image *m, uint32_t width,
     return IMAGE_OK;
 }
 
+enum image_reason image_room_need(struct image_room *room, size_t n)
+{
+    if (n <= room->n)
+        return IMAGE_OK;
+    free(room->p);
+    room->p = malloc(n);
+    room->n = room->p ? n : 0;
+    return room->p ? IMAGE_OK : IMAGE_MEMORY;
+}
+
+void image_room_release(struct image_room *room)
+{
+    free(room->p);
+    *room = (struct image_room){NULL, 0};
+}
+
 enum image_reason image_alloc(struct image *m, uint32_t width, uint32_t height)
 {
     return alloc_pixels(m, width, height, 3);
@@ -139,6 +155,21 @@ void image_over_white(const uint8_t *from, uint8_t *to, size_t n)
             unsigned v = from[c] * a + white + 128; /* v / 255, rounded */
 
             to[c] = (uint8_t)((v + (v >> 8)) >> 8);
+        }
+    }
+}
+
+void image_light_inks(const uint8_t *from, uint8_t *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++, from += 4, to += 3) {
+        unsigned light = from[3];
+
+        for (int c = 0; c < 3; c++) {
+            /* 255 - k - (255 - c)(255 - k) / 255, as Pillow rounds it */
+            unsigned v = (255u - from[c]) * light + 128;
+            int x = (int)light - (int)(((v >> 8) + v) >> 8);
+
+            to[c] = (uint8_t)(x < 0 ? 0 : x);
         }
     }
 }

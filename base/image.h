@@ -107,6 +107,15 @@ struct image {
         0, 0, 0, NULL                                                          \
     }
 
+/* Memory that pictures are put into one after the other; it only grows.
+ * Release it with image_room_release(). */
+struct image_room {
+    uint8_t *p; /* NULL when n is 0 */
+    size_t n;   /* bytes */
+};
+
+void image_room_release(struct image_room *room);
+
 /* Uninitialised pixels, tight rows; IMAGE_MEMORY when there is no memory. */
 enum image_reason image_alloc(struct image *m, uint32_t width, uint32_t height);
 void image_release(struct image *m); /* not for views */
@@ -178,6 +187,51 @@ bool image_filter_find(struct str name, enum image_filter *f);
 enum image_reason image_resize(const struct image *in, uint32_t width,
                                uint32_t height, enum image_filter filter,
                                struct image *out);
+
+/* ---- pixels as the file has them ----
+ *
+ * For models, whose preprocessing resizes a picture in the file's own mode
+ * and only then makes it RGB (train/picture.h).  Alpha is kept apart and in
+ * the end dropped; nothing is composited, and neither orientation nor profile
+ * is read.
+ */
+
+enum image_kind {
+    IMAGE_PLAIN,   /* R, G, B; greys thrice */
+    IMAGE_INDEXED, /* R, G, B of a palette or of two levels */
+    IMAGE_ALPHA,   /* R, G, B, A, colours not multiplied */
+    IMAGE_INKS,    /* C, M, Y, K, 255 is all ink */
+    IMAGE_DEEP,    /* uint32_t, a grey of 16 bits */
+    IMAGE_KINDS
+};
+
+size_t image_kind_bytes(enum image_kind kind); /* of a pixel: 3 or 4 */
+
+/* image_decode, o->flags aside, into room: out is a view on it with pixels of
+ * image_kind_bytes(*kind) at rgb.  h tells neither orientation nor profile. */
+enum image_reason image_decode_raw(struct str bytes,
+                                   const struct image_decode_options *o,
+                                   struct image_room *room, struct image *out,
+                                   enum image_kind *kind,
+                                   struct image_header *h);
+
+/* As Pillow's convert("RGB"), in place; m is IMAGE_PLAIN then. */
+void image_raw_to_rgb(struct image *m, enum image_kind kind);
+
+/* Resize to to_width x to_height and keep of that width x height at (x, y). */
+struct image_part {
+    uint64_t to_width, to_height; /* at least 1 */
+    uint64_t x, y;
+    uint32_t width, height; /* at least 1 */
+};
+
+/* in as Pillow's resize(), crop() and convert("RGB") make it: to rgb, rows of
+ * 3 * part->width bytes.  Only what the part needs is computed.  in (no view,
+ * unless it is IMAGE_PLAIN) is spoiled where it has alpha. */
+enum image_reason image_raw_resize(struct image *in, enum image_kind kind,
+                                   const struct image_part *part,
+                                   enum image_filter filter,
+                                   struct image_room *work, uint8_t *rgb);
 
 /* ---- writing ---- */
 

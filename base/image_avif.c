@@ -76,8 +76,8 @@ static enum image_reason convert(struct image_task *t, avifDecoder *d)
     avifRGBImage rgb;
     enum image_reason r;
 
-    r = alpha ? image_alloc_rgba(m, d->image->width, d->image->height)
-              : image_alloc(m, d->image->width, d->image->height);
+    t->kind = alpha && t->room ? IMAGE_ALPHA : IMAGE_PLAIN;
+    r = image_task_alloc(t, d->image->width, d->image->height, alpha ? 4 : 3);
     if (r)
         return r;
     avifRGBImageSetDefaults(&rgb, d->image);
@@ -86,7 +86,7 @@ static enum image_reason convert(struct image_task *t, avifDecoder *d)
     rgb.pixels = m->rgb;
     rgb.rowBytes = (uint32_t)m->stride;
     r = reason_of(avifImageYUVToRGB(d->image, &rgb));
-    if (!r && alpha)
+    if (!r && alpha && !t->room)
         image_drop_alpha(m);
     return r;
 }
@@ -105,23 +105,15 @@ static avifCropRect aperture(const avifImage *m)
     return all;
 }
 
-static enum image_reason crop(struct image *m, const avifCropRect *box)
+/* In place: rows only move towards the beginning. */
+static void crop(struct image *m, const avifCropRect *box, size_t pixel_bytes)
 {
-    struct image view, cut = IMAGE_INIT;
-    enum image_reason r;
+    size_t stride = box->width * pixel_bytes;
+    const uint8_t *from = m->rgb + box->y * m->stride + box->x * pixel_bytes;
 
-    if (box->width == m->width && box->height == m->height)
-        return IMAGE_OK;
-    r = image_alloc(&cut, box->width, box->height);
-    if (r)
-        return r;
-    view = image_view(m, box->x, box->y, box->width, box->height);
     for (uint32_t y = 0; y < box->height; y++)
-        memcpy(cut.rgb + y * cut.stride, view.rgb + y * view.stride,
-               cut.stride);
-    image_release(m);
-    *m = cut;
-    return IMAGE_OK;
+        memmove(m->rgb + y * stride, from + y * m->stride, stride);
+    *m = (struct image){box->width, box->height, stride, m->rgb};
 }
 
 static enum image_reason read_all(struct image_task *t, avifDecoder *d)
@@ -146,7 +138,9 @@ static enum image_reason read_all(struct image_task *t, avifDecoder *d)
     if (d->image->width != width || d->image->height != height)
         return IMAGE_CORRUPT; /* not the picture that was announced */
     r = convert(t, d);
-    return r ? r : crop(&t->out, &box);
+    if (!r)
+        crop(&t->out, &box, image_kind_bytes(t->kind));
+    return r;
 }
 
 enum image_reason image_avif_read(struct image_task *t)

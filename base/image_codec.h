@@ -24,7 +24,18 @@ struct image_task {
     struct buf exif; /* TIFF block */
     bool grey;       /* one colour channel in the file */
     bool in_srgb;    /* the reader has applied the profile itself */
+    /* image_decode_raw: where out's pixels go and, from the reader, what they
+     * are; NULL: RGB in memory of their own, alpha composited. */
+    struct image_room *room;
+    enum image_kind kind;
 };
+
+/* out's memory, for pixels of 3 or 4 bytes in tight rows. */
+enum image_reason image_task_alloc(struct image_task *t, uint32_t width,
+                                   uint32_t height, size_t pixel_bytes);
+
+/* Make room for n bytes; what was there is lost. */
+enum image_reason image_room_need(struct image_room *room, size_t n);
 
 /* Record the dimensions and judge them. */
 enum image_reason image_task_admit(struct image_task *t, uint32_t width,
@@ -50,6 +61,9 @@ void image_drop_alpha(struct image *m);
 /* Pixels of 4 bytes, as image_alloc; stride is 4 * width. */
 enum image_reason image_alloc_rgba(struct image *m, uint32_t width,
                                    uint32_t height);
+
+/* C, M, Y, K stored inverted (the larger, the lighter) to RGB, as Pillow. */
+void image_light_inks(const uint8_t *from, uint8_t *to, size_t n);
 
 /* ---- colour (image_icc.c) ---- */
 

@@ -163,6 +163,21 @@ void image_task_exif(struct image_task *t, const void *p, size_t n)
     t->head.orientation = image_exif_orientation(s);
 }
 
+enum image_reason image_task_alloc(struct image_task *t, uint32_t width,
+                                   uint32_t height, size_t pixel_bytes)
+{
+    size_t n = (size_t)width * height * pixel_bytes; /* admitted: no overflow */
+    enum image_reason r;
+
+    if (!t->room)
+        return pixel_bytes == 4 ? image_alloc_rgba(&t->out, width, height)
+                                : image_alloc(&t->out, width, height);
+    r = image_room_need(t->room, n);
+    if (!r)
+        t->out = (struct image){width, height, width * pixel_bytes, t->room->p};
+    return r;
+}
+
 /* ---- running a reader ---- */
 
 static enum image_reason (*const readers[IMAGE_FORMATS])(
@@ -194,7 +209,8 @@ enum image_reason image_task_run(struct image_task *t)
 
 void image_task_release(struct image_task *t)
 {
-    image_release(&t->out);
+    if (!t->room)
+        image_release(&t->out);
     buf_release(&t->icc);
     buf_release(&t->exif);
 }
@@ -232,6 +248,22 @@ enum image_reason image_decode(struct str bytes,
         *out = t.out;
         t.out = (struct image)IMAGE_INIT;
     }
+    image_task_release(&t);
+    return r;
+}
+
+enum image_reason image_decode_raw(struct str bytes,
+                                   const struct image_decode_options *o,
+                                   struct image_room *room, struct image *out,
+                                   enum image_kind *kind,
+                                   struct image_header *h)
+{
+    struct image_task t = {.bytes = bytes, .options = o, .room = room};
+    enum image_reason r = image_task_run(&t);
+
+    *h = t.head;
+    *out = t.out;
+    *kind = t.kind;
     image_task_release(&t);
     return r;
 }

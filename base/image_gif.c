@@ -24,6 +24,7 @@ struct reader {
     size_t at;
     GifFileType *gif;
     int transparent; /* index, or -1 */
+    bool raw;        /* as Pillow has it, see begin_raw() */
 };
 
 static unsigned le16(const char *p)
@@ -156,6 +157,19 @@ static enum image_reason find_frame(struct reader *r)
     return IMAGE_OK;
 }
 
+/* What stands for an index behind the palette is the caller's. */
+static void put_colour(const ColorMapObject *map, int index, int behind,
+                       uint8_t *to)
+{
+    if (index < map->ColorCount) {
+        to[0] = map->Colors[index].Red;
+        to[1] = map->Colors[index].Green;
+        to[2] = map->Colors[index].Blue;
+    } else {
+        memset(to, behind, 3);
+    }
+}
+
 /* One line of indices onto the canvas, clipped. */
 static void put_line(const struct reader *r, const GifByteType *line,
                      uint32_t y, struct image *m)
@@ -170,15 +184,8 @@ static void put_line(const struct reader *r, const GifByteType *line,
     to = m->rgb + row * m->stride + (size_t)d->Left * 3;
     for (int x = 0; x < d->Width && (uint32_t)(d->Left + x) < m->width;
          x++, to += 3) {
-        if (line[x] == r->transparent)
-            continue;
-        if (line[x] < map->ColorCount) {
-            to[0] = map->Colors[line[x]].Red;
-            to[1] = map->Colors[line[x]].Green;
-            to[2] = map->Colors[line[x]].Blue;
-        } else {
-            memset(to, 0, 3);
-        }
+        if (line[x] != r->transparent)
+            put_colour(map, line[x], r->raw ? line[x] : 0, to);
     }
 }
 
@@ -205,6 +212,30 @@ static enum image_reason read_lines(struct reader *r, struct image *m)
     return IMAGE_OK;
 }
 
+/* As Pillow has it: a palette that counts from black to white is no palette;
+ * transparent pixels have a colour like any other, and it, or the first one,
+ * is under the frame. */
+static void begin_raw(struct image_task *t, struct reader *r)
+{
+    const ColorMapObject *map =
+        r->gif->Image.ColorMap ? r->gif->Image.ColorMap : r->gif->SColorMap;
+    struct image *m = &t->out;
+    uint8_t under[3];
+    int background;
+
+    t->kind = IMAGE_PLAIN;
+    for (int i = 0; i < map->ColorCount; i++)
+        if (map->Colors[i].Red != i || map->Colors[i].Green != i ||
+            map->Colors[i].Blue != i)
+            t->kind = IMAGE_INDEXED;
+    background = r->transparent < 0 ? 0 : r->transparent;
+    put_colour(map, background, background, under);
+    r->transparent = -1;
+    r->raw = true;
+    for (size_t at = 0; at < m->stride * m->height; at += 3)
+        memcpy(m->rgb + at, under, 3);
+}
+
 static enum image_reason read_frame(struct image_task *t, struct reader *r)
 {
     enum image_reason reason = find_frame(r);
@@ -219,10 +250,13 @@ static enum image_reason read_frame(struct image_task *t, struct reader *r)
         return IMAGE_LARGE;
     if (!d->ColorMap && !r->gif->SColorMap)
         return IMAGE_CORRUPT;
-    reason = image_alloc(&t->out, t->head.width, t->head.height);
+    reason = image_task_alloc(t, t->head.width, t->head.height, 3);
     if (reason)
         return reason;
-    memset(t->out.rgb, 255, t->out.stride * t->out.height);
+    if (t->room)
+        begin_raw(t, r);
+    else
+        memset(t->out.rgb, 255, t->out.stride * t->out.height);
     return read_lines(r, &t->out);
 }
 

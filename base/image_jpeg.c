@@ -19,6 +19,8 @@
  * encoders write) of the largest picture.  Some seconds of work. */
 #define SCAN_PIXELS_MAX (1000u * 1000 * 1000)
 
+#define ROWS 16 /* asked for at a time */
+
 struct reader {
     struct jpeg_decompress_struct cinfo; /* first: libjpeg hands it back */
     struct jpeg_error_mgr errors;
@@ -143,19 +145,10 @@ static void cmyk_row(struct reader *r, const uint8_t *from, uint8_t *to)
 {
     uint32_t n = r->cinfo.output_width;
 
-    if (r->icc) {
+    if (r->icc)
         image_icc_row(r->icc, from, to, n);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++, from += 4, to += 3)
-        for (int c = 0; c < 3; c++) {
-            /* 255 - k - (255 - c)(255 - k) / 255, as Pillow rounds it */
-            unsigned light = from[3];
-            unsigned v = (255u - from[c]) * light + 128;
-            int x = (int)light - (int)(((v >> 8) + v) >> 8);
-
-            to[c] = (uint8_t)(x < 0 ? 0 : x);
-        }
+    else
+        image_light_inks(from, to, n);
 }
 
 static void read_rows(struct reader *r)
@@ -184,6 +177,26 @@ static void read_rows(struct reader *r)
     }
 }
 
+/* Rows as they come, as many at a time as the library makes. */
+static void read_raw(struct reader *r)
+{
+    struct image *m = &r->task->out;
+    struct jpeg_decompress_struct *c = &r->cinfo;
+
+    while (c->output_scanline < c->output_height) {
+        uint32_t y = c->output_scanline;
+        JSAMPROW rows[ROWS];
+        uint32_t n = 0;
+
+        for (; n < ROWS && y + n < m->height; n++)
+            rows[n] = m->rgb + (y + n) * m->stride;
+        n = jpeg_read_scanlines(c, rows, n);
+        if (r->task->kind == IMAGE_INKS)
+            for (uint8_t *p = rows[0], *end = p + n * m->stride; p < end; p++)
+                *p = (uint8_t)(255 - *p);
+    }
+}
+
 static enum image_reason read_all(struct reader *r)
 {
     struct image_task *t = r->task;
@@ -191,8 +204,10 @@ static enum image_reason read_all(struct reader *r)
     enum image_reason reason;
 
     jpeg_mem_src(c, (const unsigned char *)t->bytes.p, t->bytes.n);
-    jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
-    jpeg_save_markers(c, JPEG_APP0 + 2, 0xffff);
+    if (!t->room) {
+        jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
+        jpeg_save_markers(c, JPEG_APP0 + 2, 0xffff);
+    }
     jpeg_read_header(c, TRUE);
     read_markers(r);
     reason = image_task_admit(t, c->image_width, c->image_height);
@@ -206,10 +221,15 @@ static enum image_reason read_all(struct reader *r)
     c->scale_num = 1;
     c->scale_denom = dct_reduction(r);
     jpeg_start_decompress(c);
-    reason = image_alloc(&t->out, c->output_width, c->output_height);
+    t->kind = t->room && c->num_components == 4 ? IMAGE_INKS : IMAGE_PLAIN;
+    reason = image_task_alloc(t, c->output_width, c->output_height,
+                              image_kind_bytes(t->kind));
     if (reason)
         return reason;
-    read_rows(r);
+    if (t->room)
+        read_raw(r);
+    else
+        read_rows(r);
     jpeg_finish_decompress(c); /* reads up to the end marker */
     return IMAGE_OK;
 }

@@ -98,12 +98,52 @@ static void read_bytes(png_structp png, png_bytep to, png_size_t n)
     r->at += n;
 }
 
-/* Bring every kind of PNG to 8-bit RGB or RGBA rows; returns its channels. */
+static enum image_kind kind_of(const struct reader *r)
+{
+    unsigned depth = png_get_bit_depth(r->png, r->info);
+    unsigned type = png_get_color_type(r->png, r->info);
+
+    if (type & PNG_COLOR_MASK_ALPHA)
+        return IMAGE_ALPHA;
+    if (type == PNG_COLOR_TYPE_PALETTE || depth == 1)
+        return IMAGE_INDEXED;
+    return type == PNG_COLOR_TYPE_GRAY && depth == 16 ? IMAGE_DEEP
+                                                      : IMAGE_PLAIN;
+}
+
+/* An index behind the palette is the grey of its number, as in Pillow. */
+static void fill_palette(struct reader *r)
+{
+    int entries = 1 << png_get_bit_depth(r->png, r->info), n;
+    png_color full[256];
+    png_colorp palette;
+
+    if (!png_get_PLTE(r->png, r->info, &palette, &n))
+        return;
+    for (int i = 0; i < entries; i++)
+        if (i < n)
+            full[i] = palette[i];
+        else
+            full[i].red = full[i].green = full[i].blue = (png_byte)i;
+    png_set_PLTE(r->png, r->info, full, entries);
+}
+
+/* Bring every kind of PNG to 8-bit RGB or RGBA rows, but for raw deep ones;
+ * returns its channels. */
 static unsigned normalise(struct reader *r)
 {
-    png_set_expand(r->png); /* palettes, 1, 2, 4 bits, tRNS */
-    png_set_strip_16(r->png);
-    png_set_gray_to_rgb(r->png);
+    if (r->task->room)
+        r->task->kind = kind_of(r);
+    if (r->task->kind == IMAGE_INDEXED)
+        fill_palette(r);
+    if (r->task->kind == IMAGE_DEEP) {
+        if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+            png_set_swap(r->png);
+    } else {
+        png_set_expand(r->png); /* palettes, 1, 2, 4 bits, tRNS */
+        png_set_strip_16(r->png);
+        png_set_gray_to_rgb(r->png);
+    }
     png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     return png_get_channels(r->png, r->info);
@@ -143,6 +183,45 @@ static void read_rows(struct reader *r, unsigned channels)
         image_drop_alpha(m);
 }
 
+/* From 16 bits to 32 in place: pixels stand close at the row's beginning. */
+static void spread(struct image *m)
+{
+    for (uint32_t y = 0; y < m->height; y++) {
+        uint8_t *row = m->rgb + y * m->stride;
+
+        for (size_t x = m->width; x-- > 0;) {
+            uint16_t narrow;
+            uint32_t wide;
+
+            memcpy(&narrow, row + 2 * x, sizeof narrow);
+            wide = narrow;
+            memcpy(row + 4 * x, &wide, sizeof wide);
+        }
+    }
+}
+
+static void read_raw(struct reader *r)
+{
+    struct image *m = &r->task->out;
+    bool interlaced =
+        png_get_interlace_type(r->png, r->info) != PNG_INTERLACE_NONE;
+
+    r->reason =
+        image_task_alloc(r->task, r->task->head.width, r->task->head.height,
+                         image_kind_bytes(r->task->kind));
+    if (r->reason)
+        png_error(r->png, "memory");
+    for (int passes = interlaced ? 7 : 1; passes > 0; passes--)
+        for (uint32_t y = 0; y < m->height; y++) {
+            if (passes == 1 && y + 1 == m->height)
+                r->tail =
+                    TAIL_BYTES_MAX + 2 * png_get_rowbytes(r->png, r->info);
+            png_read_row(r->png, m->rgb + y * m->stride, NULL);
+        }
+    if (r->task->kind == IMAGE_DEEP)
+        spread(m);
+}
+
 static void read_metadata(struct reader *r)
 {
     png_charp name;
@@ -160,19 +239,25 @@ static void read_all(struct reader *r)
 {
     /* Text can be large and is not ours. */
     static const png_byte unread[] = "tEXt\0zTXt\0iTXt\0sPLT\0hIST\0tIME\0"
-                                     "pCAL\0sCAL\0oFFs\0pHYs";
+                                     "pCAL\0sCAL\0oFFs\0pHYs\0tRNS";
+    bool raw = r->task->room != NULL; /* without tRNS */
+    unsigned channels;
 
     png_set_read_fn(r->png, r, read_bytes);
     png_set_user_limits(r->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_chunk_malloc_max(r->png, CHUNK_BYTES_MAX);
     png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, unread,
-                                sizeof unread / 5);
+                                (int)(sizeof unread / 5) - !raw);
     png_set_benign_errors(r->png, 1);
     r->tail = SIZE_MAX;
     png_read_info(r->png, r->info);
     r->task->grey =
         !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR);
-    read_rows(r, normalise(r));
+    channels = normalise(r);
+    if (raw)
+        read_raw(r);
+    else
+        read_rows(r, channels);
     png_read_end(r->png, r->info);
     read_metadata(r); /* eXIf may stand at the end */
 }

@@ -1,19 +1,15 @@
-/*
- * Resampling as Pillow does it, to the bit (Imaging/Resample.c, 8 bits a
- * channel): separable, first along rows and then along columns with 8-bit
- * values between; the filter is stretched by the ratio when reducing; weights
- * are normalised in double and rounded to 22 fractional bits; sums are integer.
- * The download and the trainer use the same one, and integers give the same
- * pixels on every processor.
- */
+/* Resampling as Pillow does it (base/image_resample.h): weights, the two
+ * passes, kernels for any processor. */
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 
-#include "base/image.h"
+#include "base/image_resample.h"
 
-#define STRETCH   64 /* samples of a row that are summed together */
-#define PRECISION 22 /* 32 bits less 8 of the sample and 2 for overshoot */
+#define STRETCH   64u   /* samples of a row that are summed together */
+#define SPLIT_MAX 4096u /* weights: their split sums stay within 32 bits */
+#define ALIGN     64u   /* bytes */
+
+/* ---- weights ---- */
 
 static double box(double x)
 {
@@ -61,114 +57,175 @@ static const struct kernel {
     [IMAGE_LANCZOS] = {lanczos, 3.0},
 };
 
-struct taps {
-    int32_t *weight; /* size of them for every output sample */
-    uint32_t *first; /* input sample of the first weight */
-    uint32_t *count; /* weights in use */
-    uint32_t size;
-};
-
-static void taps_release(struct taps *t)
+/* Input samples to an output sample. */
+static double scale_of(const struct image_axis *a)
 {
-    free(t->weight);
-    free(t->first);
-    free(t->count);
+    return (double)a->in / (double)a->to;
 }
 
-/* The weights of one output sample. */
-static void taps_of(struct taps *t, uint32_t at, uint32_t in, double scale,
-                    const struct kernel *k, double *w)
+size_t image_weights_max(const struct image_axis *a, enum image_filter filter)
 {
-    double stretch = scale < 1.0 ? 1.0 : scale;
-    double support = k->support * stretch, inverse = 1.0 / stretch;
-    double center = (at + 0.5) * scale, sum = 0.0;
+    double scale = scale_of(a);
+    double support = kernels[filter].support * (scale < 1.0 ? 1.0 : scale);
+
+    return (size_t)ceil(support) * 2 + 1;
+}
+
+/* The input samples under the filter of output sample `at`: [*from, *upto). */
+static void window(const struct image_axis *a, uint64_t at,
+                   enum image_filter filter, uint32_t *from, uint32_t *upto)
+{
+    double scale = scale_of(a), stretch = scale < 1.0 ? 1.0 : scale;
+    double support = kernels[filter].support * stretch;
+    double center = ((double)at + 0.5) * scale;
     int64_t low = (int64_t)(center - support + 0.5);
     int64_t high = (int64_t)(center + support + 0.5);
-    int32_t *out = t->weight + (size_t)at * t->size;
-    uint32_t n;
 
-    if (low < 0)
-        low = 0;
-    if (high > in)
-        high = in;
-    n = (uint32_t)(high - low);
+    *from = low < 0 ? 0 : (uint32_t)low;
+    *upto = high > a->in ? a->in : (uint32_t)high;
+}
+
+uint32_t image_weights(const struct image_axis *a, uint64_t at,
+                       enum image_filter filter, double *w, uint32_t *low)
+{
+    double scale = scale_of(a), stretch = scale < 1.0 ? 1.0 : scale;
+    double center = ((double)at + 0.5) * scale, inverse = 1.0 / stretch;
+    double sum = 0.0;
+    uint32_t upto, n;
+
+    window(a, at, filter, low, &upto);
+    n = upto - *low;
     for (uint32_t i = 0; i < n; i++) {
-        w[i] = k->weight(((double)i + (double)low - center + 0.5) * inverse);
+        double x = (double)i + (double)*low - center + 0.5;
+
+        w[i] = kernels[filter].weight(x * inverse);
         sum += w[i];
     }
-    for (uint32_t i = 0; i < n; i++) {
-        double v = sum != 0.0 ? w[i] / sum : w[i];
-
-        v *= 1 << PRECISION;
-        out[i] = (int32_t)(v < 0 ? v - 0.5 : v + 0.5);
-    }
-    t->first[at] = (uint32_t)low;
-    t->count[at] = n;
+    for (uint32_t i = 0; i < n; i++)
+        if (sum != 0.0)
+            w[i] /= sum;
+    return n;
 }
 
-static enum image_reason taps_init(struct taps *t, uint32_t in, uint32_t out,
-                                   const struct kernel *k)
+static uint32_t size_of(const struct image_axis *a, enum image_filter filter)
 {
-    double scale = (double)in / out;
-    double support = k->support * (scale < 1.0 ? 1.0 : scale);
-    double *w;
-
-    t->size = (uint32_t)ceil(support) * 2 + 1;
-    t->weight = malloc((size_t)out * t->size * sizeof *t->weight);
-    t->first = malloc(out * sizeof *t->first);
-    t->count = malloc(out * sizeof *t->count);
-    w = malloc(t->size * sizeof *w);
-    if (!t->weight || !t->first || !t->count || !w) {
-        free(w);
-        return IMAGE_MEMORY;
-    }
-    for (uint32_t at = 0; at < out; at++)
-        taps_of(t, at, in, scale, k, w);
-    free(w);
-    return IMAGE_OK;
+    return (uint32_t)(image_weights_max(a, filter) + 3) & ~3u;
 }
+
+static size_t aligned(size_t n)
+{
+    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter)
+{
+    size_t size = size_of(a, filter);
+    size_t all = size * a->n * sizeof(int32_t);
+
+    return aligned(size * sizeof(double)) +
+           2 * aligned(a->n * sizeof(uint32_t)) + 2 * aligned(all);
+}
+
+/* Halves for 16-bit multiplications; false when one does not fit. */
+static bool split(const struct image_taps *t)
+{
+    int16_t *to = t->split;
+    const int32_t *w = t->weight;
+
+    if (t->size > SPLIT_MAX)
+        return false;
+    for (size_t i = 0; i < (size_t)t->n * t->size; i++, w++) {
+        if (*w >= 1 << 23 || *w < -(1 << 23))
+            return false;
+        to[i / 4 * 8 + i % 4] = (int16_t)(*w >> 8);
+        to[i / 4 * 8 + i % 4 + 4] = (int16_t)(*w & 255);
+    }
+    return true;
+}
+
+void image_taps_init(struct image_taps *t, const struct image_axis *a,
+                     enum image_filter filter, uint8_t *room)
+{
+    size_t lists = aligned(a->n * sizeof(uint32_t));
+    double *w = (double *)room;
+
+    t->n = a->n;
+    t->size = size_of(a, filter);
+    t->reach = 0;
+    room += aligned(t->size * sizeof *w);
+    t->first = (uint32_t *)room;
+    t->count = (uint32_t *)(room + lists);
+    t->weight = (int32_t *)(room + 2 * lists);
+    t->split = (int16_t *)(room + 2 * lists +
+                           aligned((size_t)t->n * t->size * sizeof(int32_t)));
+    for (uint32_t x = 0; x < a->n; x++) {
+        uint32_t n = image_weights(a, a->first + x, filter, w, &t->first[x]);
+        int32_t *out = t->weight + (size_t)x * t->size;
+        uint32_t touched = t->first[x] + ((n + 3) & ~3u);
+
+        t->count[x] = n;
+        for (uint32_t i = 0; i < n; i++) {
+            double v = w[i] * (1 << IMAGE_PRECISION);
+
+            out[i] = (int32_t)(v < 0 ? v - 0.5 : v + 0.5);
+        }
+        for (uint32_t i = n; i < t->size; i++)
+            out[i] = 0;
+        if (touched > t->reach)
+            t->reach = touched;
+    }
+    if (!split(t))
+        t->split = NULL;
+}
+
+/* ---- kernels for any processor ---- */
 
 static inline uint8_t clip8(int32_t v)
 {
-    v >>= PRECISION;
+    v >>= IMAGE_PRECISION;
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-/* Rows [from, from + out->height) of in, each to out->width samples. */
-static void along_rows(const struct image *in, uint32_t from,
-                       const struct taps *t, struct image *out)
+static void across_row(const uint8_t *row, uint8_t *to, unsigned bytes,
+                       const struct image_taps *t)
 {
-    for (uint32_t y = 0; y < out->height; y++) {
-        const uint8_t *row = in->rgb + (from + y) * in->stride;
-        uint8_t *to = out->rgb + y * out->stride;
+    for (uint32_t x = 0; x < t->n; x++, to += bytes) {
+        const int32_t *w = t->weight + (size_t)x * t->size;
+        const uint8_t *p = row + (size_t)t->first[x] * bytes;
+        int32_t sum[4];
 
-        for (uint32_t x = 0; x < out->width; x++, to += 3) {
-            const int32_t *w = t->weight + (size_t)x * t->size;
-            const uint8_t *p = row + (size_t)t->first[x] * 3;
-            int32_t r = 1 << (PRECISION - 1), g = r, b = r;
-
-            for (uint32_t i = 0; i < t->count[x]; i++, p += 3) {
-                r += p[0] * w[i];
-                g += p[1] * w[i];
-                b += p[2] * w[i];
-            }
-            to[0] = clip8(r);
-            to[1] = clip8(g);
-            to[2] = clip8(b);
-        }
+        for (unsigned c = 0; c < bytes; c++)
+            sum[c] = 1 << (IMAGE_PRECISION - 1);
+        for (uint32_t i = 0; i < t->count[x]; i++, p += bytes)
+            for (unsigned c = 0; c < bytes; c++)
+                sum[c] += p[c] * w[i];
+        for (unsigned c = 0; c < bytes; c++)
+            to[c] = clip8(sum[c]);
     }
 }
 
-/* One stretch of n samples of an output row; p is the stretch in the first
- * input row that counts. */
-static inline void column_stretch(const uint8_t *p, size_t stride,
-                                  const int32_t *w, uint32_t taps, uint8_t *to,
-                                  size_t n)
+static void plain_across(const uint8_t *const *from, uint8_t *const *to,
+                         unsigned pixel_bytes, const struct image_taps *t)
+{
+    for (unsigned i = 0; i < IMAGE_ROWS_AT_ONCE; i++) {
+        if (i > 0 && to[i] == to[i - 1])
+            continue; /* the last rows of a picture */
+        if (pixel_bytes == 3)
+            across_row(from[i], to[i], 3, t);
+        else
+            across_row(from[i], to[i], 4, t);
+    }
+}
+
+/* n is constant where it matters: sums stay in registers and the compiler
+ * uses vectors. */
+static inline void stretch(const uint8_t *p, size_t stride, const int32_t *w,
+                           uint32_t taps, uint8_t *to, size_t n)
 {
     int32_t sum[STRETCH];
 
     for (size_t c = 0; c < n; c++)
-        sum[c] = 1 << (PRECISION - 1);
+        sum[c] = 1 << (IMAGE_PRECISION - 1);
     for (uint32_t i = 0; i < taps; i++, p += stride)
         for (size_t c = 0; c < n; c++)
             sum[c] += p[c] * w[i];
@@ -176,88 +233,190 @@ static inline void column_stretch(const uint8_t *p, size_t stride,
         to[c] = clip8(sum[c]);
 }
 
-/* in holds the rows from `from` on.  Stretches are short, so that sums stay in
- * registers and the first cache, and of constant length, so that the compiler
- * uses vectors. */
-static void along_columns(const struct image *in, uint32_t from,
-                          const struct taps *t, struct image *out)
+static void plain_down(const uint8_t *from, size_t stride,
+                       const struct image_taps *t, uint32_t at, uint8_t *to,
+                       size_t n)
 {
-    size_t bytes = (size_t)out->width * 3;
+    const int32_t *w = t->weight + (size_t)at * t->size;
+    size_t x = 0;
 
-    for (uint32_t y = 0; y < out->height; y++) {
-        const int32_t *w = t->weight + (size_t)y * t->size;
-        const uint8_t *top = in->rgb + (t->first[y] - from) * in->stride;
-        uint8_t *to = out->rgb + y * out->stride;
-        size_t x = 0;
+    for (; x + STRETCH <= n; x += STRETCH)
+        stretch(from + x, stride, w, t->count[at], to + x, STRETCH);
+    stretch(from + x, stride, w, t->count[at], to + x, n - x);
+}
 
-        for (; x + STRETCH <= bytes; x += STRETCH)
-            column_stretch(top + x, in->stride, w, t->count[y], to + x,
-                           STRETCH);
-        column_stretch(top + x, in->stride, w, t->count[y], to + x, bytes - x);
+const struct image_kernels image_kernels_plain = {plain_across, plain_down};
+
+static const struct image_kernels *kernels_for(const struct image_taps *t)
+{
+    const struct image_kernels *fast = image_kernels_fast();
+
+    return t->split && fast ? fast : &image_kernels_plain;
+}
+
+/* ---- the passes ---- */
+
+/* Rows [from, from + n) of in.  Kernels read a little beyond a row; where that
+ * would leave the picture's memory they get a copy, of which `spare` holds
+ * IMAGE_ROWS_AT_ONCE, each of spare_bytes. */
+struct row_pass {
+    const struct image *in;
+    const struct image_taps *taps;
+    unsigned pixel_bytes;
+    uint8_t *spare;
+    size_t spare_bytes;
+};
+
+static size_t spare_bytes(const struct image *in, unsigned pixel_bytes)
+{
+    return aligned(((size_t)in->width + 3) * pixel_bytes + 4);
+}
+
+static void across_rows(const struct row_pass *p, uint32_t from, uint32_t n,
+                        uint8_t *to, size_t stride)
+{
+    const struct image_kernels *k = kernels_for(p->taps);
+    size_t row_bytes = (size_t)p->in->width * p->pixel_bytes;
+    size_t reach = (size_t)p->taps->reach * p->pixel_bytes + 4;
+    size_t all = (p->in->height - 1) * p->in->stride + row_bytes;
+    const uint8_t *row[IMAGE_ROWS_AT_ONCE];
+    uint8_t *out[IMAGE_ROWS_AT_ONCE];
+
+    for (uint32_t y = 0; y < n; y += IMAGE_ROWS_AT_ONCE) {
+        for (uint32_t i = 0; i < IMAGE_ROWS_AT_ONCE; i++) {
+            uint32_t at = y + i < n ? y + i : n - 1; /* the last one again */
+            size_t begin = (from + at) * p->in->stride;
+
+            row[i] = p->in->rgb + begin;
+            out[i] = to + at * stride;
+            if (begin + reach > all) {
+                uint8_t *copy = p->spare + i * p->spare_bytes;
+
+                memcpy(copy, row[i], row_bytes);
+                row[i] = copy;
+            }
+        }
+        k->across(row, out, p->pixel_bytes, p->taps);
     }
 }
 
-static enum image_reason copy(const struct image *in, struct image *out)
+static void down_rows(const uint8_t *from, size_t from_stride, uint32_t first,
+                      const struct image_taps *t, uint8_t *to, size_t stride,
+                      size_t row_bytes)
 {
-    enum image_reason r = image_alloc(out, in->width, in->height);
+    const struct image_kernels *k = kernels_for(t);
 
-    for (uint32_t y = 0; !r && y < in->height; y++)
-        memcpy(out->rgb + y * out->stride, in->rgb + y * in->stride,
-               out->stride);
-    return r;
+    for (uint32_t y = 0; y < t->n; y++)
+        k->down(from + (t->first[y] - first) * from_stride, from_stride, t, y,
+                to + y * stride, row_bytes);
 }
 
-/* Both passes; across goes through an image of the rows that down needs. */
-static enum image_reason resample(const struct image *in,
-                                  const struct taps *across,
-                                  const struct taps *down, uint32_t width,
-                                  uint32_t height, struct image *out)
+/* The input samples on which the wanted ones depend. */
+static void span(const struct image_axis *a, enum image_filter filter,
+                 uint32_t *from, uint32_t *n)
 {
-    struct image rows = IMAGE_INIT;
-    uint32_t from = 0, upto = in->height;
-    enum image_reason r;
+    uint32_t upto, other;
 
-    if (!down) {
-        r = image_alloc(out, width, height);
-        if (!r)
-            along_rows(in, 0, across, out);
+    *from = (uint32_t)a->first;
+    *n = a->n;
+    if (a->in == a->to)
+        return;
+    window(a, a->first, filter, from, &other);
+    window(a, a->first + a->n - 1, filter, &other, &upto);
+    *n = upto - *from;
+}
+
+/* What a resize needs besides the pixels: one behind the other in a room. */
+struct layout {
+    size_t across, down, rows, spare, all; /* bytes */
+    size_t stride;                         /* of rows */
+};
+
+static struct layout layout_of(const struct image *in, unsigned pixel_bytes,
+                               const struct image_axis *across,
+                               const struct image_axis *down,
+                               enum image_filter filter)
+{
+    bool wide = across->in != across->to, high = down->in != down->to;
+    struct layout l = {0};
+    uint32_t first, rows;
+
+    span(down, filter, &first, &rows);
+    l.stride = aligned((size_t)across->n * pixel_bytes);
+    l.across = wide ? image_taps_bytes(across, filter) : 0;
+    l.down = high ? image_taps_bytes(down, filter) : 0;
+    l.rows = wide && high ? l.stride * rows : 0;
+    l.spare = wide ? spare_bytes(in, pixel_bytes) * IMAGE_ROWS_AT_ONCE : 0;
+    l.all = l.across + l.down + l.rows + l.spare + ALIGN;
+    return l;
+}
+
+size_t image_resample_bytes(const struct image *in, unsigned pixel_bytes,
+                            const struct image_axis *across,
+                            const struct image_axis *down,
+                            enum image_filter filter)
+{
+    return layout_of(in, pixel_bytes, across, down, filter).all;
+}
+
+enum image_reason image_resample(const struct image *in, unsigned pixel_bytes,
+                                 const struct image_axis *across,
+                                 const struct image_axis *down,
+                                 enum image_filter filter,
+                                 struct image_room *work, uint8_t *to,
+                                 size_t stride)
+{
+    bool wide = across->in != across->to, high = down->in != down->to;
+    struct layout l = layout_of(in, pixel_bytes, across, down, filter);
+    size_t row_bytes = (size_t)across->n * pixel_bytes, from_stride;
+    const uint8_t *from;
+    struct image_taps t;
+    uint8_t *room, *rows;
+    uint32_t first, n;
+    enum image_reason r = image_room_need(work, l.all);
+
+    if (r)
         return r;
+    room = work->p + (ALIGN - (uintptr_t)work->p % ALIGN);
+    rows = room + l.across + l.down;
+    span(down, filter, &first, &n);
+    from = in->rgb + first * in->stride + across->first * pixel_bytes;
+    from_stride = in->stride;
+    if (wide) {
+        struct row_pass p = {in, &t, pixel_bytes, rows + l.rows,
+                             spare_bytes(in, pixel_bytes)};
+
+        image_taps_init(&t, across, filter, room);
+        across_rows(&p, first, n, high ? rows : to, high ? l.stride : stride);
+        from = rows;
+        from_stride = l.stride;
     }
-    if (across) {
-        from = down->first[0];
-        upto = down->first[height - 1] + down->count[height - 1];
-        r = image_alloc(&rows, width, upto - from);
-        if (r)
-            return r;
-        along_rows(in, from, across, &rows);
+    if (high) {
+        image_taps_init(&t, down, filter, room + l.across);
+        down_rows(from, from_stride, first, &t, to, stride, row_bytes);
     }
-    r = image_alloc(out, width, height);
-    if (!r)
-        along_columns(across ? &rows : in, from, down, out);
-    image_release(&rows);
-    return r;
+    for (uint32_t y = 0; !wide && !high && y < n; y++)
+        memcpy(to + y * stride, from + y * from_stride, row_bytes);
+    return IMAGE_OK;
 }
 
 enum image_reason image_resize(const struct image *in, uint32_t width,
                                uint32_t height, enum image_filter filter,
                                struct image *out)
 {
-    const struct kernel *k = &kernels[filter];
-    struct taps across = {0}, down = {0};
-    bool wide = width != in->width, high = height != in->height;
-    enum image_reason r = IMAGE_OK;
+    struct image_axis across = {in->width, width, 0, width};
+    struct image_axis down = {in->height, height, 0, height};
+    struct image_room work = {NULL, 0};
+    enum image_reason r;
 
     assert(width && height && (unsigned)filter < IMAGE_FILTERS);
-    if (!wide && !high)
-        return copy(in, out);
-    if (wide)
-        r = taps_init(&across, in->width, width, k);
-    if (!r && high)
-        r = taps_init(&down, in->height, height, k);
-    if (!r)
-        r = resample(in, wide ? &across : NULL, high ? &down : NULL, width,
-                     height, out);
-    taps_release(&across);
-    taps_release(&down);
+    r = image_alloc(out, width, height);
+    if (r)
+        return r;
+    r = image_resample(in, 3, &across, &down, filter, &work, out->rgb,
+                       out->stride);
+    image_room_release(&work);
+    if (r)
+        image_release(out);
     return r;
 }

@@ -37,23 +37,20 @@ static bool is_cut(struct str s)
     return s.n < 12 || size + 8 > s.n + 1;
 }
 
+/* Into m, which is of the frame's size or larger. */
 static enum image_reason decode(const WebPIterator *frame, bool rgba,
-                                struct image *m)
+                                const struct image *m)
 {
     WebPDecoderConfig c;
-    enum image_reason r;
-    uint32_t w = (uint32_t)frame->width, h = (uint32_t)frame->height;
 
     if (!WebPInitDecoderConfig(&c))
         return IMAGE_UNSUPPORTED; /* header and library do not match */
-    r = rgba ? image_alloc_rgba(m, w, h) : image_alloc(m, w, h);
-    if (r)
-        return r;
     c.output.colorspace = rgba ? MODE_RGBA : MODE_RGB;
     c.output.is_external_memory = 1;
     c.output.u.RGBA.rgba = m->rgb;
     c.output.u.RGBA.stride = (int)m->stride;
-    c.output.u.RGBA.size = m->stride * h;
+    c.output.u.RGBA.size =
+        m->stride * (m->height - 1) + (size_t)frame->width * (rgba ? 4 : 3);
     return reason_of(
         WebPDecode(frame->fragment.bytes, frame->fragment.size, &c));
 }
@@ -67,8 +64,6 @@ static enum image_reason place(struct image_task *t, const WebPIterator *frame,
 
     if (r)
         return r;
-    if (left + rgba->width > t->out.width || top + rgba->height > t->out.height)
-        return IMAGE_CORRUPT;
     memset(t->out.rgb, 255, t->out.stride * t->out.height);
     for (uint32_t y = 0; y < rgba->height; y++)
         image_over_white(rgba->rgb + y * rgba->stride,
@@ -77,32 +72,69 @@ static enum image_reason place(struct image_task *t, const WebPIterator *frame,
     return IMAGE_OK;
 }
 
-static enum image_reason read_frame(struct image_task *t, WebPDemuxer *demux)
+/* The frame at its place on a canvas that is clear and black. */
+static enum image_reason decode_raw(struct image_task *t,
+                                    const WebPIterator *frame, bool alpha)
 {
+    size_t bytes = alpha ? 4 : 3;
+    enum image_reason r =
+        image_task_alloc(t, t->head.width, t->head.height, bytes);
+    struct image at;
+
+    if (r)
+        return r;
+    t->kind = alpha ? IMAGE_ALPHA : IMAGE_PLAIN;
+    memset(t->out.rgb, 0, t->out.stride * t->out.height);
+    at = t->out;
+    at.height = (uint32_t)frame->height;
+    at.rgb +=
+        (size_t)frame->y_offset * at.stride + (size_t)frame->x_offset * bytes;
+    return decode(frame, alpha, &at);
+}
+
+static enum image_reason decode_frame(struct image_task *t,
+                                      const WebPIterator *frame)
+{
+    uint32_t w = (uint32_t)frame->width, h = (uint32_t)frame->height;
+    bool whole = w == t->head.width && h == t->head.height;
     struct image rgba = IMAGE_INIT;
+    enum image_reason r;
+
+    if (whole) {
+        r = image_task_alloc(t, w, h, frame->has_alpha ? 4 : 3);
+        if (!r)
+            r = decode(frame, frame->has_alpha, &t->out);
+        if (!r && frame->has_alpha)
+            image_drop_alpha(&t->out);
+        return r;
+    }
+    r = image_alloc_rgba(&rgba, w, h);
+    if (!r)
+        r = decode(frame, true, &rgba);
+    if (!r)
+        r = place(t, frame, &rgba);
+    image_release(&rgba);
+    return r;
+}
+
+static enum image_reason read_frame(struct image_task *t, WebPDemuxer *demux,
+                                    bool alpha)
+{
     WebPIterator frame;
-    enum image_reason r = IMAGE_CORRUPT;
-    bool whole;
+    enum image_reason r;
 
     if (WebPDemuxGetI(demux, WEBP_FF_FRAME_COUNT) >
         t->options->limits.max_frames)
         return IMAGE_WORK;
     if (!WebPDemuxGetFrame(demux, 1, &frame))
         return IMAGE_CORRUPT;
-    whole = (uint32_t)frame.width == t->head.width &&
-            (uint32_t)frame.height == t->head.height;
-    if (!frame.complete) {
+    if (!frame.complete)
         r = IMAGE_TRUNCATED;
-    } else if (whole) {
-        r = decode(&frame, frame.has_alpha, &t->out);
-        if (!r && frame.has_alpha)
-            image_drop_alpha(&t->out);
-    } else {
-        r = decode(&frame, true, &rgba);
-        if (!r)
-            r = place(t, &frame, &rgba);
-        image_release(&rgba);
-    }
+    else if ((uint32_t)(frame.x_offset + frame.width) > t->head.width ||
+             (uint32_t)(frame.y_offset + frame.height) > t->head.height)
+        r = IMAGE_CORRUPT;
+    else
+        r = t->room ? decode_raw(t, &frame, alpha) : decode_frame(t, &frame);
     WebPDemuxReleaseIterator(&frame);
     return r;
 }
@@ -140,7 +172,7 @@ enum image_reason image_webp_read(struct image_task *t)
     demux = WebPDemux(&data);
     if (!demux)
         return IMAGE_CORRUPT;
-    r = read_frame(t, demux);
+    r = read_frame(t, demux, f.has_alpha);
     if (!r)
         read_metadata(t, demux);
     WebPDemuxDelete(demux);

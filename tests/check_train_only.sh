@@ -74,7 +74,8 @@ code=0
 RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 "$program" train --generated \
     --model tiny-vit --device ref --steps 1 2>"$work/err" || code=$?
 check "one of two ranks does not train alone: exit code 3" test $code = 3
-check "and says which it is" grep -q 'torchrun as rank 1 of 2' "$work/err"
+check "and says which it is, and what it needs" \
+    grep -q 'rank 1 of 2: 2 ranks by torchrun: .* no MPI' "$work/err"
 code=0
 "$program" train 2>"$work/err" || code=$?
 check "shards are not read yet: exit code 2" test $code = 2
@@ -88,7 +89,7 @@ check "and the hash of its own" "$build/test_sha256" >"$work/sha.log" 2>&1
 check "gpu_check.sh goes through its stages" \
     env TMPDIR="$work" CC="$compiler" tools/gpu_check.sh --dry-run \
     >"$work/gpu.log" 2>&1
-check "all of them" test "$(grep -c '^| .* | .* | [0-9]* | ' "$work/gpu.log")" = 15
+check "all of them" test "$(grep -c '^| .* | .* | [0-9]* | ' "$work/gpu.log")" = 22
 check "none failed" test "$(grep -c FAILED "$work/gpu.log")" = 0
 if ! command -v nvidia-smi >/dev/null; then
     code=0

@@ -44,7 +44,20 @@ struct golden_bound {
 struct golden_worst {
     double by_bound; /* 1 is at the bound */
     char name[160];
+    /* A projection by signs that chance drew is as large, squared and on
+     * average, as the tensor: so the eight of an error say how large it is,
+     * beside the tensor's norm, to a fourth of it or so. */
+    double features;    /* the largest of what is no gradient */
+    double apart, norm; /* squared: of all gradients as one vector */
+    int tensors;        /* in all; their errors are within 1e-2, 1e-4 of the */
+    int percent, ten_thousandth; /* tensor's norm */
 };
+
+/* Of all gradients as one vector. */
+static inline double golden_gradient(const struct golden_worst *w)
+{
+    return w->norm > 0 ? sqrt(w->apart / w->norm) : 0;
+}
 
 static inline int golden_row(struct golden *g, struct str line)
 {
@@ -124,6 +137,32 @@ struct golden_walk {
     struct err *e;
 };
 
+/* How far a tensor is off, beside its norm.  A gradient that is nothing but
+ * rounding (of a bias that BatchNorm or softmax cancels) is not counted. */
+static inline void golden_apart(struct golden_walk *walk,
+                                const struct golden_row *row, const double *got)
+{
+    struct golden_worst *w = walk->worst;
+    bool gradient = trial_has(row->name, "grad/");
+    double apart = 0, part;
+
+    for (int k = 1; k < GOLDEN_NUMBERS; k++)
+        apart +=
+            (got[k] - row->v[k]) * (got[k] - row->v[k]) / TRIAL_PROJECTIONS;
+    if (gradient && row->v[0] <= 1e-6 * walk->g->largest)
+        return;
+    part = sqrt(apart) / row->v[0];
+    w->tensors++;
+    w->percent += part <= 1e-2;
+    w->ten_thousandth += part <= 1e-4;
+    if (gradient) {
+        w->apart += apart;
+        w->norm += row->v[0] * row->v[0];
+    } else if (!(part <= w->features)) {
+        w->features = part;
+    }
+}
+
 static inline int golden_one(struct golden_walk *w, const char *name,
                              const double *x, int64_t n)
 {
@@ -138,6 +177,7 @@ static inline int golden_one(struct golden_walk *w, const char *name,
                        name);
     row->seen = true;
     trial_project(name, x, n, got);
+    golden_apart(w, row, got);
     bound = trial_has(name, "grad/") ? w->bound.gradients * row->v[0] +
                                            w->bound.absolute * w->g->largest
                                      : w->bound.features * row->v[0];
@@ -179,8 +219,9 @@ static inline int golden_compare(struct golden *g, const struct trial_run *r,
     struct golden_walk w = {g, bound, worst, e};
     int rc;
 
-    *worst = (struct golden_worst){
-        fabs(r->loss - g->loss) / (bound.features * fabs(g->loss)), "loss"};
+    *worst = (struct golden_worst){.by_bound = fabs(r->loss - g->loss) /
+                                               (bound.features * fabs(g->loss)),
+                                   .name = "loss"};
     rc = trial_each(r, golden_visit, &w);
     for (size_t i = 0; !rc && i < g->count; i++)
         if (!g->rows[i].seen)

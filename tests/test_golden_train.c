@@ -41,7 +41,7 @@ static struct golden_worst distance(const char *model, const char *device,
                                     struct clip_options o, const char *wrong)
 {
     struct err e = ERR_INIT;
-    struct golden_worst worst = {0, ""};
+    struct golden_worst worst = {.by_bound = 0};
     struct trial_run r;
     struct golden g;
     char path[128];

@@ -33,6 +33,8 @@ static void test_median__exact(void **state)
         add_shuffled(&m, sizes[k]);
         assert_int_equal(m.n, sizes[k]);
         assert_true(median_of(&m) == (double)(sizes[k] / 2));
+        assert_true(median_share(&m, 0) == 0);
+        assert_true(median_share(&m, 1) == (double)(sizes[k] - 1));
         median_release(&m);
     }
     median_init(&m, 100); /* fewer than foretold */

@@ -115,7 +115,7 @@ static int write_all(const struct trial_run *r, const char *path, struct err *e)
 static int compare(const struct trial_run *r, const char *path, struct err *e)
 {
     struct golden_bound bound = {1e-4, 1e-3, 1e-6};
-    struct golden_worst worst = {0, ""};
+    struct golden_worst worst = {.by_bound = 0};
     struct golden g;
     int rc = golden_read(&g, path, e);
 

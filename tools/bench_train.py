@@ -38,7 +38,7 @@ def variants(build, model, precision, batch, steps, threads):
     common = [model, precision, batch, steps, "tokens=20",
               f"threads={threads}"]
     ours = [build / "train_bench", *common]
-    peer = [sys.executable, HERE / "bench_open_clip.py", *common]
+    peer = [sys.executable, HERE / "open_clip_steps.py", *common]
     listed = [("open_clip", peer)]
     if model.startswith("RN"):
         listed.append(("open_clip, channels_last",

@@ -1,9 +1,12 @@
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "tools/command.h"
 #include "tools/interrupt.h"
 #include "train/launch.h"
@@ -21,7 +24,8 @@ struct train_options {
     bool generated;
     const char *model;     /* a name, or a file that ends in .json */
     int device, precision, moments, loss, rule; /* indices into the names */
-    uint64_t gpu, threads, feed_threads;
+    const char *gpu;       /* a number; NULL: by the rank */
+    uint64_t threads, feed_threads;
     uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
     bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
@@ -52,10 +56,12 @@ static const struct opt rows[] = {
      .choices = backend_names, .flags = OPT_BYTES,
      .help = "cpu: oneDNN and kernels of our own; cuda: a GPU, in a build "
              "with CUDA=1; ref: the slow reference."},
-    {.name = "gpu", .type = OPT_U64, AT(gpu), .arg = "N", .max = 1023,
-     .help = "Which GPU, from 0."},
+    {.name = "gpu", .type = OPT_STRING, AT(gpu), .arg = "N",
+     .help = "Which GPU, from 0. Default: of several ranks, each the one of "
+             "its number on its node; else 0."},
     {.name = "threads", .type = OPT_U64, AT(threads), .arg = "N", .max = 4096,
-     .help = "Of the cpu device; 0 takes all processors."},
+     .help = "Of the cpu device; 0 takes all processors, or this rank's share "
+             "of them."},
     {.name = "feed-threads", .type = OPT_U64, AT(feed_threads), .arg = "N",
      .max = 64,
      .help = "That make pairs while the device computes; 0 takes half of the "
@@ -66,15 +72,17 @@ static const struct opt rows[] = {
              "in float either way. fp32 takes no shortcut (no TF32)."},
     {.name = "batch", .type = OPT_U64, AT(batch), .arg = "N", .def = "256",
      .flags = OPT_BYTES, .min = 1, .max = 1 << 24,
-     .help = "Pairs a step; each is told from all others."},
+     .help = "Pairs a step; each is told from all others. Of several ranks: "
+             "of all of them together."},
     {.name = "chunk", .type = OPT_U64, AT(chunk), .arg = "N", .max = 1 << 24,
      .flags = OPT_BYTES,
      .help = "Pairs whose activations are kept at a time; with fewer than the "
              "batch every forward is made twice. 0: the batch."},
     {.name = "bn-batch", .type = OPT_U64, AT(bn_batch), .arg = "N",
      .max = 1 << 24, .flags = OPT_BYTES,
-     .help = "Pictures that share BatchNorm's statistics; batch and chunk are "
-             "multiples of it. 0: the batch."},
+     .help = "Pictures that share BatchNorm's statistics; a rank's pairs and "
+             "chunk are multiples of it. 0: the batch; of several ranks each "
+             "one's part, and then their number changes the result."},
     {.name = "steps", .type = OPT_U64, AT(steps), .arg = "N", .def = "100",
      .flags = OPT_BYTES, .min = 1, .max = 1e9,
      .help = "Steps of the run; the learning rate falls to 0 over them."},
@@ -183,8 +191,13 @@ static const struct opt_table table = {
     .details =
         "Takes steps of AdamW from fresh weights and prints what it took: "
         "losses, images a second, operations a second. Of the same options, "
-        "device and libraries the weights are the same to the last bit, unless "
-        "--tune chose.\n\n"
+        "device, libraries and number of ranks the weights are the same to the "
+        "last bit, unless --tune chose.\n\n"
+        "mpirun, torchrun and srun start several processes (ranks), which "
+        "train one model, each on its part of every batch: over MPI on "
+        "processors (a build with MPI=1), over NCCL on GPUs (CUDA=1). Their "
+        "number changes the result by rounding alone. Rank 0 prints, logs and "
+        "saves; when one rank fails, all end with exit code 3.\n\n"
         "Useful operations are those of the whole model with every caption "
         "padded, whatever this run left out or made twice; executed ones are "
         "what it did.",
@@ -194,6 +207,9 @@ static const struct opt_table table = {
         "--out models/tiny --checkpoint-every 500 --resume\n"
         "witmill train --generated --model ViT-B-32 --device cuda "
         "--precision bf16 --batch 4096 --save models/first.safetensors\n"
+        "mpirun -n 4 witmill train --generated --model tiny-vit --batch 64\n"
+        "torchrun --nproc-per-node 8 --no-python witmill train --generated "
+        "--device cuda --precision bf16 --batch 32768\n"
         "witmill train --generated --precision bf16 --batch 32 --steps 3 "
         "--profile",
     .rows = rows,
@@ -258,6 +274,7 @@ static void print_libraries(const struct backend_counts *l)
 static void print(const struct run_config *c, const struct run_summary *s)
 {
     double mean = s->seconds / (double)s->timed;
+    const char *each = c->launch.size > 1 ? "  on each rank" : "";
 
     if (!s->steps) {
         printf("train: all %llu steps have been taken\n",
@@ -274,6 +291,9 @@ static void print(const struct run_config *c, const struct run_summary *s)
     if (s->left_out)
         printf("  %-30s %12llu\n", "steps left out",
                (unsigned long long)s->left_out);
+    if (c->launch.size > 1)
+        printf("  %-30s %12d  over %s, started by %s\n", "ranks",
+               c->launch.size, s->ranks, c->launch.by);
     printf("  %-30s %12.4f\n", "loss of the first step", s->first);
     if (!s->stopped)
         printf("  %-30s %12.4f\n", "of the last tenth", s->last);
@@ -282,22 +302,25 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
     printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
     printf("  %-30s %12.4f\n", "seconds a step", mean);
+    printf("  %-30s %12.4f to %.4f\n", "seconds of 8 steps in 10", s->fast_s,
+           s->slow_s);
     printf("  %-30s %12.3f\n", "useful TFLOP/s",
            (double)s->useful / mean * 1e-12);
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
-    printf("  %-30s %12.1f\n", "seconds waited for pairs", s->waited_s);
-    printf("  %-30s %12.1f\n", "MiB of activations",
-           (double)s->activations / 1048576);
-    printf("  %-30s %12.1f\n", "MiB of weights and moments",
-           (double)s->weights / 1048576);
+    printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
+           c->launch.size > 1 ? "  by the slowest rank of each step" : "");
+    printf("  %-30s %12.1f%s\n", "MiB of activations",
+           (double)s->activations / 1048576, each);
+    printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
+           (double)s->weights / 1048576, each);
     print_libraries(&s->libraries);
 }
 
 static void fill(struct run_config *c, const struct train_options *t)
 {
     c->backend = (enum backend)t->device;
-    c->device = (struct backend_options){
-        .threads = (int)t->threads, .gpu = (int)t->gpu, .tune = t->tune};
+    c->device.threads = (int)t->threads;
+    c->device.tune = t->tune;
     c->act = t->precision ? DTYPE_BF16 : DTYPE_F32;
     c->options = (struct clip_options){.chunk = (int)t->chunk,
                                        .bn_batch = (int)t->bn_batch,
@@ -320,18 +343,39 @@ static void fill(struct run_config *c, const struct train_options *t)
     c->skip_spikes = t->skip_spikes;
 }
 
-/* Several of us would each train the same alone, and write the same files. */
-static int alone(struct err *e)
+/* A rank's own share of the processors, where nobody has bound it to some. */
+static int threads_of(const struct launch *l)
 {
-    struct launch l;
-    int rc = launch_read(&l, e);
+    long all = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t mine;
 
-    if (rc || l.size == 1)
-        return rc;
-    return err_set(e, E_UNSUPPORTED,
-                   "started by %s as rank %d of %d: this command trains in one "
-                   "process so far",
-                   l.by, l.rank, l.size);
+    if (l->here < 2 || sched_getaffinity(0, sizeof mine, &mine) ||
+        CPU_COUNT(&mine) < all)
+        return 0;
+    return all > l->here ? (int)(all / l->here) : 1;
+}
+
+/* Which GPU, which processors. */
+static int place(struct run_config *c, const struct train_options *t,
+                 struct err *e)
+{
+    uint64_t gpu = (uint64_t)c->launch.gpu;
+
+    if (t->gpu && c->backend != BACKEND_CUDA)
+        return err_set(e, E_USAGE, "--gpu %s: --device is %s", t->gpu,
+                       backend_names[c->backend]);
+    if (t->gpu && (str_u64(str_of(t->gpu), &gpu) || gpu > 1023))
+        return err_set(e, E_USAGE, "--gpu %s: not a number from 0 to 1023",
+                       t->gpu);
+    if (t->gpu && c->launch.here > 1)
+        log_event("warning",
+                  "rank %d of %d takes GPU %s, as --gpu says, and not the one "
+                  "of its number",
+                  c->launch.rank, c->launch.size, t->gpu);
+    c->device.gpu = (int)gpu;
+    if (!c->device.threads)
+        c->device.threads = threads_of(&c->launch);
+    return 0;
 }
 
 /* --out, or models/NAME of the corpus; "" for none. */
@@ -359,6 +403,26 @@ static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
     return 0;
 }
 
+/* Options into a run; what is wrong with them is all ranks' business. */
+static int prepare(struct run_config *c, const struct train_options *t,
+                   char folder[IO_PATH_MAX], struct err *e)
+{
+    int rc = read_model(&c->model, t, e);
+
+    fill(c, t);
+    if (!rc)
+        rc = place(c, t, e);
+    if (!rc)
+        rc = name_folder(t, folder, e);
+    if (rc)
+        return rc;
+    c->folder = folder[0] ? folder : NULL;
+    optimiser(&c->optim, t, &c->model);
+    if (c->caption_tokens > c->model.text.context_length)
+        c->caption_tokens = c->model.text.context_length;
+    return 0;
+}
+
 /* Ctrl-C is waited for where there is something to go on from. */
 static int train(struct run_config *c, struct run_summary *s, struct err *e)
 {
@@ -368,7 +432,10 @@ static int train(struct run_config *c, struct run_summary *s, struct err *e)
         return run_train(c, s, e);
     c->stop = interrupt_listen();
     rc = run_train(c, s, e);
-    return s->stopped ? interrupt_end(rc, e) : (interrupt_end(0, NULL), rc);
+    if (s->stopped) /* said once */
+        return interrupt_end(rc, c->launch.rank ? NULL : e);
+    interrupt_end(0, NULL);
+    return rc;
 }
 
 static int run(const void *config, struct err *e)
@@ -387,20 +454,12 @@ static int run(const void *config, struct err *e)
     if (t->corpus)
         return err_set(e, E_USAGE, "%s: --generated reads no corpus",
                        t->corpus);
-    rc = alone(e);
+    rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    rc = read_model(&c.model, t, e);
-    if (rc)
-        return rc;
-    rc = name_folder(t, folder, e);
-    if (rc)
-        return rc;
-    fill(&c, t);
-    c.folder = folder[0] ? folder : NULL;
-    optimiser(&c.optim, t, &c.model);
-    if (c.caption_tokens > c.model.text.context_length)
-        c.caption_tokens = c.model.text.context_length;
+    c.unready = prepare(&c, t, folder, e);
+    if (c.unready && c.launch.size == 1)
+        return c.unready;
     buf_init(&settings, 1 << 16);
     opt_json(&table, t, &settings);
     c.settings = buf_str(&settings);
@@ -410,7 +469,7 @@ static int run(const void *config, struct err *e)
     rc = train(&c, &s, e);
     if (!rc && profile.rc)
         rc = err_set(e, -profile.rc, "the profile");
-    if (!rc || rc == -E_CANCEL) {
+    if ((!rc || s.stopped) && !c.launch.rank) {
         print(&c, &s);
         fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
     }

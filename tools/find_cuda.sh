@@ -8,8 +8,12 @@
 # Looked through are CUDA_HOME, the folder nvcc of PATH is in, /usr/local/cuda*,
 # the system's folders, and the packages of Python (pip installs cuDNN, NCCL and
 # lately the whole toolkit into site-packages/nvidia/).  A library is linked by
-# its file, as pip's have no link without a version.
+# its file, as pip's have no link without a version.  What has blanks in it is
+# quoted for the shell that make calls.
 set -eu
+# Words of lists are lines: folders may have blanks in their names.
+IFS='
+'
 
 sites() {
     for python in python3 "${VIRTUAL_ENV:-/nowhere}/bin/python3"; do
@@ -38,7 +42,8 @@ homes() {
 
 folders=$(homes | awk '!seen[$0]++')
 
-# first FOLDER-PART... -- PATTERN...: the first file that is there
+# first_file FOLDER-PARTS PATTERN...: the first file that is there; parts are
+# lines
 first_file() {
     inside=$1
     shift
@@ -57,10 +62,15 @@ first_file() {
 }
 
 machine=$(uname -m)
-header() { first_file "include include/$machine-linux-gnu" "$1"; }
+header() {
+    first_file "include
+include/$machine-linux-gnu" "$1"
+}
 library() {
-    first_file "lib64 lib lib/$machine-linux-gnu targets/$machine-linux/lib" \
-        "$@"
+    first_file "lib64
+lib
+lib/$machine-linux-gnu
+targets/$machine-linux/lib" "$@"
 }
 
 missing=
@@ -100,12 +110,22 @@ if [ -z "$nccl_h" ] || [ -z "$nccl" ]; then
     nccl_h= nccl=
 fi
 
+# A word for a shell, for make: $ doubled.
+word() {
+    case $1 in
+    *[!A-Za-z0-9_./:=,+@%-]*)
+        printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g; s/\\$/\$\$/g")"
+        ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
 cflags= libs=
 for file in "$runtime_h" "$lt_h" $dnn_h $nccl_h; do
     folder=$(dirname "$file")
     case " $cflags /usr/include " in
-    *" $folder "*) ;;
-    *) cflags="$cflags -isystem $folder" ;;
+    *" $(word "$folder") "*) ;;
+    *) cflags="$cflags -isystem $(word "$folder")" ;;
     esac
 done
 # The old kind of rpath (DT_RPATH) holds for what these libraries load, too:
@@ -113,14 +133,14 @@ done
 for file in "$runtime" "$lt" $dnn $nccl $rtc; do
     folder=$(dirname "$file")
     case "$libs " in
-    *" -L$folder "*) ;;
-    *) libs="$libs -L$folder -Wl,-rpath,$folder" ;;
+    *" -L$(word "$folder") "*) ;;
+    *) libs="$libs -L$(word "$folder") -Wl,-rpath,$(word "$folder")" ;;
     esac
 done
 for file in $dnn $nccl "$lt" "$runtime"; do
     libs="$libs -l:$(basename "$file")"
 done
 
-echo "CUDA_NVCC := $nvcc"
+echo "CUDA_NVCC := $(word "$nvcc")"
 echo "CUDA_CFLAGS :=$cflags${dnn:+ -DWITMILL_CUDNN=1}${nccl:+ -DWITMILL_NCCL=1}"
 echo "CUDA_LIBS := -Wl,--disable-new-dtags$libs"

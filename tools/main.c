@@ -88,7 +88,7 @@ static int run_command(const struct command *c, int argc, char **argv)
     rc = rc ? rc : flush_results(&e);
     if (rc && e.code)
         print_message(c->options->command, e.message);
-    else if (rc && rc != -E_NEGATIVE)
+    else if (rc && rc != -E_NEGATIVE && rc != -E_CANCEL) /* said already */
         fprintf(stderr, "witmill %s: %s\n", c->options->command, err_name(rc));
     opt_release(&s);
     return command_exit_code(rc);

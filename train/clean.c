@@ -11,6 +11,8 @@
 #define SIGMA_FINAL     0x3c2
 #define NFC_BELOW       0x300 /* text of lower code points is NFC */
 #define MAPPED_MAX      FOLD_NFKC_MAX
+#define EACH            UINT64_C(0x0101010101010101)
+#define HIGH            (EACH * 0x80)
 #define NEEDS_NFC       1u /* bits of what a step saw */
 #define NEEDS_REDUCTION 2u
 
@@ -45,12 +47,36 @@ static void put(uint32_t cp, struct buf *out)
 
 /* ---- text that needs nothing but steps 3 and 4 ---- */
 
+/* A bit in each byte that is below lo, of eight that are ASCII. */
+static uint64_t below(uint64_t w, unsigned lo)
+{
+    return ~(w + EACH * (0x80 - lo)) & HIGH;
+}
+
+/* Eight bytes that are neither controls nor & nor above ASCII. */
+static bool is_easy(uint64_t w)
+{
+    return !(w & HIGH) && !below(w, ' ') && !below(w ^ EACH * '&', 1) &&
+           !below(w ^ EACH * 0x7f, 1);
+}
+
 /* What steps 1 and 2 may touch: controls, all that is not ASCII, &. */
 static bool is_plain(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
+    uint64_t w;
 
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c;
+
+        while (i + sizeof w <= s.n) {
+            memcpy(&w, s.p + i, sizeof w);
+            if (!is_easy(w))
+                break;
+            i += sizeof w;
+        }
+        if (i == s.n)
+            break;
+        c = (unsigned char)s.p[i];
         if (c >= 0x20 && c < 0x7f) {
             /* "salt & pepper": no reference begins with a space */
             if (c == '&' && !(i + 1 < s.n && s.p[i + 1] == ' '))
@@ -62,19 +88,22 @@ static bool is_plain(struct str s)
     return true;
 }
 
+/* Words are short: a branch at the end of each would often be guessed wrong,
+ * so every byte is written, and a space behind a space overwritten. */
 static void squeeze_plain(struct str s, struct buf *out)
 {
     char *begin = buf_reserve(out, s.n), *to = begin;
+    unsigned spaces = 1; /* the byte before was one */
 
     if (!to)
         return;
     for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
+        unsigned c = (unsigned char)s.p[i], space = c <= ' ';
 
-        if (c > ' ')
-            *to++ = str_lower_char(c);
-        else if (to > begin && to[-1] != ' ')
-            *to++ = ' ';
+        c += (unsigned)(c - 'A' < 26) << 5;
+        *to = (char)(space ? ' ' : c);
+        to += !(space & spaces);
+        spaces = space;
     }
     if (to > begin && to[-1] == ' ')
         to--;
@@ -373,6 +402,13 @@ static struct str repaired(struct str s, struct buf *out)
     return buf_str(out);
 }
 
+static int finish(struct buf *b, struct str *cleaned)
+{
+    buf_reserve(b, CLEAN_SLACK);
+    *cleaned = buf_str(b);
+    return b->rc;
+}
+
 int clean_text(struct clean *c, struct str text, struct str *cleaned)
 {
     struct buf *cur = &c->text[1];
@@ -383,8 +419,7 @@ int clean_text(struct clean *c, struct str text, struct str *cleaned)
     buf_clear(&c->whole);
     if (is_plain(text)) {
         squeeze_plain(text, &c->whole);
-        *cleaned = buf_str(&c->whole);
-        return c->whole.rc;
+        return finish(&c->whole, cleaned);
     }
     buf_clear(&c->utf8);
     s = repaired(text, &c->utf8);
@@ -399,6 +434,5 @@ int clean_text(struct clean *c, struct str text, struct str *cleaned)
             return cur->rc;
     }
     squeeze(s, turn(c, &cur));
-    *cleaned = buf_str(cur);
-    return cur->rc;
+    return finish(cur, cleaned);
 }

@@ -27,7 +27,8 @@
 #include "base/fold.h"
 #include "base/str.h"
 
-#define CLEAN_MAX (1u << 20) /* bytes of a text on its way */
+#define CLEAN_MAX   (1u << 20) /* bytes of a text on its way */
+#define CLEAN_SLACK 16         /* bytes */
 
 struct clean {
     struct buf utf8;    /* the text, when it came as something else */
@@ -41,7 +42,7 @@ struct clean {
 void clean_init(struct clean *c);
 void clean_release(struct clean *c);
 
-/* *cleaned lies in c.  Bytes that are no UTF-8 read as U+FFFD. */
+/* *cleaned lies in c, with CLEAN_SLACK bytes behind it that may be read.  Bytes that are no UTF-8 read as U+FFFD. */
 int clean_text(struct clean *c, struct str text, struct str *cleaned);
 
 /* A line of UTF-8 that some single-byte set may have garbled: all of it is in

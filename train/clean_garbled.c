@@ -113,6 +113,7 @@ static bool step(struct reader *r, int set, uint32_t cp, uint8_t byte)
 bool clean_garbled(struct str line)
 {
     struct reader readers[SETS];
+    bool due = false; /* some set is within a sequence */
     size_t at = 0;
 
     for (int i = 0; i < SETS; i++)
@@ -121,9 +122,14 @@ bool clean_garbled(struct str line)
         uint32_t cp = utf8_next(line, &at);
         const struct row *row = cp < 0x80 ? NULL : find(cp);
 
-        for (int i = 0; i < SETS; i++)
+        if (cp < 0x80 && !due)
+            continue;
+        due = false;
+        for (int i = 0; i < SETS; i++) {
             if (step(&readers[i], i, cp, byte_of(cp, row, i)))
                 return true;
+            due = due || readers[i].due;
+        }
     }
     for (int i = 0; i < SETS; i++)
         if (readers[i].whole && !readers[i].due && readers[i].found)

@@ -16,12 +16,17 @@
 
 #include "base/mem.h"
 
-#define PART 65536 /* numbers that a rank adds at a time */
+#define PART_MAX 65536     /* numbers that a rank adds at a time, ... */
+#define ROUND    (1 << 22) /* ... and all ranks, but for at least a few each */
+#define PART_MIN 64
+_Static_assert((int64_t)PART_MIN *LAUNCH_RANKS_MAX <= INT32_MAX,
+               "MPI counts in int");
 
 struct mpi {
     MPI_Comm ranks;
     bool started;      /* by us */
-    double *all;       /* [size * PART]: every rank's numbers of my part */
+    int part;          /* numbers that a rank adds at a time */
+    double *all;       /* [size * part]: every rank's numbers of my part */
     int *count, *from; /* [size] of a part, in numbers */
     int *mine, *at;    /* [size] the same for what comes in */
 };
@@ -41,7 +46,11 @@ static void mpi_gather(struct collective *c, struct device *d, const void *mine,
     struct mpi *m = c->state;
     int rc;
 
-    assert(bytes <= INT32_MAX);
+    if (bytes > INT32_MAX)
+        device_fail(d, E_TOOBIG,
+                    "mpi: features of %lld bytes on each rank, and 2^31 - 1 "
+                    "are gathered at most; use more ranks",
+                    (long long)bytes);
     if (d->planning || d->rc)
         return;
     rc = MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE,
@@ -50,7 +59,7 @@ static void mpi_gather(struct collective *c, struct device *d, const void *mine,
         failed(d, "gather", rc);
 }
 
-/* How n <= size * PART numbers are shared out: even but for the last ones. */
+/* How n <= size * part numbers are shared out: even but for the last ones. */
 static void share_out(const struct collective *c, struct mpi *m, int64_t n)
 {
     int64_t each = (n + c->size - 1) / c->size;
@@ -97,7 +106,7 @@ static void mpi_sum(struct collective *c, struct device *d, void *x,
     struct mpi *m = c->state;
     bool wide = d->real == DTYPE_F64;
     MPI_Datatype type = wide ? MPI_DOUBLE : MPI_FLOAT;
-    int64_t step = (int64_t)c->size * PART;
+    int64_t step = (int64_t)c->size * m->part;
     char *at = x;
 
     if (d->planning)
@@ -143,6 +152,30 @@ static void mpi_tell(struct collective *c, struct device *d, void *x,
     }
 }
 
+static int mpi_meet(struct collective *c, struct device *d, const void *mine,
+                    void *all, int64_t bytes, struct err *e)
+{
+    struct mpi *m = c->state;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int n, rc;
+
+    (void)d;
+    assert(bytes <= COLLECTIVE_MEET_MAX);
+    rc = MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE,
+                       m->ranks);
+    if (!rc)
+        return 0;
+    MPI_Error_string(rc, text, &n);
+    return err_set(e, E_NET, "mpi: %s", text);
+}
+
+static void mpi_abort(struct collective *c)
+{
+    struct mpi *m = c->state;
+
+    MPI_Abort(m->ranks, 3);
+}
+
 static void mpi_close(struct collective *c)
 {
     struct mpi *m = c->state;
@@ -171,7 +204,16 @@ int collective_mpi(struct collective *c, struct err *e)
     MPI_Comm_set_errhandler(m->ranks, MPI_ERRORS_RETURN);
     MPI_Comm_rank(m->ranks, &c->rank);
     MPI_Comm_size(m->ranks, &c->size);
-    m->all = xcalloc((size_t)c->size * PART, sizeof *m->all);
+    if (c->size > LAUNCH_RANKS_MAX) {
+        MPI_Comm_free(&m->ranks);
+        free(m);
+        return err_set(e, E_TOOBIG, "mpi: %d ranks; at most %d, please",
+                       c->size, LAUNCH_RANKS_MAX);
+    }
+    m->part = ROUND / c->size < PART_MIN   ? PART_MIN
+              : ROUND / c->size > PART_MAX ? PART_MAX
+                                           : ROUND / c->size;
+    m->all = xcalloc((size_t)c->size * (size_t)m->part, sizeof *m->all);
     m->count = xcalloc(4 * (size_t)c->size, sizeof *m->count);
     m->from = m->count + c->size;
     m->mine = m->from + c->size;
@@ -179,6 +221,8 @@ int collective_mpi(struct collective *c, struct err *e)
     c->name = "mpi";
     c->state = m;
     c->close = mpi_close;
+    c->abort = mpi_abort;
+    c->meet = mpi_meet;
     c->gather = mpi_gather;
     c->sum = mpi_sum;
     c->tell = mpi_tell;

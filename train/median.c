@@ -40,12 +40,18 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double median_of(struct median *m)
+double median_share(struct median *m, double share)
 {
     uint64_t n = m->n < m->most ? m->n : m->most;
+    uint64_t at = (uint64_t)((double)n * share);
 
     if (!n)
         return 0;
     qsort(m->x, n, sizeof *m->x, compare);
-    return m->x[n / 2];
+    return m->x[at < n ? at : n - 1];
+}
+
+double median_of(struct median *m)
+{
+    return median_share(m, 0.5);
 }

@@ -31,4 +31,8 @@ void median_add(struct median *m, double x);
  * last thing that is asked. */
 double median_of(struct median *m);
 
+/* The same for another share, in 0..1, than a half: what so much of the series
+ * is below. */
+double median_share(struct median *m, double share);
+
 #endif

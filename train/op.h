@@ -32,6 +32,7 @@
 #define OP_STAMPS 1024
 
 struct launch;
+struct agreement;
 struct collective;
 
 enum act_kind {
@@ -507,7 +508,8 @@ struct ops {
     void (*unpin)(struct device *d, void *p);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
-                      struct collective *out, struct err *e);
+                      const struct agreement *a, struct collective *out,
+                      struct err *e);
     void (*stamp)(struct device *d, int i);
     double (*seconds)(struct device *d, int from, int to);
     bool (*graph_begin)(struct device *d, uint64_t key);

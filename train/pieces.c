@@ -121,9 +121,12 @@ bool pieces_next(struct pieces *p, struct str *piece, int *special)
     if (n) {
         p->at = begin + n;
     } else if (kind != NUMBER) {
-        while (at < s.n) {
+        for (;;) {
+            while (at < s.n && ascii[(unsigned char)s.p[at]] == kind)
+                at++;
             next = at;
-            if (next_kind(s, &next) != kind)
+            if (at == s.n || ascii[(unsigned char)s.p[at]] != HIGH ||
+                next_kind(s, &next) != kind)
                 break;
             at = next;
         }

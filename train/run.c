@@ -19,7 +19,9 @@
 #include "train/flops.h"
 #include "train/median.h"
 #include "train/profile.h"
+#include "train/ranks.h"
 #include "train/record.h"
+#include "train/run_word.h"
 #include "train/weights.h"
 
 /* One that is computed, one that is made or on its way to the device. */
@@ -31,7 +33,11 @@ struct run {
     struct run_summary *sum;
     struct device d;
     struct clip m;
-    struct clip_options options; /* c's, of pictures in bytes */
+    struct clip_options options; /* c's, of pictures in bytes, with ranks */
+    struct launch launch;
+    struct ranks ranks;
+    bool writes; /* rank 0: log, weights, progress */
+    int share;   /* pairs of a batch that are this rank's */
     struct pairs pairs;
     struct optim optim;
     struct feed feed;
@@ -39,8 +45,10 @@ struct run {
     struct progress progress;
     struct median seconds; /* of the steps behind the first */
     struct record record;
-    uint64_t begin; /* the first step taken here */
-    uint64_t last;  /* steps of the last tenth that were */
+    bool recorded;  /* it is open */
+    uint64_t begin; /* steps taken before */
+    uint64_t taken; /* and here; */
+    uint64_t last;  /* of the last tenth */
 };
 
 /* ---- what is written down ---- */
@@ -55,6 +63,7 @@ static void put_head(const struct run *r, struct buf *b)
     json_put_string(&o, "model", str_of(c->model.name));
     json_put_string(&o, "device", str_of(r->sum->device));
     json_put_string(&o, "precision", str_of(dtype_name(r->d.act)));
+    json_put_u64(&o, "ranks", (uint64_t)r->launch.size);
     json_put_u64(&o, "useful_flops", r->sum->useful);
     json_put_u64(&o, "activation_bytes", r->sum->activations);
     json_put_u64(&o, "weight_bytes", r->sum->weights);
@@ -71,6 +80,7 @@ static void put_made(const struct run *r, struct buf *b)
     json_out_init(&o, b);
     json_out_object(&o);
     json_put_string(&o, "device", str_of(r->sum->device));
+    json_put_u64(&o, "ranks", (uint64_t)r->launch.size);
     json_out_end_object(&o);
 }
 
@@ -99,6 +109,7 @@ static int find_record(struct run *r, struct err *e)
         .folder = c->folder,
         .log = c->log,
         .resume = c->resume,
+        .reads_only = !r->writes,
         .every = c->checkpoint_every,
         .minutes = c->checkpoint_minutes,
         .rules = c->keep,
@@ -113,6 +124,7 @@ static int find_record(struct run *r, struct err *e)
                    .spike = c->skip_spikes}};
     int rc = record_find(&r->record, &record, e);
 
+    r->recorded = true;
     r->begin = r->record.state.step;
     return rc;
 }
@@ -165,8 +177,9 @@ static int learn(struct run *r, const struct clip_batch *b,
 
     optim_keep(o);
     rc = clip_gradients(&r->m, &r->options, b, &s->loss, NULL, NULL, e);
-    if (!rc)
-        rc = check_finite(r, s, e);
+    if (rc) /* the others may wait for what this rank did not send */
+        return ranks_abort(&r->ranks, rc, e);
+    rc = check_finite(r, s, e);
     if (rc)
         return rc;
     if (!isfinite(s->loss)) {
@@ -182,6 +195,23 @@ static int learn(struct run *r, const struct clip_batch *b,
     return rc ? rc : check_finite(r, s, e);
 }
 
+/* In front of a step, and behind the last one: the executed operations are
+ * those of the step before.  All stop when one of them is asked to. */
+static int meet(struct run *r, double *waited, int rc, struct err *e)
+{
+    bool stop = r->c->stop && atomic_load(r->c->stop);
+    struct ranks_state state = {*waited, (double)r->d.flops, stop};
+
+    rc = ranks_meet(&r->ranks, &r->d, &state, rc, e);
+    *waited = state.waited;
+    r->sum->waited_s += state.waited;
+    if (r->taken > 1 || (r->taken && r->c->steps == r->begin + 1))
+        r->sum->executed += state.flops;
+    r->sum->stopped = state.stop && r->begin + r->taken < r->c->steps;
+    return rc;
+}
+
+/* The ranks meet when all have their pairs, or know that they get none. */
 static int one_step(struct run *r, uint64_t i, struct record_step *s,
                     struct err *e)
 {
@@ -197,13 +227,15 @@ static int one_step(struct run *r, uint64_t i, struct record_step *s,
                               .device_bytes =
                                   r->sum->activations + r->sum->weights};
     rc = batches_next(&r->batches, &b, e);
-    if (rc)
-        return rc;
     s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
+    rc = meet(r, &s->waited, rc, e);
+    if (rc || r->sum->stopped)
+        return rc;
     r->d.flops = 0;
     rc = learn(r, &b, s, e);
     batches_done(&r->batches);
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
+    r->taken++;
     return rc;
 }
 
@@ -213,66 +245,72 @@ static void add_up(struct run *r, const struct record_step *s)
 {
     uint64_t n = r->c->steps, tenth = n / 10 ? n / 10 : 1;
     struct run_summary *sum = r->sum;
-    bool first = s->number == r->begin + 1;
 
-    sum->steps++;
+    sum->steps = r->taken;
     sum->left_out += s->left_out;
-    if (first)
+    if (r->taken == 1)
         sum->first = s->loss;
     if (s->number > n - tenth) {
         r->last++;
         sum->last += (s->loss - sum->last) / (double)r->last;
     }
-    sum->waited_s += s->waited;
-    if (first && n > r->begin + 1)
+    if (r->taken == 1 && n > r->begin + 1)
         return;
     sum->timed++;
     sum->seconds += s->seconds;
-    sum->executed += (double)r->d.flops;
     median_add(&r->seconds, s->seconds);
 }
 
-static bool is_stopped(const struct run *r)
+/* A step, written down, and saved where it is time; the others wait at the next
+ * meeting. */
+static int go_on(struct run *r, uint64_t i, struct err *e)
 {
-    return r->c->stop && atomic_load(r->c->stop);
+    struct record_step s;
+    int rc = one_step(r, i, &s, e);
+
+    if (rc || r->sum->stopped)
+        return rc;
+    rc = record_step(&r->record, &s, e);
+    if (!rc && (s.number == r->c->steps || record_due(&r->record)))
+        rc = record_save(&r->record, &r->m, e);
+    if (rc)
+        return rc;
+    add_up(r, &s);
+    if (r->writes)
+        say(r, &s);
+    return 0;
 }
 
-/* Behind a step: written down, and saved where it is time. */
-static int settle(struct run *r, const struct record_step *s, struct err *e)
+static void sum_up(struct run *r)
 {
-    int rc = record_step(&r->record, s, e);
+    struct run_summary *s = r->sum;
 
-    r->sum->stopped = s->number < r->c->steps && is_stopped(r);
-    if (!rc &&
-        (r->sum->stopped || s->number == r->c->steps || record_due(&r->record)))
-        rc = record_save(&r->record, &r->m, e);
-    return rc;
+    if (s->timed)
+        s->executed /= (double)s->timed;
+    s->median_s = median_of(&r->seconds);
+    s->fast_s = median_share(&r->seconds, 0.1);
+    s->slow_s = median_share(&r->seconds, 0.9);
+    s->libraries = backend_counted(&r->d, r->c->backend);
 }
 
 static int take_steps(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    struct record_step s;
+    double waited = 0;
     int rc = 0;
 
-    progress_begin(&r->progress, "train", "images",
-                   (uint64_t)c->batch * (c->steps - r->begin));
-    for (uint64_t i = r->begin; !rc && i < c->steps && !r->sum->stopped; i++) {
-        rc = one_step(r, i, &s, e);
-        if (!rc)
-            rc = settle(r, &s, e);
-        if (!rc) {
-            add_up(r, &s);
-            say(r, &s);
-        }
-    }
-    progress_end(&r->progress, rc);
-    if (!rc) {
-        if (r->sum->timed)
-            r->sum->executed /= (double)r->sum->timed;
-        r->sum->median_s = median_of(&r->seconds);
-        r->sum->libraries = backend_counted(&r->d, r->c->backend);
-    }
+    if (r->writes)
+        progress_begin(&r->progress, "train", "images",
+                       (uint64_t)c->batch * (c->steps - r->begin));
+    for (uint64_t i = r->begin; !rc && i < c->steps && !r->sum->stopped; i++)
+        rc = go_on(r, i, e);
+    if (r->sum->stopped)
+        rc = record_save(&r->record, &r->m, e);
+    rc = meet(r, &waited, rc, e);
+    if (r->writes)
+        progress_end(&r->progress, rc);
+    if (!rc)
+        sum_up(r);
     return rc;
 }
 
@@ -321,13 +359,15 @@ static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     const struct batches_config b = {.buffers = BUFFERS,
-                                     .n = c->batch,
+                                     .n = r->share,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
                                      .begin = r->begin,
                                      .end = c->steps + (c->profile != NULL)};
     const struct feed_config f = {.pairs = &r->pairs,
-                                  .n = c->batch,
+                                  .n = r->share,
+                                  .first = (uint64_t)r->share *
+                                           (uint64_t)r->launch.rank,
                                   .stride = (uint64_t)c->batch,
                                   .threads = feed_threads(c)};
     struct batch_maker maker;
@@ -361,7 +401,7 @@ static int prepare(struct run *r, struct err *e)
     if (!rc)
         rc = open_optim(r, e);
     if (!rc)
-        rc = clip_plan(&r->m, &r->options, c->batch, e);
+        rc = clip_plan(&r->m, &r->options, r->share, e);
     if (rc)
         return rc;
     r->sum->activations = r->d.stack_size;
@@ -388,79 +428,111 @@ static int take_apart(struct run *r, struct err *e)
     if (!rc)
         profile_print(p, r->c->profile);
     free(p);
-    return rc;
+    return rc ? ranks_abort(&r->ranks, rc, e) : 0;
+}
+
+/* Rank 0 writes; the others learn how that went. */
+static int save(struct run *r, struct err *e)
+{
+    int rc = 0;
+
+    if (r->writes)
+        rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, r->c->save, e);
+    return ranks_meet(&r->ranks, &r->d, NULL, rc, e);
 }
 
 static int train(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    int rc = prepare(r, e);
+    int rc;
 
+    batches_pin(&r->batches, &r->d);
+    median_init(&r->seconds, c->steps);
+    rc = prepare(r, e);
     if (!rc)
         rc = begin_record(r, e);
+    rc = ranks_meet(&r->ranks, &r->d, NULL, rc, e);
     if (!rc)
         rc = take_steps(r, e);
     if (!rc && c->save && !r->sum->stopped)
-        rc = weights_save(&r->m, WEIGHTS_OPEN_CLIP, c->save, e);
+        rc = save(r, e);
     if (!rc && c->profile && !r->sum->stopped)
         rc = take_apart(r, e);
     if (r->optim.m)
         optim_close(&r->optim);
-    return rc;
-}
-
-/* On a device that stands: a model, and steps of it. */
-static int train_on(struct run *r, struct err *e)
-{
-    int rc = clip_open(&r->m, &r->d, &r->c->model,
-                       r->c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
-
-    if (rc)
-        return rc;
-    batches_pin(&r->batches, &r->d);
-    median_init(&r->seconds, r->c->steps);
-    rc = train(r, e);
     median_release(&r->seconds);
-    clip_close(&r->m);
     batches_unpin(&r->batches);
     return rc;
 }
 
-/* Batches, a device for them. */
-static int train_all(struct run *r, struct err *e)
+/* What this process can prepare without the others. */
+static int open_alone(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    int rc = open_batches(r, e);
+    int size = r->launch.size, rc = 0;
 
+    r->share = c->batch / size;
+    if (c->batch % size)
+        return err_set(e, E_RANGE,
+                       "a batch of %d pairs is not shared out evenly among %d "
+                       "ranks; %d or %d is",
+                       c->batch, size, r->share ? r->share * size : size,
+                       (r->share ? r->share + 1 : 2) * size);
+    if (r->writes)
+        rc = check_save(c->save, e);
+    if (!rc)
+        rc = find_record(r, e);
+    if (!rc)
+        rc = open_batches(r, e);
     if (!rc)
         rc = backend_open(&r->d, c->backend, c->act, &c->device, e);
-    if (!rc) {
-        backend_describe(&r->d, c->backend, r->sum->device,
-                         sizeof r->sum->device);
-        rc = train_on(r, e);
-        device_close(&r->d);
-    }
-    batches_close(&r->batches);
-    pairs_release(&r->pairs);
-    return rc;
+    if (rc)
+        return rc;
+    backend_describe(&r->d, c->backend, r->sum->device, sizeof r->sum->device);
+    return clip_open(&r->m, &r->d, &c->model,
+                     c->half_moments ? STORE_TRAIN_HALF : STORE_TRAIN, e);
+}
+
+static int run_all(struct run *r, struct err *e)
+{
+    const struct run_config *c = r->c;
+    struct agreement a;
+    int rc = c->unready ? c->unready : open_alone(r, e);
+
+    run_word(c, r->begin, &a);
+    rc = ranks_open(&r->ranks, &r->launch, &r->d, &a, rc, e);
+    if (rc)
+        return rc;
+    r->options = c->options;
+    r->options.pixels = PIXEL_BYTE;
+    if (r->launch.size > 1)
+        r->options.ranks = &r->ranks.c;
+    r->sum->ranks = r->ranks.c.name;
+    r->sum->begin = r->begin;
+    if (r->begin < c->steps)
+        return train(r, e);
+    if (r->writes)
+        log_event("resume", "%s: all %llu steps have been taken",
+                  r->record.found, (unsigned long long)c->steps);
+    return 0;
 }
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
 {
-    struct run r = {.c = c, .sum = s};
-    int rc = check_save(c->save, e);
+    struct run r = {.c = c, .sum = s, .launch = c->launch};
+    int rc;
 
     memset(s, 0, sizeof *s);
-    if (rc)
-        return rc;
-    r.options = c->options;
-    r.options.pixels = PIXEL_BYTE;
-    rc = find_record(&r, e);
-    if (!rc && r.begin >= c->steps)
-        log_event("resume", "%s: all %llu steps have been taken",
-                  r.record.found, (unsigned long long)c->steps);
-    else if (!rc)
-        rc = train_all(&r, e);
-    s->begin = r.begin;
-    return record_close(&r.record, rc, e);
+    if (!r.launch.size)
+        r.launch = (struct launch){.size = 1, .here = 1, .by = "alone"};
+    r.writes = !r.launch.rank;
+    rc = run_all(&r, e);
+    ranks_close(&r.ranks);
+    if (r.m.d)
+        clip_close(&r.m);
+    if (r.d.ops)
+        device_close(&r.d);
+    batches_close(&r.batches);
+    pairs_release(&r.pairs);
+    return r.recorded ? record_close(&r.record, rc, e) : rc;
 }

@@ -4,16 +4,22 @@
  * Model.   run_train() opens a backend and a fresh model, plans its memory, and
  *          takes `steps` steps on generated pairs (train/pairs.h), step s on
  *          the pairs s * batch and on.  Of the same config, device and
- *          libraries the weights are the same to the last bit, also where the
- *          run was stopped or killed, and resumed, in between.
- *          What is written down on the way, and gone on from, is
+ *          libraries the weights are the same to the last bit.
+ *          That holds for a run that was stopped or killed and resumed, too:
+ *          what is written down on the way, and gone on from, is
  *          train/record.h's.  With `save`, weights_save() at the end.
+ *          Several processes (`launch`) train one model, each on its share of
+ *          every batch, in the order of their ranks: losses and weights are
+ *          those of one process with the whole batch, to rounding.  Rank 0
+ *          alone writes and shows progress; `waited` is the longest of
+ *          all ranks.
  * Owns.    Nothing behind its return.
  * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite
- *          (with skip_spikes, when it was so ten times in a row): nothing is
- *          saved then; as record_find();  -E_UNSUPPORTED for the backend; as
+ *          (with skip_spikes, when that was so ten times in a row): nothing is
+ *          saved then; -E_UNSUPPORTED for the backend; as record_find(),
  *          clip_plan() and weights_save().  A log ends with the last whole
- *          step.
+ *          step.  Of several processes all fail when one does: -E_CANCEL
+ *          without a message, which was an event of the log (train/ranks.h).
  * Threads. One; pairs are made by others (train/batches.h).
  * Cost.    Two batches of pixels on the host beside what the model takes; what
  *          is kept of a step's time is bounded (train/median.h).
@@ -29,6 +35,7 @@
 #include "train/backend.h"
 #include "train/checkpoint.h"
 #include "train/clip.h"
+#include "train/launch.h"
 #include "train/optim.h"
 
 struct run_config {
@@ -39,7 +46,11 @@ struct run_config {
     struct clip_options options;
     struct optim_config optim;
     bool half_moments;      /* AdamW's, in bfloat16 */
-    int batch;              /* pairs a step */
+    struct launch launch;   /* launch_read(); size 0 is one process, too */
+    int unready;            /* 0, or -E_*: nothing can begin for a reason that e
+                               holds when run_train() is called; the other ranks
+                               are told */
+    int batch;              /* pairs a step, of all ranks */
     uint64_t steps, seed;   /* of the weights and the pairs */
     int caption_tokens;     /* mean length of captions */
     int feed_threads;       /* that make pairs; 0: as fits the device */
@@ -50,30 +61,34 @@ struct run_config {
     uint64_t checkpoint_every; /* steps; 0: by time alone */
     double checkpoint_minutes; /* at most between two; 0: no matter */
     struct checkpoint_rules keep;
-    double skip_spikes;     /* leave out steps whose gradient is longer than so
-                               many times the median, or not finite; 0: off */
+    double skip_spikes;      /* leave out steps whose gradient is longer than so
+                                many times the median, or not finite; 0: off */
     const atomic_bool *stop; /* set: behind the step, save and return; or
                                 NULL */
-    struct str settings;    /* a JSON object: the log's first line, and what
-                               has to be the same on resume */
-    struct buf *profile;    /* behind the run, one more step is taken apart
-                               into it as text (train/profile.h); or NULL */
+    struct str settings;     /* a JSON object: the log's first line, and what
+                                has to be the same on resume */
+    struct buf *profile;     /* behind the run, one more step is taken apart
+                                into it as text (train/profile.h); or NULL */
 };
 
 struct run_summary {
-    char device[320];
+    char device[320];      /* this rank's */
+    const char *ranks;     /* by what they talk: "self", "mpi", "nccl" */
     uint64_t begin, steps; /* taken before, and by this call */
     uint64_t left_out;     /* of these */
     bool stopped;          /* on request, before the last step */
-    double first, last;   /* losses; last: mean of the last tenth */
-    double seconds;       /* of the steps behind the first, and ... */
-    double median_s;      /* ... their median (train/median.h) */
-    double waited_s;      /* for pairs, all steps */
-    uint64_t timed;       /* how many steps these are */
-    double executed;      /* mean operations of a timed step, as counted */
-    uint64_t useful;      /* operations of the whole model (train/flops.h) */
-    uint64_t activations; /* bytes of the device's stack */
-    uint64_t weights;     /* bytes of weights, gradients and moments */
+    double first, last;    /* losses; last: mean of the last tenth */
+    double seconds;        /* of the steps behind the first, and ... */
+    double median_s;       /* ... their median (train/median.h) */
+    double fast_s, slow_s; /* what one step in ten is below, and above */
+    double waited_s;       /* for pairs, all steps; in each the longest wait
+                              of any rank */
+    uint64_t timed;        /* how many steps these are */
+    double executed;       /* mean operations of a timed step, as counted, of
+                              all ranks */
+    uint64_t useful;       /* operations of the whole model (train/flops.h) */
+    uint64_t activations;  /* bytes of the device's stack, on each rank */
+    uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
 };
 

@@ -9,20 +9,23 @@
 #include "train/pieces.h"
 #include "train/vocabulary.h"
 
-#define CACHE_SETS    (1u << 14) /* two pieces each */
-#define CACHE_KEY_MAX 32         /* bytes of a piece that is kept */
-#define CACHE_IDS_MAX 6          /* ids of one */
+#define CACHE_SETS    (1u << 14)
+#define CACHE_WAYS    4  /* pieces of a set */
+#define CACHE_KEY_MAX 16 /* bytes of a piece that is kept */
+#define CACHE_IDS_MAX 3  /* ids of one */
+#define DUE_MAX       16 /* pieces that are cut before they are looked up */
 
-/* One cache line. */
+/* Half a cache line. */
 struct cached {
-    uint32_t tag;       /* of the hash */
-    uint8_t bytes, ids; /* in use; no bytes: empty */
-    char key[CACHE_KEY_MAX];
+    uint64_t key[2]; /* the bytes, zeros behind them */
     int32_t id[CACHE_IDS_MAX];
+    uint8_t bytes, ids; /* in use; no bytes: empty */
 };
 
+/* A set is two cache lines; of which the first is looked at first, a bit of
+ * the hash says.  From there on the latest stands first. */
 struct tokenizer_cache {
-    struct cached sets[CACHE_SETS][2]; /* the later one first */
+    struct cached sets[CACHE_SETS][CACHE_WAYS];
 };
 
 struct tokenizer {
@@ -171,49 +174,100 @@ static int reserve(struct tokenizer_scratch *s, size_t ids)
     return 0;
 }
 
-static bool is_cached(const struct cached *c, uint32_t tag, struct str piece)
+/* The bytes of a short piece as numbers; CLEAN_SLACK lets it read on. */
+static void key_of(struct str piece, uint64_t key[2])
 {
-    return c->tag == tag && c->bytes == piece.n &&
-           !memcmp(c->key, piece.p, piece.n);
+    static const unsigned char ones[2 * CACHE_KEY_MAX] = {
+        255, 255, 255, 255, 255, 255, 255, 255,
+        255, 255, 255, 255, 255, 255, 255, 255};
+    uint64_t mask[2];
+
+    memcpy(mask, ones + CACHE_KEY_MAX - piece.n, sizeof mask);
+    memcpy(key, piece.p, sizeof mask);
+    key[0] &= mask[0];
+    key[1] &= mask[1];
 }
 
-static void keep(struct cached *set, uint32_t tag, struct str piece,
-                 const int32_t *ids, size_t n)
+/* Where to look says nothing about what is found, so a hash of two products
+ * does; XXH3 takes longer than the rest of a hit. */
+static uint32_t hash_of(const uint64_t key[2])
 {
-    set[1] = set[0];
-    set[0].tag = tag;
-    set[0].bytes = (uint8_t)piece.n;
-    set[0].ids = (uint8_t)n;
-    memcpy(set[0].key, piece.p, piece.n);
-    memcpy(set[0].id, ids, n * sizeof *ids);
+    uint64_t h = key[0] * UINT64_C(0x9e3779b97f4a7c15);
+
+    h = (h ^ h >> 32 ^ key[1]) * UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)((h ^ h >> 29) >> 32);
 }
 
-/* Append the ids of a piece. */
+static void keep(struct cached *set, unsigned first, const uint64_t key[2],
+                 size_t bytes, const int32_t *ids, size_t n)
+{
+    struct cached *c = &set[first];
+
+    for (unsigned i = CACHE_WAYS - 1; i; i--)
+        set[i ^ first] = set[(i - 1) ^ first];
+    memcpy(c->key, key, sizeof c->key);
+    memcpy(c->id, ids, n * sizeof *ids);
+    c->bytes = (uint8_t)bytes;
+    c->ids = (uint8_t)n;
+}
+
+/* A piece on its way: the memory of its set is asked for when it is cut, and
+ * looked at when some more have been, for that is what takes the time. */
+struct due {
+    struct str piece;
+    int special;        /* or -1 */
+    uint64_t key[2];    /* of a short piece */
+    struct cached *set; /* for it, NULL for others */
+    unsigned first;     /* where to begin in it: 0 or 2 */
+};
+
+static bool next_due(struct pieces *cut, struct tokenizer_cache *cache,
+                     struct due *d)
+{
+    uint32_t hash;
+
+    if (!pieces_next(cut, &d->piece, &d->special))
+        return false;
+    d->set = NULL;
+    if (d->special < 0 && d->piece.n <= CACHE_KEY_MAX) {
+        key_of(d->piece, d->key);
+        hash = hash_of(d->key);
+        d->set = cache->sets[hash % CACHE_SETS];
+        d->first = hash >> 31 << 1;
+        __builtin_prefetch(&d->set[d->first]);
+    }
+    return true;
+}
+
+/* Append its ids. */
 static int add_piece(const struct tokenizer *t, struct tokenizer_scratch *s,
-                     struct str piece)
+                     const struct due *d)
 {
+    struct str piece = d->piece;
     int32_t *to = s->ids + s->n;
-    struct cached *set;
-    uint64_t hash;
-    size_t n;
+    size_t n = s->n;
     int rc;
 
-    if (piece.n > CACHE_KEY_MAX)
-        return merge_piece(&s->merge, &t->v, piece, s->ids, &s->n);
-    hash = hash_xxh3(piece);
-    set = s->cache->sets[hash % CACHE_SETS];
-    for (int i = 0; i < 2; i++) {
-        if (!is_cached(&set[i], (uint32_t)(hash >> 32), piece))
-            continue;
-        memcpy(to, set[i].id, sizeof set[i].id);
-        s->n += set[i].ids;
+    if (d->special >= 0) {
+        s->ids[s->n++] = tokenizer_sot(t) + d->special;
         return 0;
     }
-    n = s->n;
+    if (!d->set)
+        return merge_piece(&s->merge, &t->v, piece, s->ids, &s->n);
+    for (unsigned i = 0; i < CACHE_WAYS; i++) {
+        const struct cached *c = &d->set[i ^ d->first];
+
+        if (c->key[0] != d->key[0] || c->key[1] != d->key[1] ||
+            c->bytes != piece.n)
+            continue;
+        memcpy(to, c->id, sizeof c->id);
+        s->n += c->ids;
+        return 0;
+    }
     rc = merge_piece(&s->merge, &t->v, piece, s->ids, &s->n);
     n = s->n - n;
     if (!rc && n <= CACHE_IDS_MAX)
-        keep(set, (uint32_t)(hash >> 32), piece, to, n);
+        keep(d->set, d->first, d->key, piece.n, to, n);
     return rc;
 }
 
@@ -222,8 +276,9 @@ static int encode(const struct tokenizer *t, struct tokenizer_scratch *s,
                   struct str text, size_t enough)
 {
     struct pieces cut = {.specials = {t->specials[0], t->specials[1]}};
-    struct str piece;
-    int special, rc;
+    struct due due[DUE_MAX];
+    size_t n = DUE_MAX;
+    int rc;
 
     s->n = 0;
     s->garbled = false;
@@ -233,11 +288,11 @@ static int encode(const struct tokenizer *t, struct tokenizer_scratch *s,
     if (!rc)
         rc = reserve(s, cut.text.n + CACHE_IDS_MAX);
     s->garbled = s->clean.garbled;
-    while (!rc && s->n < enough && pieces_next(&cut, &piece, &special)) {
-        if (special >= 0)
-            s->ids[s->n++] = tokenizer_sot(t) + special;
-        else
-            rc = add_piece(t, s, piece);
+    while (!rc && n == DUE_MAX && s->n < enough) {
+        for (n = 0; n < DUE_MAX && next_due(&cut, s->cache, &due[n]);)
+            n++;
+        for (size_t i = 0; !rc && i < n; i++)
+            rc = add_piece(t, s, &due[i]);
     }
     if (rc)
         s->n = 0;

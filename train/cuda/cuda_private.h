@@ -83,7 +83,8 @@ void cuda_act_bwd(struct device *d, enum act_kind kind, int64_t count,
 
 /* Ranks (nccl.c): struct ops' collective. */
 int cuda_collective(struct device *d, const struct launch *l,
-                    struct collective *out, struct err *e);
+                    const struct agreement *a, struct collective *out,
+                    struct err *e);
 
 /* Graphs (graph.c): what struct ops calls, and dropping them all, for when
  * memory that they know is freed. */
