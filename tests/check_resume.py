@@ -4,6 +4,7 @@ at random times and in front of calls that change the disk, full disks, SIGTERM,
 damage to the last checkpoint; and what must be refused is."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,78 @@ def check_log_lost(args, reference):
     done("a log that was cut: said, whole lines behind it")
 
 
+MPI = dict(environment(), OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
+           OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_btl="self,vader",
+           OMPI_MCA_plm="isolated", OMPI_MCA_mpi_yield_when_idle="1",
+           OMPI_MCA_btl_vader_single_copy_mechanism="none")
+
+
+def children(pid):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def check_ranks():
+    """Two ranks over MPI, killed and stopped: as two that were not."""
+    program = resume_runs.BUILD / "mpi_witmill"
+    mpirun = shutil.which("mpirun")
+    if SANITIZED or not mpirun or not program.exists():
+        print("skipped: no MPI")
+        return
+
+    args = VIT + ["--steps", 30, "--checkpoint-every", 4]
+
+    def ranks(folder, *more):
+        return [mpirun, "--oversubscribe", "-n", "2", str(program),
+                *command(folder, args, *more)[1:]]
+
+    def wait_lines(child, folder, n):
+        began = time.monotonic()
+        while resume_runs.count_lines(folder) < n and \
+                time.monotonic() - began < 60 and child.poll() is None:
+            time.sleep(0.002)
+
+    reference = fresh("ranks-reference")
+    subprocess.run(ranks(reference), env=MPI, check=True, timeout=100,
+                   capture_output=True)
+    folder = fresh("ranks")
+    child = subprocess.Popen(ranks(folder), env=MPI, text=True,
+                             stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+    wait_lines(child, folder, 11)
+    for pid in children(child.pid):
+        os.kill(pid, signal.SIGKILL)
+    killed = child.wait(timeout=60)
+    child = subprocess.Popen(ranks(folder, "--resume"), env=MPI, text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_lines(child, folder, 20)
+    rank = children(child.pid)
+    if rank:
+        os.kill(rank[-1], signal.SIGTERM)  # one is asked, all stop
+    text = child.communicate(timeout=60)[1]
+    stopped = "stopped on request" in text
+    subprocess.run(ranks(folder, "--resume"), env=MPI, check=True, timeout=100,
+                   capture_output=True)
+    compare("two ranks", reference, folder)
+    if not killed or not stopped:
+        sys.exit(f"two ranks: killed {killed}, stopped {stopped}\n{text}")
+    done("two ranks, killed, then stopped by one: the curve of two")
+    one = fresh("ranks-one")
+    shutil.copytree(reference, one)
+    last = one / steps(one)[-1]
+    shutil.rmtree(last)
+    found = run(one, args, "--resume")
+    expect("as one rank", found, 0, "--ranks 2, now 1",
+           "equal to rounding")
+
+
 def check_events(reference):
     found = events_reader.series(reference)
     lines = curve(reference)[1:]
@@ -232,6 +305,7 @@ def main():
     check_log_lost(args, reference)
     check_refusals(args, reference)
     check_busy(args)
+    check_ranks()
     print(f"{passed} passed, 0 failed")
 
 
