@@ -43,7 +43,7 @@ bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
 bare_tool := main commands cmd_train interrupt print
 bare_test := alarm batches checkpoint clip config events golden_train median \
-             ops_forms ops_grad optim pairs published resize resnet rows run \
+             ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif
