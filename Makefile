@@ -18,7 +18,8 @@
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
 #        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
 #        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
-#        FUZZ_SECONDS=60 for make fuzz, BENCH=text|products|train|tokenizer, DEMO_DEBS=DIR for make demo
+#        FUZZ_SECONDS=60 for make fuzz, BENCH=one part of make bench, DEMO_DEBS=DIR
+#        for make demo
 
 CC      ?= cc
 ifeq ($(origin CC),default)
@@ -41,7 +42,12 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train interrupt print
+bare_tool := main commands cmd_train interrupt print train_data
+# What reads shards, and with it libraries.
+shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
+             clean_garbled clean_refs dataset loader loader_pane loader_sample \
+             merge order picture pieces source source_spec texts tokenizer \
+             vocabulary))
 bare_test := alarm batches checkpoint clip config events golden_train median \
              ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \
@@ -91,11 +97,11 @@ LIBS = $(if $(TRAIN_ONLY),,$(pkg_libs) -lgif -lbz2 -ldnnl $(openmp)) $(cuda_libs
 openmp := -fopenmp
 
 ifdef TRAIN_ONLY
-lib_src   := $(bare_base:%=base/%.c) $(foreach d,$(filter-out base,$(folders)),$(wildcard $d/*.c))
+lib_src   := $(bare_base:%=base/%.c) $(filter-out $(shard_src),$(foreach d,$(filter-out base,$(folders)),$(wildcard $d/*.c)))
 tool_src  := $(bare_tool:%=tools/%.c)
 test_src  := $(wildcard $(bare_test:%=tests/test_%.c))
 else
-lib_src   := $(filter-out base/hash_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
+lib_src   := $(filter-out base/hash_bare.c train/loader_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
 test_libs := -lcmocka
@@ -318,13 +324,15 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=text, products, train or tokenizer for one part of it.
+# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
 	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
+	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
+	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
 
 # ---- packages, installation, upkeep ----
 

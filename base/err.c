@@ -44,8 +44,7 @@ int err_errno(struct err *e, int code, const char *verb, const char *path)
 
     err_set(e, code, "%s %s: %s%s", verb, path, why,
             saved == ENOSPC || saved == EDQUOT
-                ? "; free some space and run the same command again, it "
-                  "continues where it stopped"
+                ? "; free some space and run the same command again"
                 : "");
     errno = saved;
     return -code;

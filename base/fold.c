@@ -45,7 +45,7 @@ bool fold_inert(uint32_t cp)
            p->comb_index == UINT16_MAX;
 }
 
-static void put_plain(uint32_t cp, struct buf *out)
+void fold_put(uint32_t cp, struct buf *out)
 {
     char *to = buf_reserve(out, UTF8_MAX);
 
@@ -68,7 +68,7 @@ static void put_folded(uint32_t cp, struct buf *out)
     n = utf8proc_decompose_char((utf8proc_int32_t)cp, folded, CASEFOLD_MAX,
                                 UTF8PROC_CASEFOLD, &boundary);
     for (i = 0; i < n && i < CASEFOLD_MAX; i++)
-        put_plain((uint32_t)folded[i], out);
+        fold_put((uint32_t)folded[i], out);
 }
 
 /* What becomes of text: its normal form, and of each code point of that. */
@@ -193,7 +193,7 @@ int fold_text(struct fold *f, struct str s, struct buf *out)
 
 int fold_nfc(struct fold *f, struct str s, struct buf *out)
 {
-    static const struct form composed = {NFC, put_plain, false};
+    static const struct form composed = {NFC, fold_put, false};
 
     return put_text(f, s, &composed, out);
 }

@@ -56,6 +56,9 @@ int fold_nfc(struct fold *f, struct str s, struct buf *out);
  * U+0300, is NFC. */
 bool fold_inert(uint32_t cp);
 
+/* Append a code point (a scalar value). */
+void fold_put(uint32_t cp, struct buf *out);
+
 /* Simple mappings of case, of UnicodeData.txt; cp itself if it has none. */
 uint32_t fold_lower(uint32_t cp);
 uint32_t fold_upper(uint32_t cp);

@@ -148,6 +148,7 @@ enum image_reason image_header(struct str bytes,
 enum image_decode_flags {
     IMAGE_ORIENT = 1, /* turn as EXIF (AVIF: irot, imir) says */
     IMAGE_SRGB = 2,   /* convert from the embedded profile to sRGB */
+    IMAGE_QUICK = 4,  /* a JPEG's colours unsmoothed where they are coarser */
 };
 
 struct image_decode_options {
@@ -207,8 +208,9 @@ enum image_kind {
 
 size_t image_kind_bytes(enum image_kind kind); /* of a pixel: 3 or 4 */
 
-/* image_decode, o->flags aside, into room: out is a view on it with pixels of
- * image_kind_bytes(*kind) at rgb.  h tells neither orientation nor profile. */
+/* image_decode into room, of o->flags only IMAGE_QUICK: out is a view on it
+ * with pixels of image_kind_bytes(*kind) at rgb.  h tells neither orientation
+ * nor profile. */
 enum image_reason image_decode_raw(struct str bytes,
                                    const struct image_decode_options *o,
                                    struct image_room *room, struct image *out,

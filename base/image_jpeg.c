@@ -220,6 +220,7 @@ static enum image_reason read_all(struct reader *r)
     c->out_color_space = c->num_components == 4 ? JCS_CMYK : JCS_RGB;
     c->scale_num = 1;
     c->scale_denom = dct_reduction(r);
+    c->do_fancy_upsampling = !(t->options->flags & IMAGE_QUICK);
     jpeg_start_decompress(c);
     t->kind = t->room && c->num_components == 4 ? IMAGE_INKS : IMAGE_PLAIN;
     reason = image_task_alloc(t, c->output_width, c->output_height,

@@ -51,7 +51,9 @@ struct opt {
     size_t at;            /* offsetof in the config struct */
     const char *arg;      /* placeholder in help: N, DIR, FILE... */
     const char *def;      /* default as it would be typed; NULL: none */
-    const char *help;     /* one or more sentences, wrapped by the printer */
+    const char *help;     /* one or more sentences, wrapped by the printer;
+                             of a bool that is yes by default, what --no-name
+                             does, as that is what help shows */
     unsigned flags;       /* enum opt_flags */
     double min, max;      /* for numbers; a max of 0 is none */
     const char *const *choices; /* NULL-terminated, for OPT_CHOICE */

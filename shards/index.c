@@ -136,7 +136,7 @@ find_image(const struct tar_sample *sample, enum index_image *image)
 /* A sample as an entry; the reason why it has none, or NULL. */
 static const char *make_entry(const struct tar_samples *s,
                               const struct tar_sample *sample,
-                              struct index_entry *entry)
+                              enum index_text where, struct index_entry *entry)
 {
     const struct tar_sample_member *text = tar_sample_find(sample, "txt");
     const struct tar_sample_member *meta = tar_sample_find(sample, "json");
@@ -147,14 +147,16 @@ static const char *make_entry(const struct tar_samples *s,
     image = find_image(sample, &entry->image);
     if (!image)
         return "no-image";
-    if (!text)
+    if (where == INDEX_TXT ? !text : !meta)
         return "no-text";
-    if (image->size >= INDEX_ABSENT || text->size >= INDEX_ABSENT)
+    if (image->size >= INDEX_ABSENT || (text && text->size >= INDEX_ABSENT))
         return "too-large";
     entry->image_offset = image->offset;
     entry->image_size = (uint32_t)image->size;
-    entry->text_offset = text->offset;
-    entry->text_size = (uint32_t)text->size;
+    if (text) {
+        entry->text_offset = text->offset;
+        entry->text_size = (uint32_t)text->size;
+    }
     if (meta && meta->size < INDEX_ABSENT) {
         entry->json_offset = meta->offset;
         entry->json_size = (uint32_t)meta->size;
@@ -163,8 +165,9 @@ static const char *make_entry(const struct tar_samples *s,
     return NULL;
 }
 
-static int index_samples(struct tar_samples *s, struct index_writer *w,
-                         struct tally *skipped, struct err *e)
+static int index_samples(struct tar_samples *s, enum index_text text,
+                         struct index_writer *w, struct tally *skipped,
+                         struct err *e)
 {
     const struct tar_sample *sample;
     struct index_entry entry;
@@ -172,7 +175,7 @@ static int index_samples(struct tar_samples *s, struct index_writer *w,
     int rc;
 
     while (!(rc = tar_samples_next(s, &sample, &more, e)) && more) {
-        const char *reason = make_entry(s, sample, &entry);
+        const char *reason = make_entry(s, sample, text, &entry);
 
         if (reason)
             tally_add(skipped, reason, 1);
@@ -208,8 +211,8 @@ static int refuse_compressed(const char *path, uint64_t *size, struct err *e)
     return rc;
 }
 
-int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
-                 struct err *e)
+int index_of_tar(const char *path, enum index_text text, struct buf *out,
+                 struct tally *skipped, struct err *e)
 {
     static const char *const load[] = {"json", NULL};
     struct index_writer w;
@@ -224,7 +227,7 @@ int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
         return rc;
     index_writer_init(&w);
     tar_samples_init(&s, &r, load, META_MAX);
-    rc = index_samples(&s, &w, skipped, e);
+    rc = index_samples(&s, text, &w, skipped, e);
     if (!rc)
         rc = index_writer_finish(&w, size, out, e);
     tally_add_all(skipped, &r.skipped);
@@ -232,6 +235,15 @@ int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
     index_writer_release(&w);
     tar_reader_close(&r);
     return rc;
+}
+
+void index_put_origin(struct buf *bytes, uint64_t tar_ns, uint64_t left_out)
+{
+    assert(bytes->n >= INDEX_HEADER_SIZE);
+    for (int i = 0; i < 8; i++) {
+        bytes->p[48 + i] = (char)(tar_ns >> 8 * i);
+        bytes->p[56 + i] = (char)(left_out >> 8 * i);
+    }
 }
 
 /* ---- reading ---- */
@@ -261,17 +273,25 @@ static int check_entries(const struct index *x, uint64_t n_keys,
     return 0;
 }
 
-static int check_index(struct index *x, const char *name, struct err *e)
+static int check_head(struct str all, const char *name, struct err *e)
 {
-    struct str all = buf_str(&x->bytes);
-    uint64_t n_keys, room;
-
     if (all.n < INDEX_HEADER_SIZE || memcmp(all.p, magic, sizeof magic))
         return err_set(e, E_FORMAT, "%s is no shard index", name);
     if (get_u32(all.p + 8) != INDEX_VERSION)
         return err_set(e, E_VERSION,
                        "%s has index version %u; this program reads %d", name,
                        get_u32(all.p + 8), INDEX_VERSION);
+    return 0;
+}
+
+static int check_index(struct index *x, const char *name, struct err *e)
+{
+    struct str all = buf_str(&x->bytes);
+    uint64_t n_keys, room;
+    int rc = check_head(all, name, e);
+
+    if (rc)
+        return rc;
     x->n = get_u64(all.p + 16);
     x->tar_size = get_u64(all.p + 24);
     n_keys = get_u64(all.p + 32);
@@ -315,6 +335,33 @@ int index_read(struct index *x, const char *path, struct err *e)
     return rc;
 }
 
+int index_read_head(struct index_head *h, const char *path, struct err *e)
+{
+    char head[INDEX_HEADER_SIZE] = {0};
+    uint64_t size;
+    int fd, rc = io_size(path, &size, e);
+
+    if (rc)
+        return rc;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, E_IO, "open", path);
+    if (size >= sizeof head)
+        rc = io_pread_full(fd, head, sizeof head, 0, path, e);
+    close(fd);
+    if (!rc)
+        rc = check_head(str_make(head, sizeof head), path, e);
+    if (!rc &&
+        get_u64(head + 16) > (size - INDEX_HEADER_SIZE) / INDEX_ENTRY_SIZE)
+        rc = err_set(e, E_DAMAGED, "%s is shorter than its header says", path);
+    *h = (struct index_head){.n = get_u64(head + 16),
+                             .tar_size = get_u64(head + 24),
+                             .check = get_u64(head + 40),
+                             .tar_ns = get_u64(head + 48),
+                             .left_out = get_u64(head + 56)};
+    return rc;
+}
+
 void index_release(struct index *x)
 {
     buf_release(&x->bytes);
@@ -337,4 +384,13 @@ void index_get(const struct index *x, uint64_t i, struct index_entry *entry)
     entry->text_size = get_u32(p + 48);
     entry->image = (enum index_image)(packed >> 16);
     entry->key = str_make(keys + get_u32(p + 52), packed & 0xffff);
+}
+
+uint64_t index_identity(const struct index_entry *entry)
+{
+    uint8_t any = 0;
+
+    for (int i = 0; i < MD5_SIZE; i++)
+        any |= entry->uid[i];
+    return any ? get_u64((const char *)entry->uid) : hash_xxh3(entry->key);
 }

@@ -14,7 +14,9 @@
  *             24   8  bytes of the tar
  *             32   8  bytes of the keys behind the entries
  *             40   8  XXH3-64 of all behind the header
- *             48  16  zero
+ *             48   8  modification time of the tar, ns, when the index was made
+ *                    by who found the tar; 0: not said
+ *             56   8  samples of the tar that were left out
  *            entries, 64 bytes each
  *              0  16  uid (zero when the sample has none)
  *             16   8  offset of the image's data in the tar
@@ -67,6 +69,14 @@ struct index {
     struct buf bytes;  /* the file */
 };
 
+/* What the header says; whether the rest holds is not looked at. */
+struct index_head {
+    uint64_t n, tar_size;
+    uint64_t tar_ns;   /* when the tar was last written; 0: not said */
+    uint64_t left_out; /* samples */
+    uint64_t check;    /* XXH3-64 of all behind the header */
+};
+
 /* ---- making one ---- */
 
 struct index_writer {
@@ -83,11 +93,22 @@ int index_writer_add(struct index_writer *w, const struct index_entry *entry,
 int index_writer_finish(const struct index_writer *w, uint64_t tar_size,
                         struct buf *out, struct err *e);
 
+/* Where the texts of a foreign tar stand. */
+enum index_text {
+    INDEX_TXT, /* in .txt: samples without one are left out */
+    INDEX_JSON /* in .json: samples without one are left out; without a .txt
+                  text_size is 0 */
+};
+
 /* Of a tar, ours or foreign (uncompressed: it is read by offset later): the
  * samples that have an image and a text; others are counted in skipped, as
  * are the members that shards/tar_read leaves out. */
-int index_of_tar(const char *path, struct buf *out, struct tally *skipped,
-                 struct err *e);
+int index_of_tar(const char *path, enum index_text text, struct buf *out,
+                 struct tally *skipped, struct err *e);
+
+/* Say in the header of a finished index when its tar was last written, and how
+ * many samples of it were left out. */
+void index_put_origin(struct buf *bytes, uint64_t tar_ns, uint64_t left_out);
 
 /* ---- reading one ---- */
 
@@ -96,6 +117,13 @@ int index_read(struct index *x, const char *path, struct err *e);
 int index_parse(struct index *x, struct buf *bytes, const char *name,
                 struct err *e);
 void index_release(struct index *x);
+
+/* -E_FORMAT, -E_VERSION; -E_NOTFOUND when it is not there. */
+int index_read_head(struct index_head *h, const char *path, struct err *e);
+
+/* A number that names the sample: the first 8 bytes of its uid as they would
+ * lie in a little-endian machine; without a uid, XXH3-64 of its key. */
+uint64_t index_identity(const struct index_entry *entry);
 
 /* Entry i < x->n. */
 void index_get(const struct index *x, uint64_t i, struct index_entry *entry);

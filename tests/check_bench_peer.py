@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""tools/bench_open_clip.py: turns, halved batches, an absent peer, no time; with
-a stand-in for open_clip and the reference for a GPU."""
+"""tools/bench_open_clip.py: turns, halved batches, an absent peer, no time;
+with a stand-in for open_clip and the reference for a GPU."""
 import json
 import os
 import pathlib

@@ -78,8 +78,12 @@ check "and says which it is, and what it needs" \
     grep -q 'rank 1 of 2: 2 ranks by torchrun: .* no MPI' "$work/err"
 code=0
 "$program" train 2>"$work/err" || code=$?
-check "shards are not read yet: exit code 2" test $code = 2
-check "and it says so" grep -q 'shards is not built yet' "$work/err"
+check "nothing to train on: exit code 2" test $code = 2
+check "and it says what there is" grep -q -e '--generated' "$work/err"
+code=0
+"$program" train "$work" 2>"$work/err" || code=$?
+check "shards are not read by this build: exit code 3" test $code = 3
+check "and it says so" grep -q 'reads no shards' "$work/err"
 check "the tests that need no library pass" "$build/test_pairs" \
     >"$work/pairs.log" 2>&1
 check "and those of files" "$build/test_safetensors" >"$work/st.log" 2>&1
@@ -89,7 +93,7 @@ check "and the hash of its own" "$build/test_sha256" >"$work/sha.log" 2>&1
 check "gpu_check.sh goes through its stages" \
     env TMPDIR="$work" CC="$compiler" tools/gpu_check.sh --dry-run \
     >"$work/gpu.log" 2>&1
-check "all of them" test "$(grep -c '^| .* | .* | [0-9]* | ' "$work/gpu.log")" = 22
+check "all of them" test "$(grep -c '^| .* | .* | [0-9]* | ' "$work/gpu.log")" = 24
 check "none failed" test "$(grep -c FAILED "$work/gpu.log")" = 0
 if ! command -v nvidia-smi >/dev/null; then
     code=0

@@ -28,7 +28,7 @@ ODD = ["--model", "tiny-resnet", "--batch", 8, "--caption-tokens", 8,
        "--precision", "bf16", "--stochastic", "--moments", "bf16",
        "--skip-spikes", 0.8]
 TIMES = {"seconds", "waited", "images_per_second", "useful_tflops",
-         "host_bytes", "load"}
+         "host_bytes", "load", "upload"}
 
 
 def command(folder, args, *more):

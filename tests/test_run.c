@@ -250,6 +250,40 @@ static void test_flops__of_a_step(void **state)
         }
 }
 
+/* A batch that no device holds is told of, too: the larger, the more of it is
+ * the loss. */
+static void test_flops__of_huge_batches(void **state)
+{
+    static const int sizes[] = {1, 3, 100, 1 << 20, 1 << 24};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        for (int loss = 0; loss < 2; loss++) {
+            struct clip_options o = {.loss = (enum loss_kind)loss};
+            struct clip_config c;
+            double last = 0;
+
+            assert_int_equal(clip_config_find(&c, models[i], NULL), 0);
+            c.logit_bias = loss == LOSS_SIGMOID;
+            for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+                /* of whole batches, and of one in pieces of itself: played */
+                struct clip_options same = o;
+                uint64_t flops, pieces;
+
+                assert_int_equal(flops_of_step(&c, &o, sizes[k], &flops, NULL),
+                                 0);
+                assert_true((double)flops / sizes[k] > last);
+                last = (double)flops / sizes[k];
+                same.chunk = sizes[k];
+                if (sizes[k] > 100)
+                    continue;
+                assert_int_equal(
+                    flops_of_step(&c, &same, sizes[k], &pieces, NULL), 0);
+                assert_true(flops == pieces);
+            }
+        }
+}
+
 /* Three forwards as open_clip's profile of its models has them; the first
  * layers have no gradient of pixels, and profilers differ in small change. */
 static void test_flops__published(void **state)
@@ -290,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_run__profile),
         cmocka_unit_test(test_run__stops),
         cmocka_unit_test(test_flops__of_a_step),
+        cmocka_unit_test(test_flops__of_huge_batches),
         cmocka_unit_test(test_flops__published),
     };
 

@@ -471,7 +471,8 @@ static void test_index__of_a_tar(void **state)
 
     tally_init(&skipped);
     buf_init(&out, 1 << 20);
-    assert_int_equal(index_of_tar(in_dir("x.tar"), &out, &skipped, &e), 0);
+    assert_int_equal(
+        index_of_tar(in_dir("x.tar"), INDEX_TXT, &out, &skipped, &e), 0);
     assert_int_equal(tally_get(&skipped, "no-text"), 1);
     assert_int_equal(tally_sum(&skipped), 1);
     read_whole(in_dir("x.tar"), &bytes);
@@ -552,8 +553,9 @@ static void test_index__compressed_tar_refused(void **state)
     assert_int_equal(system(command), 0);
     tally_init(&skipped);
     buf_init(&out, 1 << 20);
-    assert_int_equal(index_of_tar(in_dir("z.tar.gz"), &out, &skipped, &e),
-                     -E_FORMAT);
+    assert_int_equal(
+        index_of_tar(in_dir("z.tar.gz"), INDEX_TXT, &out, &skipped, &e),
+        -E_FORMAT);
     assert_non_null(strstr(e.message, "compressed"));
     tally_release(&skipped);
     buf_release(&out);

@@ -234,7 +234,7 @@ static void write_shard(const struct fixture *f, const struct member *m,
                          0);
     assert_int_equal(tar_writer_publish(&w, &e), 0);
     stage_file(&o, "shards/00000.tar", w.file.sha256);
-    assert_int_equal(index_of_tar(path, &index, &skipped, &e), 0);
+    assert_int_equal(index_of_tar(path, INDEX_TXT, &index, &skipped, &e), 0);
     assert_int_equal(stage_path(&o, ".idx", path, &e), 0);
     assert_int_equal(io_write_file(path, buf_str(&index), &e), 0);
     assert_int_equal(io_sha256_file(path, hex, &e), 0);

@@ -5,7 +5,7 @@ input on the same device, in turns, in one call.
 usage: tools/bench_open_clip.py --witmill PROGRAM [--device cuda|cpu]
        [--models A,B] [--batch N|A=N,B=N] [--tokens 77,20] [--steps N]
        [--rounds N] [--precision bf16|fp32] [--no-compile] [--peak TFLOPS]
-       [--seconds N] [--json FILE] [--ready FILE --go FILE]
+       [--seconds N] [--patience N] [--json FILE] [--ready FILE --go FILE]
 
 open_clip (tools/open_clip_steps.py, which says what it needs and how it is set)
 runs with bf16 autocast, torch.compile and fused attention, and computes all 77
@@ -19,9 +19,10 @@ beside it how far apart 8 of 10 steps lie.  Where either does not fit into the
 device, both are given half the batch, and the line says so.  Useful operations
 are those of the model with captions padded, for both.
 
-The peers compile at once, side by side; then --ready is written, and nothing is
-timed before --go exists.  --json gets a line for each result as soon as there
-is one.  Past --seconds from then on, what is left is not measured.
+The peers compile at once, side by side, --patience seconds at most; then
+--ready is written, and nothing is timed before --go exists.  --json gets a line
+for each result as soon as there is one.  Past --seconds from then on, what is
+left is not measured.
 
 Exits 77 where open_clip is not installed, 1 where something was not measured.
 """
@@ -43,7 +44,6 @@ BATCH = {"ViT-B-32": 2048, "ViT-B-16": 512, "ViT-L-14": 512,
 WANTED = {("ViT-B-32", 77): 2.0, ("ViT-L-14", 77): 1.4, ("ViT-B-32", 20): 2.5}
 # TFLOP/s of dense bf16 products by NVIDIA's datasheets
 CLAIMED = {"H200": 989, "H100": 989, "A100": 312}
-COMPILE_S = 240  # a peer that is not ready then is given up
 
 
 class NoRoom(Exception):
@@ -75,11 +75,19 @@ class Peer:
             self.lines.put(line)
         self.lines.put(None)
 
+    def line(self, seconds):
+        """The next JSON, past what libraries print; None behind the last."""
+        ends = time.monotonic() + max(seconds, 0.1)
+        while True:
+            try:
+                line = self.lines.get(timeout=max(ends - time.monotonic(), 0))
+            except queue.Empty:
+                raise Failed("open_clip did not answer in time") from None
+            if line is None or line.startswith("{"):
+                return line
+
     def answer(self, seconds):
-        try:
-            line = self.lines.get(timeout=max(seconds, 0.1))
-        except queue.Empty:
-            raise Failed("open_clip did not answer in time") from None
+        line = self.line(seconds)
         if line is None:
             code = self.process.wait()
             said = pathlib.Path(self.log).read_text("utf-8").splitlines()
@@ -240,12 +248,12 @@ class Bench:
                 if peer.n < 2:
                     raise Failed(note) from None
                 peer = self.start(model, peer.n // 2)
-                peer.answer(min(COMPILE_S, ends - time.monotonic()))
+                peer.answer(min(self.a.patience, ends - time.monotonic()))
             finally:
                 self.peer = peer
 
     def wait_ready(self, peers):
-        ends = time.monotonic() + COMPILE_S
+        ends = time.monotonic() + self.a.patience
         for model, peer in list(peers.items()):
             try:
                 got = peer.answer(ends - time.monotonic())
@@ -303,6 +311,7 @@ def arguments():
     p.add_argument("--tune", action="store_true")
     p.add_argument("--peak", type=float, default=0)
     p.add_argument("--seconds", type=float, default=3600)
+    p.add_argument("--patience", type=float, default=240)
     p.add_argument("--json")
     p.add_argument("--ready")
     p.add_argument("--go")

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "tools/command.h"
 #include "tools/interrupt.h"
+#include "tools/train_data.h"
 #include "train/launch.h"
 #include "train/run.h"
 
@@ -20,13 +21,12 @@ static const char *const moment_names[] = {"fp32", "bf16", NULL};
 static const char *const rule_names[] = {"paper", "rank", NULL};
 
 struct train_options {
-    const char *corpus;    /* NULL with --generated */
-    bool generated;
+    struct train_data data;
     const char *model;     /* a name, or a file that ends in .json */
     int device, precision, moments, loss, rule; /* indices into the names */
     const char *gpu;       /* a number; NULL: by the rank */
     uint64_t threads, feed_threads;
-    uint64_t batch, chunk, bn_batch, steps, seed, caption_tokens;
+    uint64_t batch, chunk, bn_batch, seed, caption_tokens;
     bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
@@ -39,13 +39,61 @@ struct train_options {
 #define AT(field) .at = offsetof(struct train_options, field)
 
 static const struct opt rows[] = {
-    {.name = "corpus", .type = OPT_STRING, AT(corpus), .arg = "CORPUS",
+    {.name = "corpus", .type = OPT_STRING, AT(data.corpus), .arg = "CORPUS",
      .flags = OPT_POSITIONAL,
-     .help = "A corpus to train on; not yet read: use --generated."},
-    {.name = "generated", .type = OPT_BOOL, AT(generated), .flags = OPT_BYTES,
+     .help = "A corpus to train on: the shards of its folder."},
+    {.name = "data", .type = OPT_LIST, AT(data.data), .arg = "SPEC[@WEIGHT]",
+     .flags = OPT_BYTES,
+     .help = "Shards to train on, beside the corpus or alone: a corpus, a "
+             "folder of tars, a tar, or names with braces such as "
+             "DIR/{00000..00099}.tar, ours or any in webdataset's layout. Can "
+             "be given several times. A sample of a source with weight 2 is "
+             "seen twice as often as one of a source with weight 1 (open_clip "
+             "calls it an upsampling factor)."},
+    {.name = "generated", .type = OPT_BOOL, AT(data.generated),
+     .flags = OPT_BYTES,
      .help = "Train on generated pairs: pictures of nine coloured squares, "
              "captions that name the colours. They show that a model learns, "
              "and how fast."},
+    {.name = "vocabulary", .type = OPT_STRING, AT(data.vocabulary),
+     .arg = "FILE", .flags = OPT_BYTES,
+     .help = "The tokenizer's: the published bpe_simple_vocab_16e6.txt.gz, or "
+             "one of `witmill tokenizer train`. Default: vocabulary.txt in the "
+             "corpus, or the published one there."},
+    {.name = "window", .type = OPT_U64, AT(data.window), .arg = "SHARDS",
+     .def = "8", .flags = OPT_BYTES, .min = 1, .max = 1 << 20,
+     .help = "Shards that are read at a time; samples are shuffled among "
+             "them, and shards among all."},
+    {.name = "texts", .type = OPT_CHOICE, AT(data.texts), .def = "draw",
+     .choices = train_texts_names, .flags = OPT_BYTES,
+     .help = "Of several texts of a picture (`texts` of our .json, lines of a "
+             ".txt): draw one anew in each epoch, take the first, or take the "
+             "whole .txt as it is."},
+    {.name = "caption-key", .type = OPT_STRING, AT(data.caption_key),
+     .arg = "KEY", .flags = OPT_BYTES,
+     .help = "Read captions from this member of the .json, a string or an "
+             "array of strings, instead of the .txt."},
+    {.name = "balance", .type = OPT_U64, AT(data.balance), .arg = "CAP",
+     .flags = OPT_BYTES,
+     .help = "Balance anew in each epoch, for corpora built with a larger "
+             "cap: a query of c texts keeps each with probability CAP / c, and "
+             "a text is in the epoch when one of its queries keeps it. Reads "
+             "the corpus' counts.tsv and query ids. 0: train on all."},
+    {.name = "crop", .type = OPT_CHOICE, AT(data.crop), .def = "square",
+     .choices = train_crop_names, .flags = OPT_BYTES,
+     .help = "square: the shorter side to the model's size, a square at random "
+             "along the longer one, as in the paper; resized: a random part of "
+             "90 to 100 percent, as open_clip does."},
+    {.name = "fast-decode", .type = OPT_BOOL, AT(data.fast_decode),
+     .flags = OPT_BYTES,
+     .help = "Decode large JPEGs at a half, a quarter or an eighth, at least "
+             "twice the size needed: faster, and near the exact pixels."},
+    {.name = "workers", .type = OPT_U64, AT(data.workers), .arg = "N",
+     .max = 256,
+     .help = "Processes that decode pictures; 0: one a processor, or this "
+             "rank's share of them."},
+    {.name = "cache", .type = OPT_STRING, AT(data.cache), .arg = "DIR",
+     .help = "Where indexes of tars go that cannot lie beside them."},
     {.name = "model", .type = OPT_STRING, AT(model), .arg = "NAME|FILE",
      .def = "ViT-B-32", .flags = OPT_BYTES,
      .help = "RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B-32, ViT-B-16, "
@@ -83,11 +131,20 @@ static const struct opt rows[] = {
      .help = "Pictures that share BatchNorm's statistics; a rank's pairs and "
              "chunk are multiples of it. 0: the batch; of several ranks each "
              "one's part, and then their number changes the result."},
-    {.name = "steps", .type = OPT_U64, AT(steps), .arg = "N", .def = "100",
+    {.name = "steps", .type = OPT_U64, AT(data.steps), .arg = "N",
      .flags = OPT_BYTES, .min = 1, .max = 1e9,
-     .help = "Steps of the run; the learning rate falls to 0 over them."},
+     .help = "Steps of the run; the learning rate falls to 0 over them. "
+             "Default: 100 of generated pairs, else 32 epochs."},
+    {.name = "samples", .type = OPT_U64, AT(data.samples), .arg = "N",
+     .flags = OPT_BYTES, .min = 1,
+     .help = "Length of the run in samples seen, instead of steps."},
+    {.name = "epochs", .type = OPT_DOUBLE, AT(data.epochs), .arg = "X",
+     .flags = OPT_BYTES, .max = 1e6,
+     .help = "Length of the run in epochs, instead of steps: in one, each "
+             "sample is seen as often as its source's weight says."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
-     .flags = OPT_BYTES, .help = "Of the first weights and generated pairs."},
+     .flags = OPT_BYTES, .help = "Of the first weights, of generated pairs, and of what is drawn "
+             "from shards."},
     {.name = "caption-tokens", .type = OPT_U64, AT(caption_tokens),
      .arg = "N", .def = "20", .flags = OPT_BYTES, .min = 3,
      .max = CONFIG_CONTEXT_MAX,
@@ -95,10 +152,12 @@ static const struct opt rows[] = {
              "long as the model reads (77), all are. At most that."},
     {.name = "packed", .type = OPT_BOOL, AT(packed), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Compute nothing behind a caption's EOT, which nobody reads."},
+     .help = "Compute what stands behind a caption's EOT, too, though nobody "
+             "reads it (by default it is left out)."},
     {.name = "reduce", .type = OPT_BOOL, AT(reduce), .def = "yes",
      .flags = OPT_BYTES,
-     .help = "Of the last block, compute the row that is read."},
+     .help = "Of the last block, compute all rows, though one is read (by "
+             "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
@@ -186,13 +245,19 @@ static const struct opt rows[] = {
 
 static const struct opt_table table = {
     .command = "train",
-    .synopsis = "--generated [options]",
+    .synopsis = "CORPUS|--data SPEC|--generated [options]",
     .summary = "Train a CLIP model.",
     .details =
         "Takes steps of AdamW from fresh weights and prints what it took: "
         "losses, images a second, operations a second. Of the same options, "
         "device, libraries and number of ranks the weights are the same to the "
         "last bit, unless --tune chose.\n\n"
+        "Which sample is seen when is a function of the seed and its position "
+        "alone: the same for any number of ranks, threads and workers. "
+        "Pictures that cannot be decoded and samples without text are replaced "
+        "by others of the window, and counted; a shard that is gone or has "
+        "changed ends the run. Tars without an index are read through once. "
+        "Pictures get Pillow's bytes (but with --fast-decode).\n\n"
         "mpirun, torchrun and srun start several processes (ranks), which "
         "train one model, each on its part of every batch: over MPI on "
         "processors (a build with MPI=1), over NCCL on GPUs (CUDA=1). Their "
@@ -202,6 +267,12 @@ static const struct opt_table table = {
         "padded, whatever this run left out or made twice; executed ones are "
         "what it did.",
     .examples =
+        "witmill train corpus --vocabulary bpe_simple_vocab_16e6.txt.gz "
+        "--model ViT-B-32 --epochs 32\n"
+        "witmill train corpus --balance 20000 --data more/shards@0.5 "
+        "--batch 4096 --device cuda --precision bf16\n"
+        "witmill train --data 'laion/{00000..00099}.tar' --crop resized "
+        "--fast-decode\n"
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
         "witmill train --generated --model tiny-vit --batch 64 --steps 2000 "
         "--out models/tiny --checkpoint-every 500 --resume\n"
@@ -241,12 +312,12 @@ static int read_model(struct clip_config *c, const struct train_options *t,
 }
 
 static void optimiser(struct optim_config *o, const struct train_options *t,
-                      const struct clip_config *model)
+                      const struct clip_config *model, uint64_t steps)
 {
-    uint64_t tenth = t->steps / 10;
+    uint64_t tenth = steps / 10;
 
     optim_defaults(o, model);
-    o->total = t->steps;
+    o->total = steps;
     o->rule = (enum decay_rule)t->rule;
     o->decay = t->decay;
     o->clip_norm = t->clip_norm;
@@ -309,11 +380,18 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
     printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
            c->launch.size > 1 ? "  by the slowest rank of each step" : "");
+    if (c->backend == BACKEND_CUDA)
+        printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels",
+               s->upload_s);
     printf("  %-30s %12.1f%s\n", "MiB of activations",
            (double)s->activations / 1048576, each);
     printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
            (double)s->weights / 1048576, each);
     print_libraries(&s->libraries);
+    if (c->data)
+        train_data_print(c->data, &s->load, s->workers, s->replaced,
+                         (uint64_t)c->batch * s->steps, s->seconds,
+                         s->waited_s);
 }
 
 static void fill(struct run_config *c, const struct train_options *t)
@@ -330,7 +408,6 @@ static void fill(struct run_config *c, const struct train_options *t)
                                        .loss = (enum loss_kind)t->loss};
     c->half_moments = t->moments == 1;
     c->batch = (int)t->batch;
-    c->steps = t->steps;
     c->seed = t->seed;
     c->caption_tokens = (int)t->caption_tokens;
     c->feed_threads = (int)t->feed_threads;
@@ -375,6 +452,8 @@ static int place(struct run_config *c, const struct train_options *t,
     c->device.gpu = (int)gpu;
     if (!c->device.threads)
         c->device.threads = threads_of(&c->launch);
+    c->workers = t->data.workers ? (unsigned)t->data.workers
+                                 : (unsigned)threads_of(&c->launch);
     return 0;
 }
 
@@ -390,8 +469,8 @@ static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
         name = str_slice(name, 0, name.n - 5);
     if (t->out)
         n = snprintf(out, IO_PATH_MAX, "%s", t->out);
-    else if (t->corpus)
-        n = snprintf(out, IO_PATH_MAX, "%s/models/%.*s", t->corpus,
+    else if (t->data.corpus)
+        n = snprintf(out, IO_PATH_MAX, "%s/models/%.*s", t->data.corpus,
                      STR_ARG(name));
     else
         n = out[0] = 0;
@@ -405,8 +484,9 @@ static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
 
 /* Options into a run; what is wrong with them is all ranks' business. */
 static int prepare(struct run_config *c, const struct train_options *t,
-                   char folder[IO_PATH_MAX], struct err *e)
+                   char folder[IO_PATH_MAX], struct dataset *d, struct err *e)
 {
+    bool own = str_ends(str_of(t->model), STR(".json"));
     int rc = read_model(&c->model, t, e);
 
     fill(c, t);
@@ -414,17 +494,24 @@ static int prepare(struct run_config *c, const struct train_options *t,
         rc = place(c, t, e);
     if (!rc)
         rc = name_folder(t, folder, e);
+    if (!rc && !t->data.generated) {
+        rc = train_data_open(&t->data, t->seed, t->batch, &c->model, own, d, e);
+        c->data = d;
+    }
+    if (!rc)
+        rc = train_data_steps(&t->data, c->data, t->batch, &c->steps, e);
     if (rc)
         return rc;
     c->folder = folder[0] ? folder : NULL;
-    optimiser(&c->optim, t, &c->model);
+    optimiser(&c->optim, t, &c->model, c->steps);
     if (c->caption_tokens > c->model.text.context_length)
         c->caption_tokens = c->model.text.context_length;
     return 0;
 }
 
 /* Ctrl-C is waited for where there is something to go on from. */
-static int train(struct run_config *c, struct run_summary *s, struct err *e)
+static int take_steps(struct run_config *c, struct run_summary *s,
+                      struct err *e)
 {
     int rc;
 
@@ -438,43 +525,46 @@ static int train(struct run_config *c, struct run_summary *s, struct err *e)
     return rc;
 }
 
+static int train(const struct train_options *t, struct run_config *c,
+                 struct err *e)
+{
+    struct run_summary s;
+    struct buf settings, profile;
+    int rc;
+
+    buf_init(&settings, 1 << 16);
+    opt_json(&table, t, &settings);
+    c->settings = buf_str(&settings);
+    buf_init(&profile, 1 << 20);
+    if (t->profile)
+        c->profile = &profile;
+    rc = take_steps(c, &s, e);
+    if (!rc && profile.rc)
+        rc = err_set(e, -profile.rc, "the profile");
+    if ((!rc || s.stopped) && !c->launch.rank) {
+        print(c, &s);
+        fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
+    }
+    buf_release(&settings);
+    buf_release(&profile);
+    return rc;
+}
+
 static int run(const void *config, struct err *e)
 {
     const struct train_options *t = config;
     char folder[IO_PATH_MAX];
     struct run_config c = {0};
-    struct run_summary s;
-    struct buf settings, profile;
-    int rc;
+    struct dataset d = {0};
+    int rc = train_data_check(&t->data, e);
 
-    if (!t->generated)
-        return err_set(e, E_USAGE,
-                       "training on shards is not built yet; --generated "
-                       "trains on generated pairs");
-    if (t->corpus)
-        return err_set(e, E_USAGE, "%s: --generated reads no corpus",
-                       t->corpus);
-    rc = launch_read(&c.launch, e);
+    if (!rc)
+        rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    c.unready = prepare(&c, t, folder, e);
-    if (c.unready && c.launch.size == 1)
-        return c.unready;
-    buf_init(&settings, 1 << 16);
-    opt_json(&table, t, &settings);
-    c.settings = buf_str(&settings);
-    buf_init(&profile, 1 << 20);
-    if (t->profile)
-        c.profile = &profile;
-    rc = train(&c, &s, e);
-    if (!rc && profile.rc)
-        rc = err_set(e, -profile.rc, "the profile");
-    if ((!rc || s.stopped) && !c.launch.rank) {
-        print(&c, &s);
-        fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
-    }
-    buf_release(&settings);
-    buf_release(&profile);
+    c.unready = prepare(&c, t, folder, &d, e);
+    rc = c.unready && c.launch.size == 1 ? c.unready : train(t, &c, e);
+    dataset_close(&d);
     return rc;
 }
 

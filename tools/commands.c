@@ -23,6 +23,7 @@
     X(report)                                                                  \
     X(explain)                                                                 \
     X(verify)                                                                  \
+    X(tokenizer)                                                               \
     X(train)
 #endif
 

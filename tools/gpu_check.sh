@@ -10,7 +10,8 @@
 # A stage that fails does not stop the rest, and the table is written as each
 # ends: who is stopped has what was measured until then.  Exit codes: 0 all
 # passed, 1 a stage failed, 3 no GPU or toolkit here.  Needs no network and no
-# package; cuDNN is also found inside Python's site-packages (tools/find_cuda.sh).
+# package; cuDNN is found inside Python's site-packages, too
+# (tools/find_cuda.sh).
 #
 # open_clip is measured beside it where python3 can import it, or where
 # PEER_SITE names the folder it is in (docs/gpu.md).
@@ -365,8 +366,10 @@ bench() {
     awk -v i="$(value "by the median step")" -v m="$(value "images a second")" \
         -v u="$(value "useful TFLOP\/s")" -v x="$(value "executed TFLOP\/s")" \
         -v p="$(cat "$work/peak" 2>/dev/null)" -v c="$(claimed)" -v b="$batch" \
-        -v a="$(value "MiB of activations")" -v w="$(value "MiB of weights and moments")" \
+        -v a="$(value "MiB of activations")" \
+        -v w="$(value "MiB of weights and moments")" \
         -v waits="$(value "seconds waited for pairs")" \
+        -v stood="$(value "seconds a GPU stood for pixels")" -v n="$steps" \
         -v tune="$(value "timed kernels taken")" \
         -v conv="$(value "convolution shapes refused")" 'BEGIN {
             by = m > 0 ? i / m : 0; u *= by; x *= by
@@ -376,7 +379,10 @@ bench() {
             if (p > 0) printf ")"
             printf ", %.4g executed, batch %d, %.1f GiB", x, b, (a + w) / 1024
             if (waits > 0.5) printf ", %.1f s waited for pairs", waits
-            if (tune != "" && tune !~ /of0$/) printf ", other kernels for %s", tune
+            if (stood > 0.001 * n)
+                printf ", stood %.3f s for pixels in %d steps", stood, n
+            if (tune != "" && tune !~ /of0$/)
+                printf ", other kernels for %s", tune
             if (conv != "" && conv !~ /^0of/) printf ", cuDNN refused %s", conv
             print "" }'
     return $bad
@@ -389,6 +395,21 @@ bench_b32_tuned() { bench $b32 4096 77 --tune; }
 bench_l14() { bench $l14 1024 77; }
 bench_l14_tuned() { bench $l14 1024 77 --tune; }
 bench_r50() { bench $r50 1024 77; }
+# MODEL BATCH: the step taken apart, its most expensive rows into $work/profile.
+profile() {
+    batch=$2
+    if [ -n "$dry" ]; then batch=2; fi
+    run_train "$1" "$fast" "$batch" 3 --caption-tokens 77 --profile || return 1
+    {
+        echo "$1, batch $batch"
+        sed -n '/^ceilings/,$p' "$said" | head -30
+        sed -n '$p' "$said"
+        echo
+    } >>"$work/profile"
+    sed -n 's/^\(ceilings.*\), read and written/\1/p' "$said"
+}
+profile_b32() { profile $b32 4096; }
+profile_r50() { profile $r50 1024; }
 chunk=4096
 if [ -n "$dry" ]; then chunk=2; fi
 bench_large() { bench $b32 32768 77 --chunk $chunk; }
@@ -406,15 +427,15 @@ peer() {
         echo "no python3: not measured"
         return 77
     fi
-    set -- --witmill "$train" --steps 10 --seconds 130 --json "$work/peer.json" \
-        --ready "$work/peer.ready" --go "$work/peer.go"
+    set -- --witmill "$train" --seconds 130 --patience 240 \
+        --json "$work/peer.json" --ready "$work/peer.ready" --go "$work/peer.go"
     if [ -n "$dry" ]; then
-        python3 tools/bench_open_clip.py "$@" --our-device ref --precision fp32 \
+        python3 tools/bench_open_clip.py "$@" --steps 1 --our-device ref --precision fp32 \
             --models tiny-vit,tiny-resnet --batch 4 --tokens 77,tiny-vit=20 \
             --peer "python3 tests/peer_stand_in.py"
     else
         TORCHINDUCTOR_COMPILE_THREADS=4 python3 tools/bench_open_clip.py "$@" \
-            --models ViT-B-32,ViT-L-14,RN50 --tokens 77,ViT-B-32=20
+            --steps 10 --models ViT-B-32,ViT-L-14,RN50 --tokens 77,ViT-B-32=20
     fi
 }
 
@@ -490,6 +511,10 @@ page() {
     echo "| stage | result | seconds | figure | wanted |"
     echo "|---|---|--:|---|---|"
     cat "$rows"
+    if [ -s "$work/profile" ]; then
+        printf '\nSteps taken apart, captions of 77 tokens, the longest rows:\n\n'
+        sed 's/^/    /' "$work/profile"
+    fi
     if [ -s "$work/relative" ]; then
         cat <<'END'
 
@@ -532,6 +557,8 @@ stage "$b32, 20 tokens" 40 bench_b32_short
 stage "$l14, 77 tokens" 40 bench_l14 "50% of peak"
 stage "$r50, 77 tokens" 40 bench_r50 "30% of peak"
 stage "$b32, batch 32,768 in chunks" 40 bench_large "runs"
+stage "$b32, op by op" 40 profile_b32
+stage "$r50, op by op" 40 profile_r50
 stage "open_clip beside it" 140 peer_runs
 stage "$b32, 77 tokens, beside" 5 peer_b32 "2 times"
 stage "$b32, 20 tokens, beside" 5 peer_b32_short "2.5 times"

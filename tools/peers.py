@@ -14,7 +14,8 @@ import pathlib
 import subprocess
 import sys
 
-PACKAGES = ["torch", "open_clip_torch", "transformers", "safetensors"]
+PACKAGES = ["torch", "open_clip_torch", "transformers", "safetensors",
+            "webdataset"]
 MODULES = "import torch, open_clip, transformers, safetensors"
 SKIPPED = 77
 

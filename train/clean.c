@@ -37,14 +37,6 @@ void clean_release(struct clean *c)
     fold_release(&c->fold);
 }
 
-static void put(uint32_t cp, struct buf *out)
-{
-    char *to = buf_reserve(out, UTF8_MAX);
-
-    if (to)
-        out->n += utf8_put(to, cp);
-}
-
 /* ---- text that needs nothing but steps 3 and 4 ---- */
 
 /* A bit in each byte that is below lo, of eight that are ASCII. */
@@ -175,7 +167,7 @@ static unsigned put_mapped(uint32_t cp, struct buf *out)
             saw |= NEEDS_REDUCTION;
         else if (cp >= NFC_BELOW && !fold_inert(cp))
             saw |= NEEDS_NFC;
-        put(cp, out);
+        fold_put(cp, out);
     }
     return saw;
 }
@@ -205,6 +197,7 @@ static unsigned map_line(struct str s, struct buf *out)
             *to++ = c;
             out->n++;
         }
+        *to = 0;
         if (at < s.n)
             saw |= put_mapped(utf8_next(s, &at), out);
     }
@@ -245,7 +238,7 @@ static void reduce_line(struct str s, struct buf *out)
         if (skip)
             at = begin + skip;
         else if (!is_control(cp))
-            put(cp, out);
+            fold_put(cp, out);
     }
 }
 
@@ -352,10 +345,10 @@ static bool is_final(struct str s, size_t at)
 static void put_lower(uint32_t cp, struct buf *out)
 {
     if (cp == 0x130) {
-        put('i', out);
-        put(0x307, out);
+        fold_put('i', out);
+        fold_put(0x307, out);
     } else {
-        put(fold_lower(cp), out);
+        fold_put(fold_lower(cp), out);
     }
 }
 
@@ -379,7 +372,7 @@ static void squeeze(struct str s, struct buf *out)
         if (cp < 0x80)
             buf_add_char(out, str_lower_char((char)cp));
         else if (cp == SIGMA)
-            put(cased && is_final(s, at) ? SIGMA_FINAL : SIGMA_SMALL, out);
+            fold_put(cased && is_final(s, at) ? SIGMA_FINAL : SIGMA_SMALL, out);
         else
             put_lower(cp, out);
         if (sigmas && fold_sigma(cp) != FOLD_IGNORABLE)
@@ -397,7 +390,7 @@ static struct str repaired(struct str s, struct buf *out)
     while (at < s.n) {
         uint32_t cp = utf8_next(s, &at);
 
-        put(cp == UTF8_BAD ? 0xfffd : cp, out);
+        fold_put(cp == UTF8_BAD ? 0xfffd : cp, out);
     }
     return buf_str(out);
 }

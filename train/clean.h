@@ -42,7 +42,8 @@ struct clean {
 void clean_init(struct clean *c);
 void clean_release(struct clean *c);
 
-/* *cleaned lies in c, with CLEAN_SLACK bytes behind it that may be read.  Bytes that are no UTF-8 read as U+FFFD. */
+/* *cleaned lies in c, with CLEAN_SLACK bytes behind it that may be read.
+ * Bytes that are no UTF-8 read as U+FFFD. */
 int clean_text(struct clean *c, struct str text, struct str *cleaned);
 
 /* A line of UTF-8 that some single-byte set may have garbled: all of it is in

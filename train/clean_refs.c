@@ -6,14 +6,6 @@
 
 #define CLOSED_MAX 24 /* letters and digits of a reference that ftfy takes */
 
-static void put(uint32_t cp, struct buf *out)
-{
-    char *to = buf_reserve(out, UTF8_MAX);
-
-    if (to)
-        out->n += utf8_put(to, cp);
-}
-
 static bool is_alnum(char c)
 {
     return str_is_alpha(c) || str_is_digit(c);
@@ -55,15 +47,15 @@ static size_t number(struct str s, struct buf *out)
         at++;
     cp = entity_number(n);
     if ((n >= 0x80 && n <= 0x9f) || !is_void(cp))
-        put(cp, out);
+        fold_put(cp, out);
     return at;
 }
 
 static void put_entity(const struct entity *e, struct buf *out)
 {
-    put(e->first, out);
+    fold_put(e->first, out);
     if (e->second)
-        put(e->second, out);
+        fold_put(e->second, out);
 }
 
 /* At the ampersand: the bytes of the reference, 0 when there is none. */

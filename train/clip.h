@@ -64,6 +64,8 @@ struct clip_options {
     bool packed;          /* captions end at their EOT */
     bool reduce;          /* last block: the row that is read */
     bool recompute;       /* per block */
+    bool ahead;           /* pixels travel ahead: make room for that, and do
+                             it (device_send(); from pinned memory only) */
     enum loss_kind loss;  /* this one does */
     enum pixel_kind pixels; /* what clip_plan() makes room for: with room for
                                bytes, numbers are -E_TOOBIG */
@@ -75,6 +77,12 @@ struct clip_batch {
     int n;
     struct pixels pixels; /* n of them, 3 channels, host memory */
     struct captions captions; /* n of them, host memory */
+
+    /* With ahead, and unless NULL: asked once all of this batch is with the
+     * device for the one that is computed next, which begins to travel; NULL:
+     * none.  It stays as it is until that step is over. */
+    const struct clip_batch *(*next)(void *ctx);
+    void *ctx;
 };
 
 /* Size the stack for batches of up to n pairs, or for encoding up to n. */

@@ -20,6 +20,35 @@ static struct pass pass_of(const struct job *j, bool train)
                          .reduce = j->o->reduce};
 }
 
+/* `bytes` a picture; NULL while planning. */
+static const void *pixels_at(const struct clip_batch *b, int at, size_t bytes)
+{
+    return b ? (const char *)b->pixels.x + (size_t)at * bytes : NULL;
+}
+
+/* Let the pixels of a chunk of b travel, which is put next. */
+static void send(const struct job *j, const struct clip_batch *b, int at)
+{
+    const struct clip *m = j->m;
+    int left = (b ? b->n : j->n) - at, n = left < j->chunk ? left : j->chunk;
+    size_t bytes = pixel_bytes(b ? b->pixels.kind : j->o->pixels, m->d->real,
+                               m->config.vision.image_size);
+
+    if (j->o->ahead)
+        device_send(m->d, pixels_at(b, at, bytes), (size_t)n * bytes);
+}
+
+/* All of this batch is with the device. */
+static void send_next(const struct job *j)
+{
+    const struct clip_batch *next = NULL;
+
+    if (j->b && j->b->next && j->o->ahead)
+        next = j->b->next(j->b->ctx);
+    if (next || !j->b)
+        send(j, next, 0);
+}
+
 void job_put(const struct job *j, enum which side, int at, int n,
              struct input *in)
 {
@@ -30,19 +59,13 @@ void job_put(const struct job *j, enum which side, int at, int n,
 
     *in = (struct input){.n = n};
     if (side == IMAGE) {
-        void *x;
-
         in->pixels =
             j->b ? j->b->pixels : (struct pixels){.kind = j->o->pixels};
         bytes = pixel_bytes(in->pixels.kind, m->d->real,
                             m->config.vision.image_size);
-        x = device_take(m->d, (size_t)n * bytes);
+        in->pixels.x =
+            device_bring(m->d, pixels_at(j->b, at, bytes), (size_t)n * bytes);
         rows_pictures(m->d, n, grid * grid + 1, &in->pictures);
-        if (j->b)
-            device_put(m->d, x,
-                       (const char *)j->b->pixels.x + (size_t)at * bytes,
-                       (size_t)n * bytes);
-        in->pixels.x = x;
         return;
     }
     if (j->b)
@@ -380,6 +403,8 @@ static void first_pass(const struct job *j, enum which k, int at,
     struct input in;
 
     job_put(j, k, at, n, &in);
+    if (k == IMAGE) /* behind the last one, the second pass's first */
+        send(j, j->b, at + n < j->n ? at + n : 0);
     if (device_graph_begin(d, job_key(j, FORWARD, k, &in))) {
         job_forward(j, k, &in, false, true, t->y, t->norm);
         device_graph_end(d);
@@ -396,6 +421,8 @@ static void second_pass(const struct job *j, enum which k, int at,
     struct input in;
 
     job_put(j, k, at, n, &in);
+    if (k == IMAGE && at + n < j->n)
+        send(j, j->b, at + n);
     copy_real(j, real_at(j, j->side[k].dy, at * dim), t->dy, n * dim);
     if (device_graph_begin(d, job_key(j, AGAIN, k, &in))) {
         job_forward(j, k, &in, true, false, t->y, t->norm);
@@ -442,5 +469,6 @@ double job_run(struct job *j)
         by_chunks(j);
     else
         whole(j);
+    send_next(j);
     return read_loss(j);
 }

@@ -76,17 +76,42 @@ static int plan(const struct clip_config *c, const struct clip_options *o,
     return rc;
 }
 
+/* Of a batch that is played. */
+static int played(const struct clip_config *c, const struct clip_options *o,
+                  int n, uint64_t *flops, struct err *e)
+{
+    uint64_t both, encoding;
+    int rc = plan(c, o, n, true, &both, e);
+
+    if (!rc)
+        rc = plan(c, o, n, false, &encoding, e);
+    *flops = rc ? 0 : both - encoding;
+    return rc;
+}
+
+/* In one piece a batch's towers cost a n, its loss b n^2: batches of one and
+ * two tell both, and no batch is too large to be told of. */
 int flops_of_step(const struct clip_config *c, const struct clip_options *o,
                   int n, uint64_t *flops, struct err *e)
 {
     struct clip_options padded = *o; /* packed, a plan tries every length */
-    uint64_t both, encoding;
+    uint64_t one, two, a, b, all = (uint64_t)n;
     int rc;
 
     padded.packed = false;
-    rc = plan(c, &padded, n, true, &both, e);
+    if (o->chunk || o->bn_batch || n < 1)
+        return played(c, &padded, n, flops, e);
+    rc = played(c, &padded, 1, &one, e);
     if (!rc)
-        rc = plan(c, &padded, n, false, &encoding, e);
-    *flops = rc ? 0 : both - encoding;
-    return rc;
+        rc = played(c, &padded, 2, &two, e);
+    if (rc)
+        return rc;
+    b = (two - 2 * one) / 2;
+    a = one - b;
+    if (__builtin_mul_overflow(b, all, &b) ||
+        __builtin_add_overflow(a, b, &a) ||
+        __builtin_mul_overflow(a, all, flops))
+        return err_set(e, E_RANGE,
+                       "a step of %d pairs takes more than 2^64 operations", n);
+    return 0;
 }

@@ -494,6 +494,10 @@ enum op_kind {
  * devices share (train/collective.h).  stamp and seconds (NULL where an op is
  * done when it returns): put mark i, below OP_STAMPS, behind what was called;
  * wait for two marks and tell what lies between them.
+ * reads_host: the ops read host memory where it stands.  Else send and bring
+ * (may be NULL: nothing is sent ahead, and put will do), as device_send() and
+ * device_bring() but that the landing place and the copy's are given; stood
+ * (may be NULL) as device_stood().
  * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
  * not called while planning, and the backend mixes the key with the stack's
  * height. */
@@ -506,6 +510,11 @@ struct ops {
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
     void (*pin)(struct device *d, void *p, size_t bytes);
     void (*unpin)(struct device *d, void *p);
+    bool reads_host;
+    void (*send)(struct device *d, void *landing, const void *host,
+                 size_t bytes);
+    void (*bring)(struct device *d, void *to, const void *host, size_t bytes);
+    double (*stood)(struct device *d);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
                       const struct agreement *a, struct collective *out,

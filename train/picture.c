@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/clock.h"
 #include "train/random.h"
 
 #define MAGIC 0x63697077u /* "wpic" in a little-endian file */
@@ -12,6 +13,8 @@
 #define RATIO_MIN (3.0 / 4.0)
 #define RATIO_MAX (4.0 / 3.0)
 #define TRIES     10u
+
+#define TIME_MAX UINT64_C(3600000000000) /* ns; more is not believed */
 
 static const char *const rule_names[PICTURE_RULES] = {"eval", "square",
                                                       "resized"};
@@ -169,6 +172,7 @@ static enum image_reason decode(struct picture_scratch *s,
         if (r)
             return r;
         picture_plan(q, h.width, h.height, p);
+        o.flags = IMAGE_QUICK;
         o.keep_width = keep(h.width, p->width, p->to_width);
         o.keep_height = keep(h.height, p->height, p->to_height);
     }
@@ -191,8 +195,12 @@ enum image_reason picture_make(struct picture_scratch *s,
     struct image_part part;
     enum image_kind kind;
     struct image m;
+    uint64_t began = clock_mono_ns(), decoded;
     enum image_reason r = decode(s, q, bytes, &p, &m, &kind);
 
+    decoded = clock_mono_ns();
+    s->decode_ns = decoded - began;
+    s->resize_ns = 0;
     if (r)
         return r;
     if (q->rule == PICTURE_RESIZED && kind != IMAGE_PLAIN) {
@@ -203,7 +211,9 @@ enum image_reason picture_make(struct picture_scratch *s,
         m = image_view(&m, p.x, p.y, p.width, p.height);
     part = (struct image_part){p.to_width, p.to_height, p.to_x,
                                p.to_y,     q->size,     q->size};
-    return image_raw_resize(&m, kind, &part, IMAGE_BICUBIC, &s->work, out);
+    r = image_raw_resize(&m, kind, &part, IMAGE_BICUBIC, &s->work, out);
+    s->resize_ns = clock_mono_ns() - decoded;
+    return r;
 }
 
 /* ---- in a worker ---- */
@@ -217,6 +227,7 @@ _Static_assert(sizeof(struct wire_head) == PICTURE_HEAD, "PICTURE_HEAD");
 
 struct wire_answer {
     uint32_t magic, reason;
+    uint64_t decode_ns, resize_ns;
 };
 
 void picture_head(const struct picture_request *q, uint8_t head[PICTURE_HEAD])
@@ -229,7 +240,8 @@ void picture_head(const struct picture_request *q, uint8_t head[PICTURE_HEAD])
 int picture_worker(void *ctx, struct str in, uint8_t *out, size_t cap,
                    size_t *out_bytes)
 {
-    struct wire_answer a = {MAGIC, IMAGE_OK};
+    struct wire_answer a = {MAGIC, IMAGE_OK, 0, 0};
+    struct picture_scratch *s = ctx;
     struct picture_request q;
     struct wire_head w;
     size_t n;
@@ -246,7 +258,9 @@ int picture_worker(void *ctx, struct str in, uint8_t *out, size_t cap,
     if (cap < sizeof a + n)
         return -E_TOOBIG;
     a.reason =
-        picture_make(ctx, &q, str_slice(in, sizeof w, in.n), out + sizeof a);
+        picture_make(s, &q, str_slice(in, sizeof w, in.n), out + sizeof a);
+    a.decode_ns = s->decode_ns;
+    a.resize_ns = s->resize_ns;
     memcpy(out, &a, sizeof a);
     *out_bytes = sizeof a + (a.reason == IMAGE_OK ? n : 0);
     return 0;
@@ -287,4 +301,15 @@ int picture_answer(const struct jail_done *done, uint32_t size,
     *reason = (enum image_reason)a.reason;
     *rgb = n ? (const uint8_t *)done->out.p + sizeof a : NULL;
     return 0;
+}
+
+void picture_times(const struct jail_done *done, uint64_t *decode_ns,
+                   uint64_t *resize_ns)
+{
+    struct wire_answer a = {0};
+
+    if (done->outcome == JAIL_DONE && done->out.n >= sizeof a)
+        memcpy(&a, done->out.p, sizeof a);
+    *decode_ns = a.decode_ns < TIME_MAX ? a.decode_ns : TIME_MAX;
+    *resize_ns = a.resize_ns < TIME_MAX ? a.resize_ns : TIME_MAX;
 }

@@ -276,6 +276,7 @@ static int log_step(struct record *r, const struct record_step *s,
         json_put_bool(&o, "left_out", true);
     json_put_double(&o, "seconds", s->seconds);
     json_put_double(&o, "waited", s->waited);
+    json_put_double(&o, "upload", s->upload);
     json_put_double(&o, "images_per_second",
                     per_second((double)r->c.batch, s->seconds));
     json_put_double(&o, "useful_tflops",

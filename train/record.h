@@ -79,6 +79,7 @@ struct record_step {
     double loss, lr;
     double norm, logit_scale; /* negative and NAN: not known */
     double seconds, waited;   /* of all of it, for pairs */
+    double upload;            /* that the device stood while they came */
     double useful;            /* operations (train/flops.h) */
     uint64_t device_bytes;    /* that the device holds, at most */
     bool left_out;            /* the weights stayed as they were */

@@ -2,10 +2,10 @@
  * run - a training run: batches in, steps of the optimiser, weights out.
  *
  * Model.   run_train() opens a backend and a fresh model, plans its memory, and
- *          takes `steps` steps on generated pairs (train/pairs.h), step s on
- *          the pairs s * batch and on.  Of the same config, device and
- *          libraries the weights are the same to the last bit.
- *          That holds for a run that was stopped or killed and resumed, too:
+ *          takes `steps` steps on generated pairs (train/pairs.h), or on those
+ *          of a dataset (train/loader.h), step s on the pairs s * batch and on.
+ *          Of the same config, device and libraries the weights are the same to
+ *          the last bit, also of a run that was stopped or killed, and resumed:
  *          what is written down on the way, and gone on from, is
  *          train/record.h's.  With `save`, weights_save() at the end.
  *          Several processes (`launch`) train one model, each on its share of
@@ -21,7 +21,8 @@
  *          step.  Of several processes all fail when one does: -E_CANCEL
  *          without a message, which was an event of the log (train/ranks.h).
  * Threads. One; pairs are made by others (train/batches.h).
- * Cost.    Two batches of pixels on the host beside what the model takes; what
+ * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
+ *          the device, beside what the model takes; what
  *          is kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
@@ -36,6 +37,7 @@
 #include "train/checkpoint.h"
 #include "train/clip.h"
 #include "train/launch.h"
+#include "train/loader.h"
 #include "train/optim.h"
 
 struct run_config {
@@ -45,15 +47,17 @@ struct run_config {
     enum dtype act;
     struct clip_options options;
     struct optim_config optim;
-    bool half_moments;      /* AdamW's, in bfloat16 */
-    struct launch launch;   /* launch_read(); size 0 is one process, too */
-    int unready;            /* 0, or -E_*: nothing can begin for a reason that e
-                               holds when run_train() is called; the other ranks
-                               are told */
-    int batch;              /* pairs a step, of all ranks */
-    uint64_t steps, seed;   /* of the weights and the pairs */
-    int caption_tokens;     /* mean length of captions */
-    int feed_threads;       /* that make pairs; 0: as fits the device */
+    bool half_moments;    /* AdamW's, in bfloat16 */
+    struct launch launch; /* launch_read(); size 0 is one process, too */
+    int unready;          /* 0, or -E_*: nothing can begin for a reason that e
+                             holds when run_train() is called; the other ranks
+                             are told */
+    int batch;            /* pairs a step, of all ranks */
+    uint64_t steps, seed; /* of the weights and the pairs */
+    int caption_tokens;   /* mean length of captions */
+    int feed_threads;     /* that make pairs; 0: as fits the device */
+    const struct dataset *data; /* to train on; NULL: generated pairs */
+    unsigned workers;       /* that decode its pictures, 0: one a processor */
     const char *log, *save; /* files, or NULL */
     const char *folder;     /* models/RUN: log, events and checkpoints; or NULL
                                (train/record.h) */
@@ -83,13 +87,18 @@ struct run_summary {
     double fast_s, slow_s; /* what one step in ten is below, and above */
     double waited_s;       /* for pairs, all steps; in each the longest wait
                               of any rank */
+    double upload_s;       /* a GPU for pixels, all steps */
     uint64_t timed;        /* how many steps these are */
     double executed;       /* mean operations of a timed step, as counted, of
                               all ranks */
     uint64_t useful;       /* operations of the whole model (train/flops.h) */
-    uint64_t activations;  /* bytes of the device's stack, on each rank */
+    uint64_t activations;  /* bytes of the device's stack, and of what is
+                              sent ahead, on each rank */
     uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
+    struct load load;                /* of a dataset: what its pairs took */
+    unsigned workers;                /* that decoded; 0: no dataset */
+    char replaced[1024];             /* samples, by reason, a JSON object */
 };
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e);

@@ -6,16 +6,27 @@
 
 /* What all ranks must mean alike: names and numbers. */
 static const char *const settings[] = {
-    "version",       "model",
-    "--batch",       "--steps",
-    "--seed",        "--device",
-    "--precision",   "--chunk",
-    "--bn-batch",    "--packed",
-    "--reduce",      "--recompute",
-    "--loss",        "--caption-tokens",
-    "optimiser",     "--profile",
-    "--moments",     "--tune",
-    "--skip-spikes", "the checkpoint's step",
+    "version",
+    "model",
+    "--batch",
+    "--steps",
+    "--seed",
+    "--device",
+    "--precision",
+    "--chunk",
+    "--bn-batch",
+    "--packed",
+    "--reduce",
+    "--recompute",
+    "--loss",
+    "--caption-tokens",
+    "optimiser",
+    "--profile",
+    "--moments",
+    "--tune",
+    "what the shards hold",
+    "--skip-spikes",
+    "the checkpoint's step",
 };
 
 void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
@@ -51,6 +62,7 @@ void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
     agree_number(&a->word, c->profile != NULL);
     agree_number(&a->word, c->half_moments);
     agree_number(&a->word, c->device.tune);
+    agree_number(&a->word, c->data ? c->data->mark : 0);
     agree_bytes(&a->word, &c->skip_spikes, sizeof c->skip_spikes);
     agree_number(&a->word, begin);
     a->names = settings;

@@ -337,10 +337,8 @@ static void put_words(struct str s, struct buf *out)
         end = word ? end : s.n;
         while (at < end) {
             uint32_t cp = utf8_next(str_make(s.p, end), &at);
-            char *to = buf_reserve(out, UTF8_MAX);
 
-            if (to)
-                out->n += utf8_put(to, cp == UTF8_BAD ? 0xfffd : cp);
+            fold_put(cp == UTF8_BAD ? 0xfffd : cp, out);
         }
         if (word) {
             buf_add_char(out, ' ');

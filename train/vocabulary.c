@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/fold.h"
 #include "base/utf8.h"
 #include "train/tokenizer.h"
 
@@ -45,12 +46,8 @@ static void alphabet_make(struct alphabet *a)
 static void put_token(const struct alphabet *a, struct str bytes, bool ends,
                       struct buf *out)
 {
-    for (size_t i = 0; i < bytes.n; i++) {
-        char *to = buf_reserve(out, UTF8_MAX);
-
-        if (to)
-            out->n += utf8_put(to, a->cp[(unsigned char)bytes.p[i]]);
-    }
+    for (size_t i = 0; i < bytes.n; i++)
+        fold_put(a->cp[(unsigned char)bytes.p[i]], out);
     if (ends)
         buf_add(out, STR(WORD_END));
 }

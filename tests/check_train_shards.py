@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""`witmill train` on shards, end to end: tars of PNGs made here whose captions
+name their colours.  The model learns; the weights do not depend on workers;
+what is wrong is said, with the right exit code."""
+import io
+import json
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+import zlib
+
+WITMILL = os.environ.get("WITMILL", "build/gcc/witmill")
+WORK = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "train-shards"
+NAMES = ["black", "blue", "green", "cyan", "red", "pink", "yellow", "white"]
+BATCH, SAMPLES, EACH = 16, 96, 24
+failures, passed = [], 0
+
+
+def check(what, good):
+    global passed
+    if good:
+        passed += 1
+    else:
+        failures.append(what)
+        print(f"FAILED: {what}")
+
+
+def png(colours, side=24):
+    """Two halves, each of a colour of three bits."""
+    rows = b""
+    for _ in range(side):
+        row = b"\0"
+        for x in range(side):
+            bits = colours[2 * x // side]
+            row += bytes(200 * (bits >> c & 1) + random.randrange(40)
+                         for c in (2, 1, 0))
+        rows += row
+
+    def chunk(name, data):
+        whole = name + data
+        return struct.pack(">I", len(data)) + whole + \
+            struct.pack(">I", zlib.crc32(whole))
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + \
+        chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+
+
+def add(tar, name, data):
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def make(folder, broken=()):
+    folder.mkdir(parents=True)
+    for k in range(SAMPLES // EACH):
+        with tarfile.open(folder / f"{k:05}.tar", "w") as tar:
+            for i in range(k * EACH, (k + 1) * EACH):
+                two = (i % 8, i // 8 % 8)
+                picture = png(two)
+                if i in broken:
+                    picture = picture[:60]
+                text = f"{NAMES[two[0]]} {NAMES[two[1]]}"
+                add(tar, f"{i:06}.png", picture)
+                add(tar, f"{i:06}.json",
+                    json.dumps({"alt": [text, text]}).encode())
+                add(tar, f"{i:06}.txt", text.encode())
+
+
+def command(*more):
+    return [WITMILL, "train", "--model", "tiny-vit", "--batch", str(BATCH),
+            "--threads", "1", "--lr", "0.002", "--window", "2",
+            "--vocabulary", str(WORK / "vocabulary"), *map(str, more)]
+
+
+def run(*more):
+    done = subprocess.run(command(*more), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True,
+                          env=dict(os.environ, OMP_WAIT_POLICY="passive"))
+    return done.returncode, done.stdout, done.stderr
+
+
+def learns():
+    log = WORK / "log"
+    code, out, err = run(WORK / "whole", "--epochs", "12", "--log", log,
+                         "--save", WORK / "a.safetensors")
+    check(f"it trains: {err[-300:]}", code == 0)
+    if code:
+        return
+    lines = [json.loads(x) for x in log.read_text().splitlines()][1:]
+    check("12 epochs of 96 samples are 72 steps", len(lines) == 72)
+    first = sum(x["loss"] for x in lines[:6]) / 6
+    last = sum(x["loss"] for x in lines[-6:]) / 6
+    check(f"it learns: {first:.3f} to {last:.3f}", last < 0.8 * first)
+    load = lines[-1]["load"]
+    check("a line says what its pairs took",
+          load["samples"] == BATCH and load["replaced"] == 0 and
+          all(load[k] > 0 for k in ("read", "tokenise", "copy", "decode",
+                                    "resize", "bytes")))
+    check("the summary says what was read",
+          "epochs" in out and "in 4 shards" in out and "decoding" in out)
+    code, _, err = run(WORK / "whole", "--samples", SAMPLES * 12,
+                       "--workers", "1", "--save", WORK / "b.safetensors")
+    check("again with one worker", code == 0)
+    check("the weights are the same",
+          (WORK / "a.safetensors").read_bytes() ==
+          (WORK / "b.safetensors").read_bytes())
+    code, _, err = run("--data", WORK / "whole/{00000..00003}.tar",
+                       "--caption-key", "alt", "--steps", "3")
+    check(f"captions from .json, names in braces: {err[-200:]}", code == 0)
+    code, out, err = run("--data", f"{WORK / 'whole'}@0.5",
+                         "--data", WORK / "whole/00000.tar",
+                         "--epochs", "1", "--crop", "resized",
+                         "--fast-decode")
+    check("half of 96 and 24 are an epoch of 72", "of 72 samples" in out)
+
+
+def replaces():
+    code, out, err = run(WORK / "broken", "--epochs", "2")
+    check("broken pictures do not end the run", code == 0)
+    check("they are counted by reason",
+          "samples replaced" in out and '{"image-truncated":' in out)
+    check("and logged with tar and key",
+          "sample 000005 cannot be used: image-truncated" in err and
+          "00000.tar" in err)
+
+
+def refuses():
+    cases = [
+        ([], 2, "what to train on"),
+        ([WORK / "whole", "--generated"], 2, "reads no corpus"),
+        ([WORK / "whole", "--steps", "1", "--epochs", "1"], 2, "give one"),
+        ([WORK / "nowhere"], 3, "nowhere"),
+        ([WORK / "whole", "--batch", "97"], 3, "twice"),
+        ([WORK / "whole", "--balance", "10"], 3, "counts.tsv"),
+        ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "no"),
+        (["--data", f"{WORK / 'whole'}@0"], 3, "weight"),
+        (["--data", WORK / "whole/{1..2"], 2, "brace"),
+    ]
+    for arguments, want, says in cases:
+        code, _, err = run(*arguments)
+        check(f"{arguments}: exit code {want}, not {code}: {err[-200:]}",
+              code == want and says in err)
+
+
+def stops():
+    """A tar goes while the run reads others."""
+    shutil.copytree(WORK / "whole", WORK / "going")
+    log = WORK / "going.log"
+    child = subprocess.Popen(command(WORK / "going", "--steps", "100000",
+                                     "--log", log), stderr=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL, text=True)
+    for _ in range(600):
+        if log.exists() and log.read_text().count("\n") > 3:
+            break
+        time.sleep(0.1)
+    (WORK / "going/00002.tar").unlink()
+    _, err = child.communicate(timeout=120)
+    check("a shard that vanishes ends the run: exit code 3",
+          child.returncode == 3)
+    check("and is named", "going/00002.tar" in err)
+
+
+def main():
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    random.seed(1)
+    (WORK / "vocabulary").write_text("#witmill-vocabulary 1 514\n")
+    make(WORK / "whole")
+    make(WORK / "broken", broken=(5, 40, 41))
+    for part in (learns, replaces, refuses, stops):
+        part()
+    shutil.rmtree(WORK, ignore_errors=True)
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+sys.exit(main())

@@ -1,0 +1,442 @@
+#include "train/source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "base/workq.h"
+
+#define THREADS_MAX 64
+#define WAIT_MS     100 /* between two looks at another's work */
+
+static const char *const endings[] = {
+    [INDEX_TXT] = ".idx", [INDEX_JSON] = ".json.idx"};
+
+static uint64_t written_ns(const struct stat *st)
+{
+    return (uint64_t)st->st_mtim.tv_sec * 1000000000u +
+           (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* ---- which tars ---- */
+
+static void add_shard(struct source *s, size_t *cap, const char *path)
+{
+    s->shards = xgrow(s->shards, cap, s->n_shards + 1, sizeof *s->shards);
+    s->shards[s->n_shards++] = (struct source_shard){.path = xstrdup(path)};
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+static int list_folder(struct source *s, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    struct io_list l;
+    size_t cap = 0;
+    int rc = io_list(s->folder, &l, e);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        if (!str_ends(str_of(l.names[i]), STR(".tar")))
+            continue;
+        rc = s->n_shards == SOURCE_SHARDS_MAX
+                 ? err_set(e, E_TOOBIG, "%s: more than %zu tars", s->folder,
+                           SOURCE_SHARDS_MAX)
+                 : io_join(path, s->folder, l.names[i], e);
+        if (!rc)
+            add_shard(s, &cap, path);
+    }
+    io_list_release(&l);
+    if (!rc && !s->n_shards)
+        rc = err_set(e, E_NOTFOUND, "%s: no .tar in this folder", s->folder);
+    return rc;
+}
+
+static int list_names(struct source *s, struct err *e)
+{
+    size_t n, cap = 0;
+    char **names;
+    int rc = source_expand(str_of(s->name), &names, &n, e);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        add_shard(s, &cap, names[i]);
+        free(names[i]);
+    }
+    free(names);
+    return 0;
+}
+
+/* A corpus, a folder, or names; a file whose name has braces is that file. */
+static int list(struct source *s, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    size_t cap = 0;
+
+    if (is_folder(s->name)) {
+        int rc = io_join(path, s->name, "shards", e);
+
+        if (rc)
+            return rc;
+        s->folder = xstrdup(is_folder(path) ? path : s->name);
+        return list_folder(s, e);
+    }
+    if (io_exists(s->name)) {
+        add_shard(s, &cap, s->name);
+        return 0;
+    }
+    return list_names(s, e);
+}
+
+/* ---- files made of a tar ---- */
+
+static int in_cache(const struct source *s, const char *tar, const char *name,
+                    size_t n, const char *ending, char *path, struct err *e)
+{
+    char whole[IO_PATH_MAX + 256], *real = realpath(tar, NULL);
+    uint64_t hash = hash_xxh3(str_of(real ? real : tar));
+    int did = snprintf(whole, sizeof whole, "%s/%016" PRIx64 "-%.*s%s",
+                       s->cache, hash, (int)n, name, ending);
+
+    free(real);
+    if (did < 0 || did >= IO_PATH_MAX)
+        return err_set(e, E_TOOBIG, "path too long: %.400s", s->cache);
+    memcpy(path, whole, (size_t)did + 1);
+    return 0;
+}
+
+int source_beside(const struct source *s, size_t shard, const char *ending,
+                  bool cached, char path[], struct err *e)
+{
+    const char *tar = s->shards[shard].path, *slash = strrchr(tar, '/');
+    const char *name = slash ? slash + 1 : tar;
+    size_t head = (size_t)(name - tar), n = strlen(name);
+
+    if (str_ends(str_of(name), STR(".tar")))
+        n -= 4;
+    if (cached && !s->cache)
+        return err_set(e, E_NOTFOUND, "no folder for indexes");
+    if (cached)
+        return in_cache(s, tar, name, n, ending, path, e);
+    if (head + n + strlen(ending) >= IO_PATH_MAX)
+        return err_set(e, E_TOOBIG, "path too long: %.400s", tar);
+    snprintf(path, IO_PATH_MAX, "%.*s%s", (int)(head + n), tar, ending);
+    return 0;
+}
+
+int source_writable(const struct source *s, size_t shard, bool *cached,
+                    struct err *e)
+{
+    const char *tar = s->shards[shard].path, *slash = strrchr(tar, '/');
+    char folder[IO_PATH_MAX] = ".";
+
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - tar + 1), tar);
+    *cached = access(folder, W_OK | X_OK) != 0;
+    if (!*cached || s->cache)
+        return 0;
+    return err_set(e, E_USAGE,
+                   "%s cannot be written: name a folder for indexes of its "
+                   "tars (--cache DIR)",
+                   folder);
+}
+
+/* ---- indexes ---- */
+
+static bool is_fresh(const struct source_shard *t, const struct index_head *h)
+{
+    return h->tar_size == t->tar_size && (!h->tar_ns || h->tar_ns == t->tar_ns);
+}
+
+static bool look_at_index(const struct source *s, struct source_shard *t,
+                          bool cached)
+{
+    char path[IO_PATH_MAX];
+    struct index_head h;
+
+    if (source_beside(s, (size_t)(t - s->shards), endings[s->text], cached,
+                      path, NULL) ||
+        index_read_head(&h, path, NULL) || !is_fresh(t, &h))
+        return false;
+    t->n = h.n;
+    t->left_out = h.left_out;
+    t->check = h.check;
+    t->cached = cached;
+    return true;
+}
+
+/* False also for one that cannot be read: it is made anew. */
+static bool have_index(const struct source *s, size_t i)
+{
+    struct source_shard *t = &s->shards[i];
+
+    return look_at_index(s, t, false) || look_at_index(s, t, true);
+}
+
+/* The file is ours while it is open, so it comes first. */
+static int make_index(const struct source *s, size_t i, struct io_file *f,
+                      struct err *e)
+{
+    const struct source_shard *t = &s->shards[i];
+    struct tally skipped;
+    struct buf b;
+    uint64_t left_out;
+    int rc;
+
+    buf_init(&b, (size_t)INDEX_FILE_MAX);
+    tally_init(&skipped);
+    rc = index_of_tar(t->path, s->text, &b, &skipped, e);
+    if (!rc) {
+        left_out = tally_get(&skipped, "no-image") +
+                   tally_get(&skipped, "no-text") +
+                   tally_get(&skipped, "too-large");
+        index_put_origin(&b, t->tar_ns, left_out);
+        rc = io_file_write(f, buf_str(&b), e);
+    }
+    if (rc)
+        io_file_abandon(f);
+    else
+        rc = io_file_publish(f, e);
+    tally_release(&skipped);
+    buf_release(&b);
+    return rc;
+}
+
+struct item {
+    size_t shard;
+    bool made;
+};
+
+static int index_shard(void *ctx, void *item, struct err *e)
+{
+    const struct source *s = ctx;
+    struct item *m = item;
+    char path[IO_PATH_MAX];
+    struct io_file f;
+    bool cached;
+    int rc = source_look(s, m->shard, e);
+
+    m->made = false;
+    if (rc || have_index(s, m->shard))
+        return rc;
+    rc = source_writable(s, m->shard, &cached, e);
+    if (!rc)
+        rc = source_beside(s, m->shard, endings[s->text], cached, path, e);
+    if (rc)
+        return rc;
+    while ((rc = io_file_open(&f, path, NULL)) == -E_BUSY) {
+        nanosleep(&(struct timespec){0, WAIT_MS * 1000000}, NULL);
+        if (have_index(s, m->shard))
+            return 0;
+    }
+    if (rc)
+        return io_file_open(&f, path, e); /* once more, for its words */
+    if (have_index(s, m->shard)) {
+        io_file_abandon(&f);
+        return 0;
+    }
+    rc = make_index(s, m->shard, &f, e);
+    m->made = !rc;
+    if (!rc && !have_index(s, m->shard))
+        rc = err_set(e, E_IO, "%s: changed while its index was made",
+                     s->shards[m->shard].path);
+    return rc;
+}
+
+struct walk {
+    struct source *s;
+    size_t next;
+    bool speaks; /* indexes are being made, which takes a while */
+    struct progress progress;
+};
+
+static int walk_produce(void *ctx, void *item, bool *more, struct err *e)
+{
+    struct walk *w = ctx;
+    struct item *m = item;
+
+    (void)e;
+    *more = w->next < w->s->n_shards;
+    if (*more)
+        m->shard = w->next++;
+    return 0;
+}
+
+static int walk_work(void *ctx, void *item, struct err *e)
+{
+    const struct walk *w = ctx;
+
+    return index_shard(w->s, item, e);
+}
+
+static int walk_consume(void *ctx, void *item, struct err *e)
+{
+    struct walk *w = ctx;
+    const struct item *m = item;
+    const struct source_shard *t = &w->s->shards[m->shard];
+
+    (void)e;
+    w->s->n += t->n;
+    w->s->left_out += t->left_out;
+    w->s->made += m->made;
+    if (m->made && !w->speaks) {
+        w->speaks = true;
+        progress_begin(&w->progress, "index", "tars",
+                       w->s->n_shards - m->shard);
+    }
+    if (w->speaks)
+        progress_add(&w->progress, 1);
+    return 0;
+}
+
+static int index_all(struct source *s, unsigned threads, struct err *e)
+{
+    static const struct workq_ops ops = {walk_produce, walk_work, walk_consume};
+    struct item items[2 * THREADS_MAX];
+    struct walk w = {.s = s};
+    long here = sysconf(_SC_NPROCESSORS_ONLN);
+    int rc;
+
+    if (!threads)
+        threads = here > 0 ? (unsigned)here : 1;
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    memset(items, 0, sizeof items);
+    rc = workq_run(&ops, &w, items, sizeof *items, 2 * threads, threads, e);
+    if (w.speaks)
+        progress_end(&w.progress, rc);
+    return rc;
+}
+
+/* ---- a source ---- */
+
+static int look_first(struct source *s, size_t i, struct err *e)
+{
+    struct source_shard *t = &s->shards[i];
+    struct stat st;
+
+    if (stat(t->path, &st))
+        return err_errno(e, errno == ENOENT ? E_NOTFOUND : E_IO, "read",
+                         t->path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, E_FORMAT, "%s is no tar: not a file", t->path);
+    if (!st.st_size)
+        return err_set(e, E_FORMAT, "%s is no tar: it is empty", t->path);
+    t->tar_size = (uint64_t)st.st_size;
+    t->tar_ns = written_ns(&st);
+    return 0;
+}
+
+int source_open(struct source *s, struct str spec,
+                const struct source_options *o, struct err *e)
+{
+    struct source_spec read;
+    int rc = source_spec_read(spec, &read, e);
+
+    *s = (struct source){.text = o->text};
+    if (rc)
+        return rc;
+    s->name = xstrndup(read.path);
+    s->cache = o->cache ? xstrdup(o->cache) : NULL;
+    s->weight = read.weight;
+    if (s->cache)
+        rc = io_mkdirs(s->cache, e);
+    if (!rc)
+        rc = list(s, e);
+    for (size_t i = 0; !rc && i < s->n_shards; i++)
+        rc = look_first(s, i, e);
+    if (!rc)
+        rc = index_all(s, o->threads, e);
+    if (!rc && !s->n)
+        rc = err_set(e, E_FORMAT,
+                     "%s: no sample with a picture and %s in %zu tar%s%s",
+                     s->name, s->text == INDEX_TXT ? "a .txt" : "a .json",
+                     s->n_shards, s->n_shards == 1 ? "" : "s",
+                     s->text == INDEX_TXT
+                         ? " (where captions stand in .json: --caption-key)"
+                         : "");
+    if (rc)
+        source_close(s);
+    return rc;
+}
+
+void source_close(struct source *s)
+{
+    for (size_t i = 0; i < s->n_shards; i++)
+        free(s->shards[i].path);
+    free(s->shards);
+    free(s->name);
+    free(s->folder);
+    free(s->cache);
+    *s = (struct source){0};
+}
+
+/* ---- later ---- */
+
+static int same(const struct source_shard *t, const struct stat *st,
+                struct err *e)
+{
+    if ((uint64_t)st->st_size == t->tar_size && written_ns(st) == t->tar_ns)
+        return 0;
+    return err_set(
+        e, E_IO, "%s changed since the start: it has %lld bytes, not %llu%s",
+        t->path, (long long)st->st_size, (unsigned long long)t->tar_size,
+        (uint64_t)st->st_size == t->tar_size ? ", but was written since" : "");
+}
+
+int source_look(const struct source *s, size_t shard, struct err *e)
+{
+    const struct source_shard *t = &s->shards[shard];
+    struct stat st;
+
+    if (stat(t->path, &st))
+        return err_errno(e, E_IO, "read", t->path);
+    return same(t, &st, e);
+}
+
+int source_shard_open(const struct source *s, size_t shard, int *fd,
+                      struct index *x, struct err *e)
+{
+    const struct source_shard *t = &s->shards[shard];
+    char path[IO_PATH_MAX];
+    struct stat st;
+    int rc;
+
+    *x = (struct index){0};
+    *fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return err_errno(e, E_IO, "open", t->path);
+    rc = fstat(*fd, &st) ? err_errno(e, E_IO, "look at", t->path)
+                         : same(t, &st, e);
+    if (!rc)
+        rc = source_beside(s, shard, endings[s->text], t->cached, path, e);
+    if (!rc)
+        rc = index_read(x, path, e);
+    if (!rc && (x->n != t->n || x->tar_size != t->tar_size))
+        rc = err_set(e, E_IO, "%s changed since the start", path);
+    if (rc) {
+        index_release(x);
+        close(*fd);
+        *fd = -1;
+        rc = rc == -E_NOTFOUND || rc == -E_FORMAT ? -E_IO : rc;
+    }
+    return rc;
+}
