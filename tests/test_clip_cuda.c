@@ -4,6 +4,7 @@
 #include "tests/clip_world.h"
 #include "tests/emulate/emulate.h"
 #include "train/cuda/cuda.h"
+#include "train/objective.h"
 
 #define BATCH 6
 
@@ -30,11 +31,10 @@ static const struct clip_options ways[] = {
 #define WAYS (sizeof ways / sizeof *ways)
 
 /* Skips the test where there is no GPU. */
-static void open_cuda(struct world *w, enum dtype act, bool eager,
-                      const char *model, uint64_t seed)
+static void open_config(struct world *w, enum dtype act, bool eager,
+                        const struct clip_config *c, uint64_t seed)
 {
     const struct cuda_options o = {.row_step = 16, .eager = eager};
-    struct clip_config c = world_config(model);
     struct err e = ERR_INIT;
     int rc;
 
@@ -44,7 +44,15 @@ static void open_cuda(struct world *w, enum dtype act, bool eager,
         skip();
     if (rc)
         fail_msg("%s", e.message);
-    world_begin(w, &c, BATCH, seed);
+    world_begin(w, c, BATCH, seed);
+}
+
+static void open_cuda(struct world *w, enum dtype act, bool eager,
+                      const char *model, uint64_t seed)
+{
+    struct clip_config c = world_config(model);
+
+    open_config(w, act, eager, &c, seed);
 }
 
 /* ||a - b|| by ||b||, of all gradients as one vector. */
@@ -68,13 +76,14 @@ static void compare_norms(const struct world *w, const struct outcome *a,
                  sqrt(apart / norm), limit);
 }
 
-static void check(size_t model, size_t type, size_t way)
+static void check(size_t model, size_t type, size_t way, enum objective what)
 {
     struct clip_config c = world_config(models[model]);
     struct outcome got, want;
     struct world w, ref;
 
-    open_cuda(&w, types[type].act, true, models[model], 7);
+    c.objective = what;
+    open_config(&w, types[type].act, true, &c, 7);
     world_open(&ref, REF_DOUBLE, &c, BATCH, 7);
     world_run(&ref, &ways[way], &want);
     world_run(&w, &ways[way], &got);
@@ -94,7 +103,45 @@ static void test_clip_cuda__against_reference(void **state)
     for (size_t m = 0; m < MODELS; m++)
         for (size_t t = 0; t < TYPES; t++)
             for (size_t i = 0; i < WAYS; i++)
-                check(m, t, i);
+                check(m, t, i, OBJECTIVE_CONTRASTIVE);
+}
+
+/* Scores of all pictures and captions. */
+static void score(struct world *w, const struct clip_options *o, float *out)
+{
+    struct clip_batch b = world_batch(w);
+    struct err e = ERR_INIT;
+
+    if (clip_plan(&w->m, o, BATCH, &e) ||
+        objective_score(&w->m, o, BATCH, &b.pixels, &b.captions, out, &e))
+        fail_msg("%s", e.message);
+}
+
+static void test_clip_cuda__other_objectives(void **state)
+{
+    (void)state;
+    for (enum objective k = OBJECTIVE_BOW; k <= OBJECTIVE_CAPTION; k++)
+        for (size_t t = 0; t < TYPES; t++) {
+            struct clip_config c = world_config("tiny-vit");
+            float got[BATCH * BATCH], want[BATCH * BATCH];
+            struct world w, ref;
+
+            for (size_t i = 0; i < WAYS; i++)
+                for (size_t m = 0; m < (i ? 1 : MODELS); m++)
+                    check(m, t, i, k);
+            c.objective = k;
+            open_config(&w, types[t].act, false, &c, 7);
+            world_open(&ref, REF_DOUBLE, &c, BATCH, 7);
+            score(&ref, &ways[0], want);
+            for (size_t i = 0; i < WAYS; i++) {
+                score(&w, &ways[i], got);
+                for (int n = 0; n < BATCH * BATCH; n++)
+                    assert_true(fabsf(got[n] - want[n]) <
+                                (t ? 2e-2f : 1e-4f) * fabsf(want[n]));
+            }
+            world_close(&w);
+            world_close(&ref);
+        }
 }
 
 /* One batch's outcome. */
@@ -417,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clip_cuda__against_reference),
+        cmocka_unit_test(test_clip_cuda__other_objectives),
         cmocka_unit_test(test_clip_cuda__graphs_change_no_bit),
         cmocka_unit_test(test_clip_cuda__ahead_changes_no_bit),
 #ifdef WITMILL_EMULATED

@@ -23,7 +23,7 @@ static const char *const rule_names[] = {"paper", "rank", NULL};
 struct train_options {
     struct train_data data;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, moments, loss, rule; /* indices into the names */
+    int device, precision, moments, objective, loss, rule; /* into the names */
     const char *gpu;       /* a number; NULL: by the rank */
     uint64_t threads, feed_threads;
     uint64_t batch, chunk, bn_batch, seed, caption_tokens;
@@ -160,6 +160,12 @@ static const struct opt rows[] = {
              "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
+    {.name = "objective", .type = OPT_CHOICE, AT(objective),
+     .def = "contrastive", .choices = objective_names, .flags = OPT_BYTES,
+     .help = "What is learned. contrastive: CLIP's; bow: to predict the words "
+             "of a picture's caption; caption: the caption, token by token, "
+             "with the text tower as decoder. For a model JSON that names "
+             "one, it is that one unless another is asked for here."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
      .choices = loss_names, .flags = OPT_BYTES,
      .help = "infonce: CLIP's; sigmoid: SigLIP's, with its bias."},
@@ -303,6 +309,8 @@ static int read_model(struct clip_config *c, const struct train_options *t,
             rc = clip_config_parse(c, buf_str(&b), t->model, e);
         buf_release(&b);
     }
+    if (!rc && t->objective)
+        c->objective = (enum objective)t->objective;
     if (!rc && t->loss == LOSS_SIGMOID && !c->logit_bias) {
         c->logit_bias = true; /* as Zhai et al. 2023 begin */
         c->init_logit_bias = -10;

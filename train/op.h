@@ -330,7 +330,7 @@ struct op_avgpool_bwd {
 /* y[i] = x[rows[i]]. */
 struct op_gather {
     int64_t n, dim, total;   /* rows taken, columns, rows of x */
-    const int32_t *rows;     /* [n], distinct, device memory */
+    const int32_t *rows;     /* [n], device memory */
     const void *x;           /* act [total, dim] */
     void *y;                 /* act [n, dim] */
 };
@@ -338,7 +338,7 @@ struct op_gather {
 /* x[rows[i]] += y[i]. */
 struct op_scatter_add {
     int64_t n, dim, total;
-    const int32_t *rows;
+    const int32_t *rows;     /* [n], distinct */
     const void *y;
     void *x;                 /* act [total, dim], += */
 };
@@ -389,6 +389,27 @@ struct op_sigmoid_loss {
     void *loss;                   /* real [rows], or NULL */
     void *da;                     /* real [rows, dim] */
     void *dlog_scale, *dbias;     /* real [1], +=, or NULL */
+};
+
+#define OP_TARGETS_MAX 4096 /* ids of a row: a caption's, at most */
+
+/*
+ * Cross-entropy of softmax(x[r]) against row r's target, which is uniform over
+ * ids[at[r] .. at[r + 1]), an id as often as it stands there:
+ *   lse[r] = log sum_j exp x_rj;  loss[r] = lse[r] - mean x_r,id;
+ * and with `by`, in place of the logits the gradient of by * sum loss,
+ *   x_rj = by (exp(x_rj - lse[r]) - j's share of the target).
+ * A row without ids has neither loss nor gradient (but an lse).
+ */
+struct op_softmax_loss {
+    int64_t rows, cols;
+    int64_t most;            /* ids of a row, at most */
+    void *x;                 /* act [rows, cols] */
+    const int32_t *at;       /* [rows + 1], device memory */
+    const int32_t *ids;      /* [at[rows]] */
+    const void *by;          /* real [1]; NULL: x stays */
+    void *loss;              /* real [rows] */
+    void *lse;               /* real [rows], or NULL */
 };
 
 /* ---- optimiser, small change ---- */
@@ -478,6 +499,7 @@ struct op_copy {             /* y = x, byte by byte */
     X(l2norm) X(l2norm_bwd) X(embed) X(embed_bwd) X(patches) X(nhwc)         \
     X(tokens) X(tokens_bwd) X(avgpool) X(avgpool_bwd)                        \
     X(gather) X(scatter_add) X(nce) X(nce_bwd) X(sigmoid_loss)               \
+    X(softmax_loss)                                                          \
     X(adamw) X(sumsq) X(cast) X(add) X(axpby) X(clamp) X(zero) X(copy)
 
 enum op_kind {
