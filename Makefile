@@ -42,14 +42,14 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train print train_data
+bare_tool := main commands cmd_train interrupt print train_data
 # What reads shards, and with it libraries.
 shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
              clean_garbled clean_refs dataset loader loader_pane loader_sample \
              merge order picture pieces source source_spec texts tokenizer \
              vocabulary))
 bare_test := alarm batches checkpoint clip config events golden_train median \
-             ops_forms ops_grad optim pairs published resize resnet rows run \
+             ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif

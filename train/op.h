@@ -423,7 +423,7 @@ struct op_softmax_loss {
  * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps); copy = p.
  * With sumsq, that of a gradient of which g is the whole or a part: g counts
  * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
- * where norm is not finite nothing is changed at all.
+ * where norm is not finite, or > skip_norm > 0, nothing is changed at all.
  * With half_moments m and v hold bfloat16 numbers: what a step makes of them
  * moves p in full, and is then rounded by chance as the copy is, each by draws
  * of its own.  To nearest they would stand still: the ulp of bfloat16 is 1/256
@@ -443,6 +443,7 @@ struct op_adamw {
     const double *sumsq;     /* [1], device memory, or NULL */
     double lr, beta1, beta2, eps, decay;
     double clip_norm;        /* 0: off */
+    double skip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
     uint64_t rounding;       /* 0: the copy is rounded to nearest even */
     bool half_moments;

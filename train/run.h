@@ -5,23 +5,18 @@
  *          takes `steps` steps on generated pairs (train/pairs.h), or on those
  *          of a dataset (train/loader.h), step s on the pairs s * batch and on.
  *          Of the same config, device and libraries the weights are the same to
- *          the last bit.
- *          With `log`, a JSON object a line: first the settings and the device,
- *          then {"step", "loss", "lr", "norm", "logit_scale", "seconds",
- *          "waited", "upload"} of each step, s from 1: the loss before the
- *          step, seconds of all of it; `waited`: those in which this thread
- *          waited for its pairs to be made, though a GPU may have computed;
- *          `upload`: those in which a GPU stood still for pixels that travel;
- *          of a dataset also "load", what rank 0's pairs took (struct load).
- *          With `save`, weights_save() at the end.
+ *          the last bit, also of a run that was stopped or killed, and resumed:
+ *          what is written down on the way, and gone on from, is
+ *          train/record.h's.  With `save`, weights_save() at the end.
  *          Several processes (`launch`) train one model, each on its share of
  *          every batch, in the order of their ranks: losses and weights are
  *          those of one process with the whole batch, to rounding.  Rank 0
- *          alone logs, saves and shows progress; `waited` is the longest of
+ *          alone writes and shows progress; `waited` is the longest of
  *          all ranks.
  * Owns.    Nothing behind its return.
- * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite:
- *          nothing is saved then; -E_UNSUPPORTED for the backend; as
+ * Fails.   -E_RANGE naming the step when a loss or a gradient is not finite
+ *          (with skip_spikes, when that was so ten times in a row): nothing is
+ *          saved then; -E_UNSUPPORTED for the backend; as record_find(),
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.  Of several processes all fail when one does: -E_CANCEL
  *          without a message, which was an event of the log (train/ranks.h).
@@ -33,11 +28,13 @@
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/str.h"
 #include "train/backend.h"
+#include "train/checkpoint.h"
 #include "train/clip.h"
 #include "train/launch.h"
 #include "train/loader.h"
@@ -62,14 +59,28 @@ struct run_config {
     const struct dataset *data; /* to train on; NULL: generated pairs */
     unsigned workers;       /* that decode its pictures, 0: one a processor */
     const char *log, *save; /* files, or NULL */
-    struct str settings;    /* a JSON object for the log's first line */
-    struct buf *profile;    /* behind the run, one more step is taken apart
-                               into it as text (train/profile.h); or NULL */
+    const char *folder;     /* models/RUN: log, events and checkpoints; or NULL
+                               (train/record.h) */
+    bool resume;            /* go on from its last checkpoint */
+    uint64_t checkpoint_every; /* steps; 0: by time alone */
+    double checkpoint_minutes; /* at most between two; 0: no matter */
+    struct checkpoint_rules keep;
+    double skip_spikes;      /* leave out steps whose gradient is longer than so
+                                many times the median, or not finite; 0: off */
+    const atomic_bool *stop; /* set: behind the step, save and return; or
+                                NULL */
+    struct str settings;     /* a JSON object: the log's first line, and what
+                                has to be the same on resume */
+    struct buf *profile;     /* behind the run, one more step is taken apart
+                                into it as text (train/profile.h); or NULL */
 };
 
 struct run_summary {
     char device[320];      /* this rank's */
     const char *ranks;     /* by what they talk: "self", "mpi", "nccl" */
+    uint64_t begin, steps; /* taken before, and by this call */
+    uint64_t left_out;     /* of these */
+    bool stopped;          /* on request, before the last step */
     double first, last;    /* losses; last: mean of the last tenth */
     double seconds;        /* of the steps behind the first, and ... */
     double median_s;       /* ... their median (train/median.h) */

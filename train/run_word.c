@@ -25,9 +25,11 @@ static const char *const settings[] = {
     "--moments",
     "--tune",
     "what the shards hold",
+    "--skip-spikes",
+    "the checkpoint's step",
 };
 
-void run_word(const struct run_config *c, struct agreement *a)
+void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
 {
     const struct clip_options *o = &c->options;
     const struct optim_config *p = &c->optim;
@@ -61,6 +63,8 @@ void run_word(const struct run_config *c, struct agreement *a)
     agree_number(&a->word, c->half_moments);
     agree_number(&a->word, c->device.tune);
     agree_number(&a->word, c->data ? c->data->mark : 0);
+    agree_bytes(&a->word, &c->skip_spikes, sizeof c->skip_spikes);
+    agree_number(&a->word, begin);
     a->names = settings;
     a->gpus = c->backend == BACKEND_CUDA;
 }
