@@ -460,6 +460,30 @@ static void test_clip_cuda__waits_at_the_end(void **state)
 }
 #endif
 
+/* On a device with memory of its own, room that was planned for bytes is too
+ * small for numbers. */
+static void test_clip_cuda__numbers_where_bytes_were_planned(void **state)
+{
+    const struct clip_options o = {.pixels = PIXEL_BYTE};
+    struct err e = ERR_INIT;
+    struct clip_batch b;
+    struct world w;
+    double loss;
+
+    (void)state;
+    open_cuda(&w, DTYPE_F32, true, "tiny-vit", 1);
+    assert_int_equal(clip_plan(&w.m, &o, BATCH, &e), 0);
+    b = world_batch(&w);
+    assert_int_equal(clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e),
+                     -E_TOOBIG);
+    world_bytes(&w, false);
+    b = world_batch(&w);
+    e = (struct err)ERR_INIT;
+    if (clip_gradients(&w.m, &o, &b, &loss, NULL, NULL, &e))
+        fail_msg("%s", e.message);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_clip_cuda__ahead_changes_no_bit),
 #ifdef WITMILL_EMULATED
         cmocka_unit_test(test_clip_cuda__ahead_waits_no_more),
+        cmocka_unit_test(test_clip_cuda__numbers_where_bytes_were_planned),
         cmocka_unit_test(test_clip_cuda__graphs_without_memory),
         cmocka_unit_test(test_clip_cuda__leaves_memory),
         cmocka_unit_test(test_clip_cuda__waits_at_the_end),

@@ -74,7 +74,8 @@ struct clip_options {
                              0: OBJECTIVE_LOGITS (train/objective.h) */
     enum loss_kind loss;  /* this one does */
     enum pixel_kind pixels; /* what clip_plan() makes room for: with room for
-                               bytes, numbers are -E_TOOBIG */
+                               bytes, numbers are -E_TOOBIG on a device that
+                               does not read them where they lie */
     struct collective *ranks; /* of the global batch, this one's n pairs each
                                  (train/collective.h); NULL: this one alone */
 };

@@ -40,8 +40,7 @@
 
 #include "train/clip.h"
 
-#define OBJECTIVE_LOGITS (1 << 26) /* numbers at a time: 1,280 rows of 49,408  \
-                                    */
+#define OBJECTIVE_LOGITS (1 << 26) /* 1,280 rows of 49,408 */
 
 /*
  * How likely each caption is for each picture: scores[i * captions->n + k] is

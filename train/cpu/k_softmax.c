@@ -51,15 +51,15 @@ static void softmax_row(const struct op_softmax_loss *o, int64_t r)
     const int64_t n = o->at[r + 1] - o->at[r];
     act_t *x = (act_t *)o->x + r * o->cols;
     float most = row_largest(x, o->cols), own[OP_TARGETS_MAX], by;
-    double sum = row_sum(x, o->cols, most), mean = 0;
+    double sum = row_sum(x, o->cols, most), below = 0;
 
     assert(n >= 0 && n <= o->most);
     for (int64_t k = 0; k < n; k++) {
         assert(ids[k] >= 0 && ids[k] < o->cols);
         own[k] = k_get(x[ids[k]]);
-        mean += (double)own[k] / (double)n;
+        below += (double)most - (double)own[k];
     }
-    ((float *)o->loss)[r] = n ? (float)((double)most - mean + log(sum)) : 0;
+    ((float *)o->loss)[r] = n ? (float)(below / (double)n + log(sum)) : 0;
     if (o->lse)
         ((float *)o->lse)[r] = (float)((double)most + log(sum));
     if (!o->by)

@@ -117,11 +117,11 @@ static __global__ void __launch_bounds__(SOFTMAX_THREADS)
         own[k] = to_float(row[ids[k]]);
     s = whole(softmax_of<A, N>(row, o.cols)); /* a barrier behind own, too */
     if (!threadIdx.x) {
-        float log_sum = logf(s.sum), mean = 0;
+        float log_sum = logf(s.sum), below = 0;
 
         for (int k = 0; k < n; k++)
-            mean += own[k];
-        ((float *)o.loss)[r] = n ? s.most - mean / (float)n + log_sum : 0;
+            below += s.most - own[k];
+        ((float *)o.loss)[r] = n ? below / (float)n + log_sum : 0;
         if (o.lse)
             ((float *)o.lse)[r] = s.most + log_sum;
     }

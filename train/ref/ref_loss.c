@@ -135,16 +135,16 @@ void REF(softmax_loss)(struct device *d, const struct op_softmax_loss *op)
         const int32_t *ids = op->ids + op->at[r];
         int64_t n = op->at[r + 1] - op->at[r];
         double by = op->by && n ? (double)*(const real *)op->by : 0;
-        double most = -INFINITY, sum = 0, own = 0, lse;
+        double most = -INFINITY, sum = 0, below = 0, lse;
 
         for (int64_t j = 0; j < op->cols; j++)
             most = fmax(most, (double)x[j]);
         for (int64_t j = 0; j < op->cols; j++)
             sum += exp((double)x[j] - most);
         for (int64_t k = 0; k < n; k++)
-            own += (double)x[ids[k]] / (double)n;
+            below += most - (double)x[ids[k]];
         lse = most + log(sum);
-        losses[r] = n ? (real)(lse - own) : 0;
+        losses[r] = n ? (real)(below / (double)n + log(sum)) : 0;
         if (lses)
             lses[r] = (real)lse;
         for (int64_t j = 0; op->by && j < op->cols; j++)
