@@ -42,7 +42,7 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train print train_data
+bare_tool := main commands cmd_train interrupt print train_data
 # What reads shards, and with it libraries.
 shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
              clean_garbled clean_refs dataset embedding encoder evalset \
@@ -50,7 +50,7 @@ shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
              order picture pieces source source_spec texts tokenizer \
              vocabulary zeroshot zeroshot_cache))
 bare_test := alarm batches checkpoint clip config events golden_train median \
-             ops_forms ops_grad optim pairs published resize resnet rows run \
+             ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif
@@ -313,6 +313,7 @@ fuzz: deps
 	$Qfor name in $(fuzz_names); do \
 	    echo "== $$name"; mkdir -p build/fuzz/$$name; \
 	    $(fuzz_dir)/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/ \
 	        build/fuzz/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 

@@ -5,7 +5,8 @@
  *          test has opened in w->d), world_run() for one batch under
  *          some options; the outcome holds loss, features, every gradient and
  *          the buffers in double, in the order of the store's list, so that
- *          two runs can be compared tensor by tensor.
+ *          two runs can be compared tensor by tensor.  Of other objectives
+ *          than the contrastive the features are zeros.
  */
 #ifndef TESTS_CLIP_WORLD_H
 #define TESTS_CLIP_WORLD_H
@@ -74,8 +75,7 @@ static inline void world_device(struct device *d, enum world_device kind)
         rc = ref_open(d, kind == REF_DOUBLE ? DTYPE_F64 : DTYPE_F32, &e);
     else
         rc = backend_open(d, BACKEND_CPU,
-                          kind == CPU_FLOAT ? DTYPE_F32 : DTYPE_BF16, &two,
-                          &e);
+                          kind == CPU_FLOAT ? DTYPE_F32 : DTYPE_BF16, &two, &e);
     if (rc)
         fail_msg("%s", e.message);
 }
@@ -160,6 +160,36 @@ static inline void world_open(struct world *w, enum world_device kind,
     world_begin(w, c, n, seed);
 }
 
+/* The world's pictures become random bytes or, with `numbers`, what these stand
+ * for, normalised here. */
+static inline void world_bytes(struct world *w, bool numbers)
+{
+    static const double mean[] = {0.48145466, 0.4578275, 0.40821073};
+    static const double std[] = {0.26862954, 0.26130258, 0.27577711};
+    const struct pixel_norm norm = pixel_norm_of(mean, std);
+    size_t side = (size_t)w->m.config.vision.image_size, plane = side * side;
+    size_t count = (size_t)w->n * 3 * plane;
+    uint64_t stream = random_stream(11, STR("bytes"));
+    uint8_t *bytes = malloc(count);
+    float *reals = malloc(count * sizeof *reals);
+
+    assert_true(bytes && reals);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = i / (3 * plane), at = i / 3 % plane, c = i % 3;
+
+        bytes[i] = (uint8_t)random_bits(stream, i);
+        reals[(n * 3 + c) * plane + at] = pixel_value(&norm, (int)c, bytes[i]);
+    }
+    if (numbers) {
+        dtype_convert((void *)w->pixels.x, w->d.real, reals, DTYPE_F32, count);
+        free(bytes);
+    } else {
+        free((void *)w->pixels.x);
+        w->pixels = (struct pixels){PIXEL_BYTE, bytes, norm};
+    }
+    free(reals);
+}
+
 static inline void world_close(struct world *w)
 {
     clip_close(&w->m);
@@ -202,11 +232,13 @@ static inline void world_run(struct world *w, const struct clip_options *o,
     struct err e = ERR_INIT;
     struct clip_batch b = world_batch(w);
     size_t side = (size_t)w->n * (size_t)w->m.config.embed_dim;
-    void *image = malloc(side * 8), *text = malloc(side * 8);
+    void *image = calloc(side, 8), *text = calloc(side, 8);
+    bool features = !w->m.config.objective;
 
     assert_true(image && text);
     if (clip_plan(&w->m, o, w->n, &e) ||
-        clip_gradients(&w->m, o, &b, &out->loss, image, text, &e))
+        clip_gradients(&w->m, o, &b, &out->loss, features ? image : NULL,
+                       features ? text : NULL, &e))
         fail_msg("%s", e.message);
     out->peak = w->d.peak;
     assert_true(w->d.peak <= w->d.stack_size);

@@ -11,12 +11,17 @@ static struct collective ranks;
 static const struct {
     const char *model;
     struct clip_options o;
+    enum objective objective;
 } cases[] = {
-    {"tiny-vit", {.packed = true, .reduce = true}},
-    {"tiny-vit", {.chunk = 1, .recompute = true}},
-    {"tiny-vit", {.loss = LOSS_SIGMOID}},
-    {"tiny-resnet", {.bn_batch = 2}},
-    {"tiny-resnet", {.bn_batch = 2, .chunk = 2}},
+    {"tiny-vit", {.packed = true, .reduce = true}, OBJECTIVE_CONTRASTIVE},
+    {"tiny-vit", {.chunk = 1, .recompute = true}, OBJECTIVE_CONTRASTIVE},
+    {"tiny-vit", {.loss = LOSS_SIGMOID}, OBJECTIVE_CONTRASTIVE},
+    {"tiny-resnet", {.bn_batch = 2}, OBJECTIVE_CONTRASTIVE},
+    {"tiny-resnet", {.bn_batch = 2, .chunk = 2}, OBJECTIVE_CONTRASTIVE},
+    {"tiny-vit", {.packed = true, .chunk = 1}, OBJECTIVE_BOW},
+    {"tiny-resnet", {.bn_batch = 2}, OBJECTIVE_BOW},
+    {"tiny-vit", {.packed = true}, OBJECTIVE_CAPTION},
+    {"tiny-resnet", {.bn_batch = 2, .chunk = 2}, OBJECTIVE_CAPTION},
 };
 #define CASES (sizeof cases / sizeof *cases)
 
@@ -65,6 +70,7 @@ static void check_case(size_t i, size_t k)
     struct outcome got, want;
     struct world w, alone;
 
+    c.objective = cases[i].objective;
     c.logit_bias = o.loss == LOSS_SIGMOID;
     c.init_logit_bias = -2;
     world_open(&alone, devices[k].device, &c, BATCH, 7);

@@ -36,6 +36,7 @@ static const struct op_case op_cases[] = {
     {"gather", case_gather, true, 16},
     {"nce", case_nce, true, 24},
     {"sigmoid_loss", case_sigmoid_loss, true, 24},
+    {"softmax_loss", case_softmax_loss, true, 48},
     {"adamw", case_adamw, false, 96},
     {"small", case_small, false, 16},
 };

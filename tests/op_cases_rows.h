@@ -311,6 +311,44 @@ static inline void case_sigmoid_loss(struct play *p)
     play_step(p);
 }
 
+/* Rows with one id, with several of which some are equal, and with none; with
+ * and without a gradient. */
+static inline void case_softmax_loss(struct play *p)
+{
+    bool one = play_flag(p), lse = play_flag(p), some = play_flag(p);
+    bool slopes = play_flag(p) || some;
+    int64_t rows = play_size(p, 5, 65), cols = play_size(p, 8, 300);
+    int32_t at[PLAY_ROWS + 1] = {0}, ids[9 * PLAY_ROWS];
+    const double by = 0.375;
+
+    for (int64_t r = 0; r < rows; r++) {
+        int n = play_pick(p, one ? 2 : 10);
+
+        at[r + 1] = at[r] + n;
+        for (int k = at[r]; k < at[r + 1]; k++)
+            ids[k] = play_pick(p, (int)cols);
+    }
+    ids[at[rows]] = 0; /* an array is not empty */
+    struct op_softmax_loss f = {
+        .rows = rows,
+        .cols = cols,
+        .most = one ? 1 : 9,
+        .x = play_in_range(p, "x", PLAY_ACT, rows * cols, -3, 3),
+        .at = play_index(p, "at", rows + 1, at),
+        .ids = play_index(p, "ids", at[rows] + 1, ids),
+        .by = slopes ? play_in_range(p, "by", PLAY_REAL, 1, by, by) : NULL,
+        .loss = play_out(p, "loss", PLAY_REAL, rows),
+        .lse = lse ? play_out(p, "lse", PLAY_REAL, rows) : NULL,
+    };
+
+    if (slopes) {
+        play_weigh(p, "sum", f.loss, by);
+        play_becomes(p, "dx", f.x, f.x);
+    }
+    op_softmax_loss(p->d, &f);
+    play_step(p);
+}
+
 /* ---- optimiser, small change ---- */
 
 /* Clipped and not, with a norm that is none, and none at all. */

@@ -15,6 +15,7 @@
 #include "train/batches.h"
 #include "train/feed.h"
 #include "train/pairs.h"
+#include "train/ref/ref.h"
 
 enum { N = 3, SIZE = 4, CONTEXT = 5, PIXELS = N * SIZE * SIZE * 3 };
 
@@ -210,6 +211,31 @@ static void test_batches__shared(void **state)
     batches_close(&b);
 }
 
+/* Where the device is the host it reads the buffers themselves. */
+static void test_batches__in_place(void **state)
+{
+    struct slow s = {.buffers = 2, .fails = UINT64_MAX};
+    struct batch_maker m = slow_maker(&s);
+    struct clip_batch now;
+    struct batches b;
+    struct device d;
+
+    (void)state;
+    open_ring(&b, 2, 0, 2);
+    batches_begin(&b, &m);
+    assert_int_equal(ref_open(&d, DTYPE_F32, NULL), 0);
+    batches_pin(&b, &d);
+    assert_int_equal(batches_next(&b, &now, NULL), 0);
+    assert_false(device_sends(&d));
+    device_send(&d, now.pixels.x, PIXELS);
+    assert_ptr_equal(device_bring(&d, now.pixels.x, PIXELS), now.pixels.x);
+    assert_int_equal(d.used, 0);
+    assert_true(device_stood(&d) == 0);
+    batches_unpin(&b);
+    device_close(&d);
+    batches_close(&b);
+}
+
 /* ---- generated pairs ---- */
 
 static void open_pairs(struct pairs *p)
@@ -320,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_batches__waits),
         cmocka_unit_test(test_batches__fails),
         cmocka_unit_test(test_batches__shared),
+        cmocka_unit_test(test_batches__in_place),
         cmocka_unit_test(test_feed__batches),
         cmocka_unit_test(test_feed__closes),
     };

@@ -46,6 +46,7 @@ static const struct bound {
     /* similarities up to 100, each a float: 2^-24 of that, a few times */
     {"nce", 5e-5, 5e-5, HALF, 5e-5, true},
     {"sigmoid_loss", 5e-5, 5e-5, HALF, 5e-5, true},
+    {"softmax_loss", 2e-6, 2e-6, HALF, 2e-6, true},
     {"adamw", 1e-6, 1e-6, HALF, 1e-6, true},
     {"small", 1e-6, 1e-6, HALF, 1e-6, true},
 };

@@ -45,6 +45,7 @@ static const struct bound {
     /* similarities up to 100, each a float: 2^-24 of that, a few times */
     {"nce", 5e-5, 5e-5, HALF, 5e-5, 1},
     {"sigmoid_loss", 5e-5, 5e-5, HALF, 5e-5, 1},
+    {"softmax_loss", 2e-6, 2e-6, HALF, 2e-6, 1},
     /* m all but cancels with the gradient of a single number */
     {"adamw", 1e-6, 5e-6, HALF, 5e-6, 1},
     {"small", 1e-6, 1e-6, HALF, 1e-6, 1},

@@ -252,6 +252,67 @@ static void steps(struct device *d, struct device *ref, double clip_norm)
     store_release(&r.store, ref);
 }
 
+/* As if the batch had moved them. */
+static void move_statistics(struct clip *m)
+{
+    struct store *s = &m->store;
+    float *x = xcalloc((size_t)s->list[s->n - 1].count, sizeof *x);
+
+    store_put(s, m->d, s->n - 1, x, DTYPE_F32);
+    free(x);
+}
+
+/* Of the device itself, without a wait more: weights, moments and copies stay,
+ * and statistics are what they were. */
+static void leaves_out(struct device *d, struct device *ref)
+{
+    const struct optim_config c = {.lr = 1e-2,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.98,
+                                   .eps = 1e-6,
+                                   .total = 10,
+                                   .leave_out = true};
+    static const double limits[] = {1e-9, 1e9, 0, 0};
+    struct optim o, of_ref;
+    struct err e = ERR_INIT;
+    struct clip m, r;
+    double norm, want;
+    float bad = NAN;
+
+    open_model(&m, d);
+    open_model(&r, ref);
+    assert_int_equal(optim_open(&o, &m, &c, &e), 0);
+    assert_int_equal(optim_open(&of_ref, &r, &c, &e), 0);
+    put_numbers(&m, 100, false, 0x1p-31);
+    put_numbers(&r, 100, false, 0x1p-31);
+    store_refresh(&m.store, d);
+    for (uint64_t at = 0; at < 4; at++) {
+        bool out = at == 0 || at == 3;
+
+        put_numbers(&m, 200 + 10 * at, true, 0x1p-37);
+        put_numbers(&r, 200 + 10 * at, true, 0x1p-37);
+        if (at == 3) {
+            device_put(d, store_grad(&m.store, 1), &bad, sizeof bad);
+            device_put(ref, store_grad(&r.store, 1), &bad, sizeof bad);
+        }
+        o.limit = of_ref.limit = limits[at];
+        optim_keep(&o);
+        optim_keep(&of_ref);
+        if (out)
+            move_statistics(&m);
+        step(&o, at, &norm, 0, 4, 1);
+        assert_int_equal(o.left_out, out);
+        assert_int_equal(optim_step(&of_ref, at, &want, &e), 0);
+        assert_int_equal(of_ref.left_out, out);
+        assert_true(fabs(o.logit_scale - of_ref.logit_scale) < 1e-6);
+        check_same(&m, &r);
+    }
+    optim_close(&o);
+    optim_close(&of_ref);
+    store_release(&m.store, d);
+    store_release(&r.store, ref);
+}
+
 static void test_optim_cuda__steps(void **state)
 {
     struct device d, ref;
@@ -266,6 +327,7 @@ static void test_optim_cuda__steps(void **state)
 #endif
             steps(&d, &ref, 0.25);
             steps(&d, &ref, 0);
+            leaves_out(&d, &ref);
         }
         device_close(&d);
     }

@@ -502,8 +502,8 @@ static void test_picture__workers_answer_alike(void **state)
 static void test_picture__checks_answers(void **state)
 {
     struct jail_done d = {.outcome = JAIL_DONE};
-    uint8_t bytes[8 + 12] = {0};
-    uint8_t head[PICTURE_HEAD], out[8 + 12];
+    uint8_t bytes[PICTURE_ANSWER_HEAD + 12] = {0};
+    uint8_t head[PICTURE_HEAD], out[PICTURE_ANSWER_HEAD + 12];
     struct picture_scratch s = PICTURE_SCRATCH_INIT;
     struct picture_request q = request(PICTURE_EVAL, 2, 0);
     enum image_reason reason;
@@ -529,7 +529,7 @@ static void test_picture__checks_answers(void **state)
     assert_int_equal(picture_worker(&s, str_make((char *)head, sizeof head),
                                     out, sizeof out, &n),
                      0);
-    assert_int_equal(n, 8);
+    assert_int_equal(n, PICTURE_ANSWER_HEAD);
     for (size_t i = 0; i < 16; i++) {
         head[i] ^= 0x80;
         assert_int_equal(picture_worker(&s, str_make((char *)head, sizeof head),

@@ -9,7 +9,9 @@ pictures in ../shared/data/captions (WITMILL_SHARED), by Pillow; the vocabulary
 is the published one there.  All run in turns with as many workers, so that
 they meet the same machine; of the rounds the best counts, for everybody.
 bare: as many processes that only decode the same files (full size, one buffer
-each).  Without the peers (tools/peers.py) there are no pictures: skipped.
+each).  cpu ms: processor time an image, of all processes together, the
+least of the rounds; on a machine that others use, the steadier number.
+Without the peers (tools/peers.py) there are no pictures: skipped.
 """
 import argparse
 import json
@@ -25,14 +27,28 @@ DATA = pathlib.Path("build/bench/loader")
 
 
 def run(command):
-    """The JSON a command prints, None when it is skipped."""
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE,
-                          text=True)
-    if done.returncode == peers.SKIPPED:
-        return None
-    if done.returncode:
-        sys.exit(f"{command[0]} failed ({done.returncode})")
-    return json.loads(done.stdout.splitlines()[-1])
+    """The JSON a command prints, None when it is skipped; and the processor
+    time of it and all that it started."""
+    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
+                             text=True)
+    out = child.stdout.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = code = os.waitstatus_to_exitcode(status)
+    if code == peers.SKIPPED:
+        return None, 0
+    if code:
+        sys.exit(f"{command[0]} failed ({code})")
+    return json.loads(out.splitlines()[-1]), used.ru_utime + used.ru_stime
+
+
+def measure(command, rest, batches):
+    """A peer counts its own processor time, which its imports would hide; of
+    ours, what the batches behind the first cost."""
+    got, used = run(command + rest + [batches])
+    if got and "cpu_ms" not in got:
+        _, first = run(command + rest + [1])
+        got["cpu_ms"] = 1000 * (used - first) / (64 * (batches - 1))
+    return got
 
 
 def prepare():
@@ -64,26 +80,31 @@ def main():
     vocabulary = prepare()
     if not vocabulary:
         return
-    rest = [DATA, vocabulary, a.workers, a.batches]
+    rest = [DATA, vocabulary, a.workers]
     bench = a.build / "loader_bench"
     listed = [("webdataset, torchvision", [sys.executable,
                                            HERE / "bench_webdataset.py"]),
               ("libjpeg-turbo alone", [bench, "bare"]),
               ("witmill, exact", [bench, "exact"]),
               ("witmill, --fast-decode", [bench, "fast"])]
-    best = {}
+    rate, cpu = {}, {}
     for _ in range(a.rounds):
         for name, command in listed:
-            got = run(command + rest)
+            got = measure(command, rest, a.batches)
             if got:
-                best[name] = max(best.get(name, 0), got["images_per_s"])
-    peer = best.get("webdataset, torchvision", 0)
-    bare = best["libjpeg-turbo alone"]
+                rate[name] = max(rate.get(name, 0), got["images_per_s"])
+                cpu[name] = min(cpu.get(name, 1e9), got["cpu_ms"])
     print(f"{'512-pixel JPEGs to 224, ' + str(a.workers) + ' workers':32} "
-          f"{'images/s':>9} {'of peer':>8} {'of bare':>8}")
-    for name, rate in best.items():
-        print(f"{name:32} {rate:9.1f} "
-              f"{rate / peer if peer else 0:8.2f} {rate / bare:8.2f}")
+          f"{'images/s':>9} {'of peer':>8} {'of bare':>8} "
+          f"{'cpu ms':>8} {'of peer':>8} {'of bare':>8}")
+    peer, bare = listed[0][0], listed[1][0]
+    for name in rate:
+        base = rate.get(peer)
+        times = cpu[peer] / cpu[name] if peer in cpu else 0
+        print(f"{name:32} {rate[name]:9.1f} "
+              f"{rate[name] / base if base else 0:8.2f} "
+              f"{rate[name] / rate[bare]:8.2f} {cpu[name]:8.2f} "
+              f"{times:8.2f} {cpu[bare] / cpu[name]:8.2f}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ writes shards of 512-pixel JPEGs from the pictures of the tars instead.
 """
 import io
 import json
+import os
 import pathlib
 import sys
 import tarfile
@@ -79,6 +80,15 @@ def one_thread(_):
     torch.set_num_threads(1)
 
 
+def processor(pids):
+    """Seconds of processor time that these processes have had."""
+    ticks = 0
+    for pid in pids:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        ticks += sum(map(int, stat.rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measure(data, workers, batches):
     prepare = transforms.Compose([
         transforms.Resize(SIZE, transforms.InterpolationMode.BICUBIC),
@@ -99,10 +109,13 @@ def measure(data, workers, batches):
     got = iter(loader)
     for _ in range(WARM * workers):
         next(got)
-    began = time.monotonic()
+    pids = [os.getpid()] + [w.pid for w in got._workers]
+    began, before = time.monotonic(), processor(pids)
     for _ in range(batches):
         next(got)
-    return batches * BATCH / (time.monotonic() - began)
+    took, used = time.monotonic() - began, processor(pids) - before
+    return {"images_per_s": batches * BATCH / took,
+            "cpu_ms": 1000 * used / (batches * BATCH)}
 
 
 def main():
@@ -111,8 +124,7 @@ def main():
         return
     data, _, workers, batches = sys.argv[1:]
     torch.set_num_threads(1)
-    rate = measure(data, int(workers), int(batches))
-    print(json.dumps({"images_per_s": rate}))
+    print(json.dumps(measure(data, int(workers), int(batches))))
 
 
 main()

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/train_data.h"
 #include "train/launch.h"
 #include "train/run.h"
@@ -22,14 +23,17 @@ static const char *const rule_names[] = {"paper", "rank", NULL};
 struct train_options {
     struct train_data data;
     const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, moments, loss, rule; /* indices into the names */
+    int device, precision, moments, objective, loss, rule; /* into the names */
     const char *gpu;       /* a number; NULL: by the rank */
     uint64_t threads, feed_threads;
     uint64_t batch, chunk, bn_batch, seed, caption_tokens;
     bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
-    const char *log, *save;
+    const char *init, *log, *save, *out;
+    bool resume;
+    uint64_t checkpoint_every, keep, keep_every;
+    double checkpoint_minutes, skip_spikes;
 };
 
 #define AT(field) .at = offsetof(struct train_options, field)
@@ -138,6 +142,12 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES, .max = 1e6,
      .help = "Length of the run in epochs, instead of steps: in one, each "
              "sample is seen as often as its source's weight says."},
+    {.name = "init", .type = OPT_STRING, AT(init), .arg = "FILE",
+     .flags = OPT_BYTES,
+     .help = "Begin with these weights, safetensors of open_clip, transformers "
+             "or a checkpoint, instead of fresh ones. The model may read "
+             "larger pictures than theirs: the paper's last epoch at 336 "
+             "pixels is --model ViT-L-14-336 --init of a ViT-L-14."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
      .flags = OPT_BYTES, .help = "Of the first weights, of generated pairs, and of what is drawn "
              "from shards."},
@@ -156,6 +166,12 @@ static const struct opt rows[] = {
              "default that one alone)."},
     {.name = "recompute", .type = OPT_BOOL, AT(recompute), .flags = OPT_BYTES,
      .help = "Keep of each block its input and make the rest again."},
+    {.name = "objective", .type = OPT_CHOICE, AT(objective),
+     .def = "contrastive", .choices = objective_names, .flags = OPT_BYTES,
+     .help = "What is learned. contrastive: CLIP's; bow: to predict the words "
+             "of a picture's caption; caption: the caption, token by token, "
+             "with the text tower as decoder. For a model JSON that names "
+             "one, it is that one unless another is asked for here."},
     {.name = "loss", .type = OPT_CHOICE, AT(loss), .def = "infonce",
      .choices = loss_names, .flags = OPT_BYTES,
      .help = "infonce: CLIP's; sigmoid: SigLIP's, with its bias."},
@@ -183,6 +199,12 @@ static const struct opt rows[] = {
     {.name = "clip-norm", .type = OPT_DOUBLE, AT(clip_norm), .arg = "X",
      .max = 1e9, .flags = OPT_BYTES,
      .help = "Longest gradient; longer ones are shortened to it. 0: off."},
+    {.name = "skip-spikes", .type = OPT_DOUBLE, AT(skip_spikes), .arg = "X",
+     .def = "0", .max = 1e9, .flags = OPT_BYTES,
+     .help = "Leave out a step whose gradient is longer than X times the "
+             "median of the last 128 (10 is an alarm in any case), or not "
+             "finite, up to ten in a row; the weights stay as they were. 0: "
+             "none, and what is not finite ends the run."},
     {.name = "stochastic", .type = OPT_BOOL, AT(stochastic),
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
@@ -201,8 +223,33 @@ static const struct opt rows[] = {
      .help = "Behind the run, take one more step apart: every operation by "
              "shape with its time, its rate and bandwidth, and how near it "
              "comes to what this device was measured to do."},
+    {.name = "out", .type = OPT_STRING, AT(out), .arg = "FOLDER",
+     .help = "Where the run is kept: log.jsonl, event files for TensorBoard "
+             "and checkpoints, each a model by itself. Default: models/NAME of "
+             "the corpus, NAME the model's; with --generated nothing is kept "
+             "but what --log and --save name."},
+    {.name = "resume", .type = OPT_BOOL, AT(resume),
+     .help = "Go on from the last whole checkpoint in --out, or begin where "
+             "there is none. The options that change results must be those it "
+             "was made with; of the same ranks, threads and libraries the "
+             "curve is then the one of a run that never stopped, bit for bit."},
+    {.name = "checkpoint-every", .type = OPT_U64, AT(checkpoint_every),
+     .arg = "STEPS", .def = "0", .max = 1e9,
+     .help = "A checkpoint every so many steps, and at the end. 0: by time "
+             "alone."},
+    {.name = "checkpoint-minutes", .type = OPT_DOUBLE, AT(checkpoint_minutes),
+     .arg = "X", .def = "30", .max = 1e6,
+     .help = "And when the last one is so old. 0: never for that."},
+    {.name = "keep", .type = OPT_U64, AT(keep), .arg = "N", .def = "2",
+     .min = 1, .max = 1e9,
+     .help = "Checkpoints that stay: the last so many, and the best by what "
+             "an evaluation says."},
+    {.name = "keep-every", .type = OPT_U64, AT(keep_every), .arg = "STEPS",
+     .def = "0", .max = 1e9,
+     .help = "And those of every so many steps. 0: no more."},
     {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
-     .help = "Write the settings and every step to it, a JSON object a line."},
+     .help = "Write the settings and every step to it, a JSON object a line. "
+             "Default: log.jsonl in --out."},
     {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
      .help = "Write the weights at the end, as safetensors in open_clip's "
              "names, and open_clip_config.json beside it."},
@@ -239,6 +286,8 @@ static const struct opt_table table = {
         "witmill train --data 'laion/{00000..00099}.tar' --crop resized "
         "--fast-decode\n"
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
+        "witmill train --generated --model tiny-vit --batch 64 --steps 2000 "
+        "--out models/tiny --checkpoint-every 500 --resume\n"
         "witmill train --generated --model ViT-B-32 --device cuda "
         "--precision bf16 --batch 4096 --save models/first.safetensors\n"
         "mpirun -n 4 witmill train --generated --model tiny-vit --batch 64\n"
@@ -266,6 +315,8 @@ static int read_model(struct clip_config *c, const struct train_options *t,
             rc = clip_config_parse(c, buf_str(&b), t->model, e);
         buf_release(&b);
     }
+    if (!rc && t->objective)
+        c->objective = (enum objective)t->objective;
     if (!rc && t->loss == LOSS_SIGMOID && !c->logit_bias) {
         c->logit_bias = true; /* as Zhai et al. 2023 begin */
         c->init_logit_bias = -10;
@@ -310,15 +361,29 @@ static void print(const struct run_config *c, const struct run_summary *s)
     double mean = s->seconds / (double)s->timed;
     const char *each = c->launch.size > 1 ? "  on each rank" : "";
 
+    if (!s->steps) {
+        printf("train: all %llu steps have been taken\n",
+               (unsigned long long)c->steps);
+        return;
+    }
     printf("train: %s, %llu steps of %d pairs in %s on %s\n",
            c->model.name[0] ? c->model.name : "a model",
-           (unsigned long long)c->steps, c->batch,
+           (unsigned long long)s->steps, c->batch,
            c->act == DTYPE_BF16 ? "bf16" : "fp32", s->device);
+    if (s->begin)
+        printf("  %-30s %12llu\n", "steps taken before",
+               (unsigned long long)s->begin);
+    if (s->left_out)
+        printf("  %-30s %12llu\n", "steps left out",
+               (unsigned long long)s->left_out);
     if (c->launch.size > 1)
         printf("  %-30s %12d  over %s, started by %s\n", "ranks",
                c->launch.size, s->ranks, c->launch.by);
     printf("  %-30s %12.4f\n", "loss of the first step", s->first);
-    printf("  %-30s %12.4f\n", "of the last tenth", s->last);
+    if (!s->stopped)
+        printf("  %-30s %12.4f\n", "of the last tenth", s->last);
+    if (!s->timed)
+        return;
     printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
     printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
     printf("  %-30s %12.4f\n", "seconds a step", mean);
@@ -329,6 +394,9 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
     printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
            c->launch.size > 1 ? "  by the slowest rank of each step" : "");
+    if (c->backend == BACKEND_CUDA)
+        printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels",
+               s->upload_s);
     printf("  %-30s %12.1f%s\n", "MiB of activations",
            (double)s->activations / 1048576, each);
     printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
@@ -336,7 +404,7 @@ static void print(const struct run_config *c, const struct run_summary *s)
     print_libraries(&s->libraries);
     if (c->data)
         train_data_print(c->data, &s->load, s->workers, s->replaced,
-                         (uint64_t)c->batch * c->steps, s->seconds,
+                         (uint64_t)c->batch * s->steps, s->seconds,
                          s->waited_s);
 }
 
@@ -357,8 +425,14 @@ static void fill(struct run_config *c, const struct train_options *t)
     c->seed = t->seed;
     c->caption_tokens = (int)t->caption_tokens;
     c->feed_threads = (int)t->feed_threads;
+    c->init = t->init;
     c->log = t->log;
     c->save = t->save;
+    c->resume = t->resume;
+    c->checkpoint_every = t->checkpoint_every;
+    c->checkpoint_minutes = t->checkpoint_minutes;
+    c->keep = (struct checkpoint_rules){t->keep, t->keep_every};
+    c->skip_spikes = t->skip_spikes;
 }
 
 /* A rank's own share of the processors, where nobody has bound it to some. */
@@ -398,9 +472,34 @@ static int place(struct run_config *c, const struct train_options *t,
     return 0;
 }
 
+/* --out, or models/NAME of the corpus; "" for none. */
+static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
+                       struct err *e)
+{
+    const char *slash = strrchr(t->model, '/');
+    struct str name = str_of(slash ? slash + 1 : t->model);
+    int n;
+
+    if (str_ends(name, STR(".json")))
+        name = str_slice(name, 0, name.n - 5);
+    if (t->out)
+        n = snprintf(out, IO_PATH_MAX, "%s", t->out);
+    else if (t->data.corpus)
+        n = snprintf(out, IO_PATH_MAX, "%s/models/%.*s", t->data.corpus,
+                     STR_ARG(name));
+    else
+        n = out[0] = 0;
+    if (n >= IO_PATH_MAX)
+        return err_set(e, E_TOOBIG, "--out: path too long");
+    if (t->resume && !out[0])
+        return err_set(e, E_USAGE,
+                       "--resume: of which run? name its folder with --out");
+    return 0;
+}
+
 /* Options into a run; what is wrong with them is all ranks' business. */
 static int prepare(struct run_config *c, const struct train_options *t,
-                   struct dataset *d, struct err *e)
+                   char folder[IO_PATH_MAX], struct dataset *d, struct err *e)
 {
     bool own = str_ends(str_of(t->model), STR(".json"));
     int rc = read_model(&c->model, t, e);
@@ -408,6 +507,8 @@ static int prepare(struct run_config *c, const struct train_options *t,
     fill(c, t);
     if (!rc)
         rc = place(c, t, e);
+    if (!rc)
+        rc = name_folder(t, folder, e);
     if (!rc && !t->data.generated) {
         rc = train_data_open(&t->data, t->seed, t->batch, &c->model, own, d, e);
         c->data = d;
@@ -416,10 +517,27 @@ static int prepare(struct run_config *c, const struct train_options *t,
         rc = train_data_steps(&t->data, c->data, t->batch, &c->steps, e);
     if (rc)
         return rc;
+    c->folder = folder[0] ? folder : NULL;
     optimiser(&c->optim, t, &c->model, c->steps);
     if (c->caption_tokens > c->model.text.context_length)
         c->caption_tokens = c->model.text.context_length;
     return 0;
+}
+
+/* Ctrl-C is waited for where there is something to go on from. */
+static int take_steps(struct run_config *c, struct run_summary *s,
+                      struct err *e)
+{
+    int rc;
+
+    if (!c->folder)
+        return run_train(c, s, e);
+    c->stop = interrupt_listen();
+    rc = run_train(c, s, e);
+    if (s->stopped) /* said once */
+        return interrupt_end(rc, c->launch.rank ? NULL : e);
+    interrupt_end(0, NULL);
+    return rc;
 }
 
 static int train(const struct train_options *t, struct run_config *c,
@@ -435,10 +553,10 @@ static int train(const struct train_options *t, struct run_config *c,
     buf_init(&profile, 1 << 20);
     if (t->profile)
         c->profile = &profile;
-    rc = run_train(c, &s, e);
+    rc = take_steps(c, &s, e);
     if (!rc && profile.rc)
         rc = err_set(e, -profile.rc, "the profile");
-    if (!rc && !c->launch.rank) {
+    if ((!rc || s.stopped) && !c->launch.rank) {
         print(c, &s);
         fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
     }
@@ -450,6 +568,7 @@ static int train(const struct train_options *t, struct run_config *c,
 static int run(const void *config, struct err *e)
 {
     const struct train_options *t = config;
+    char folder[IO_PATH_MAX];
     struct run_config c = {0};
     struct dataset d = {0};
     int rc = train_data_check(&t->data, e);
@@ -458,7 +577,7 @@ static int run(const void *config, struct err *e)
         rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    c.unready = prepare(&c, t, &d, e);
+    c.unready = prepare(&c, t, folder, &d, e);
     rc = c.unready && c.launch.size == 1 ? c.unready : train(t, &c, e);
     dataset_close(&d);
     return rc;

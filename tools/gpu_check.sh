@@ -369,6 +369,7 @@ bench() {
         -v a="$(value "MiB of activations")" \
         -v w="$(value "MiB of weights and moments")" \
         -v waits="$(value "seconds waited for pairs")" \
+        -v stood="$(value "seconds a GPU stood for pixels")" -v n="$steps" \
         -v tune="$(value "timed kernels taken")" \
         -v conv="$(value "convolution shapes refused")" 'BEGIN {
             by = m > 0 ? i / m : 0; u *= by; x *= by
@@ -378,6 +379,8 @@ bench() {
             if (p > 0) printf ")"
             printf ", %.4g executed, batch %d, %.1f GiB", x, b, (a + w) / 1024
             if (waits > 0.5) printf ", %.1f s waited for pairs", waits
+            if (stood > 0.001 * n)
+                printf ", stood %.3f s for pixels in %d steps", stood, n
             if (tune != "" && tune !~ /of0$/)
                 printf ", other kernels for %s", tune
             if (conv != "" && conv !~ /^0of/) printf ", cuDNN refused %s", conv

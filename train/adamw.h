@@ -21,7 +21,7 @@
 /* What the gradient is multiplied by; false where the step is left out.  The
  * 1e-6 is torch's (clip_grad_norm_). */
 SHARED_INLINE bool adamw_scale(const double *sumsq, double clip_norm,
-                               double *scale)
+                               double skip_norm, double *scale)
 {
     double norm;
 
@@ -31,6 +31,8 @@ SHARED_INLINE bool adamw_scale(const double *sumsq, double clip_norm,
     norm = sqrt(*sumsq);
     if (clip_norm > 0 && norm > clip_norm)
         *scale = clip_norm / (norm + 1e-6);
+    if (skip_norm > 0 && norm > skip_norm)
+        return false;
     return norm - norm == 0; /* finite */
 }
 

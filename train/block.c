@@ -316,10 +316,11 @@ void block_stack_forward(const struct pass *p, struct block_stack *s,
     for (int i = 0; !p->train && i < 2; i++)
         turns[i] = device_take_act(p->d, r->total * dim);
     for (int i = 0; i < s->n; i++) {
-        bool reduced = p->reduce && i == s->n - 1;
+        bool last = i == s->n - 1, reduced = p->reduce && last && !r->all;
+        bool direct = reduced || (r->all && last);
         size_t mark;
 
-        if (reduced)
+        if (direct)
             out = y;
         else if (!p->train)
             out = turns[i % 2];
@@ -329,7 +330,7 @@ void block_stack_forward(const struct pass *p, struct block_stack *s,
         }
         mark = device_mark(p->d);
         block_forward(p, &s->blocks[i], r, reduced, x, &s->kept[i]);
-        if (keep && !reduced) {
+        if (keep && !direct) {
             below = device_mark(p->d);
             out = device_take_act(p->d, r->total * dim);
         }
@@ -338,7 +339,7 @@ void block_stack_forward(const struct pass *p, struct block_stack *s,
             device_release(p->d, mark);
         x = out;
     }
-    if (!p->reduce) {
+    if (x != y) {
         gather(p, r, dim, x, y);
         device_release(p->d, below);
     }
@@ -432,7 +433,7 @@ void block_stack_backward(const struct pass *p, struct block_stack *s,
 {
     const int64_t dim = s->blocks[0].dim;
 
-    if (!p->reduce) {
+    if (!p->reduce && !r->all) {
         zero(p, r->total * dim, dx);
         scatter_add(p, r, dim, dy, dx);
         dy = dx;

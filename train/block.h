@@ -53,7 +53,8 @@ void block_stack_init(struct block_stack *s, struct store *store, int layers,
                       enum block_init init, const char *prefix);
 void block_stack_release(struct block_stack *s);
 
-/* y: act [r->reads, dim], the read rows of the last block's output.  x: act
+/* y: act [r->reads, dim], the read rows of the last block's output; act
+ * [r->total, dim] where all are (r->all).  x: act
  * [r->total, dim] is kept by the caller until backward.  Without train nothing
  * stays on the stack. */
 void block_stack_forward(const struct pass *p, struct block_stack *s,

@@ -1,17 +1,12 @@
 #include "train/checkpoint.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/mem.h"
 #include "train/safetensors.h"
 #include "train/weights.h"
-
-#define COPY_BYTES 65536 /* of a file copied at a time */
 
 /* ---- moments: both classes, number by number as the device has them ---- */
 
@@ -31,9 +26,8 @@ static char *class_of(const struct store *s, int k)
 /* The moments' type, and a number's bytes. */
 static enum safetensors_dtype moments_dtype(const struct clip *m, size_t *bytes)
 {
-    (void)m;
-    *bytes = sizeof(float);
-    return ST_F32;
+    *bytes = m->store.moment_size;
+    return m->store.half_moments ? ST_BF16 : ST_F32;
 }
 
 /* The file's tensors, by which one and of which class. */
@@ -239,23 +233,6 @@ static int add_moments(struct writing *w, struct err *e)
     return rc ? rc : io_size(path, &f->bytes, e);
 }
 
-static int copy_file(struct io_file *to, const char *from, struct err *e)
-{
-    int fd = open(from, O_RDONLY | O_CLOEXEC), rc = 0;
-    char *part;
-    ssize_t got;
-
-    if (fd < 0)
-        return err_errno(e, E_IO, "open", from);
-    part = xmalloc(COPY_BYTES);
-    while (!rc && (got = read(fd, part, COPY_BYTES)) != 0)
-        rc = got < 0 ? err_errno(e, E_IO, "read", from)
-                     : io_file_write(to, str_make(part, (size_t)got), e);
-    free(part);
-    close(fd);
-    return rc;
-}
-
 static int add_beside(struct writing *w, const struct checkpoint_beside *b,
                       struct err *e)
 {
@@ -268,13 +245,9 @@ static int add_beside(struct writing *w, const struct checkpoint_beside *b,
         rc = io_file_open(&out, path, e);
     if (rc)
         return rc;
-    rc = copy_file(&out, b->path, e);
-    if (rc) {
-        io_file_abandon(&out);
-        return rc;
-    }
+    io_file_write(&out, b->bytes, e);
     rc = io_file_publish(&out, e);
-    f->bytes = out.bytes;
+    f->bytes = b->bytes.n;
     memcpy(f->sha256, out.sha256, sizeof f->sha256);
     return rc;
 }

@@ -10,7 +10,7 @@
  *                                     the alarms' state; size and SHA-256 of
  *                                     the other files and of itself
  *
- *          and files that go with the model (a vocabulary).  It is made as
+ *          and files that go with the model (vocabulary.txt).  It is made as
  *          step-NNNNNNNNN.tmp/, every file fsynced, checkpoint.json last, and
  *          renamed when all is there; one that goes is renamed first.  So a
  *          folder under its name is whole, whenever the process was killed;
@@ -83,9 +83,10 @@ struct checkpoint_meta {
     struct buf text;
 };
 
-/* A file that goes with the model: copied under this name. */
+/* A file that goes with the model. */
 struct checkpoint_beside {
-    const char *name, *path;
+    const char *name;
+    struct str bytes;
 };
 
 struct checkpoint_out {

@@ -25,14 +25,21 @@ int checkpoint_path(char *out, const char *folder, uint64_t step,
 
 /* ---- folders whole ---- */
 
+/* Empty where there is no folder. */
+static int list_any(const char *folder, struct io_list *l, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int rc = io_list(folder, l, &why);
+
+    return !rc || rc == -E_NOTFOUND ? 0 : err_set(e, -rc, "%s", why.message);
+}
+
 int checkpoint_remove(const char *path, struct err *e)
 {
     char file[IO_PATH_MAX];
     struct io_list list;
-    int rc = io_list(path, &list, e);
+    int rc = list_any(path, &list, e);
 
-    if (rc)
-        return rc == -E_NOTFOUND ? 0 : rc;
     for (size_t i = 0; i < list.n && !rc; i++) {
         rc = io_join(file, path, list.names[i], e);
         if (!rc)
@@ -76,10 +83,8 @@ int checkpoint_sweep(const char *folder, struct err *e)
 {
     char path[IO_PATH_MAX];
     struct io_list list;
-    int rc = io_list(folder, &list, e);
+    int rc = list_any(folder, &list, e);
 
-    if (rc)
-        return rc == -E_NOTFOUND ? 0 : rc;
     for (size_t i = 0; i < list.n && !rc; i++) {
         struct str name = str_of(list.names[i]);
 
@@ -124,14 +129,9 @@ static bool is_step(const char *name, uint64_t *step)
 static int list_steps(struct steps *s, const char *folder, struct err *e)
 {
     struct io_list list;
-    int rc = io_list(folder, &list, e);
+    int rc = list_any(folder, &list, e);
 
     *s = (struct steps){NULL, 0};
-    if (rc == -E_NOTFOUND) {
-        if (e)
-            *e = (struct err)ERR_INIT;
-        return 0;
-    }
     if (rc)
         return rc;
     s->list = xcalloc(list.n + 1, sizeof *s->list);

@@ -123,7 +123,6 @@ static int read_file(struct reading *r, struct str name)
 {
     struct checkpoint_meta *m = r->m;
     struct checkpoint_file *f;
-    uint8_t sum[SHA256_SIZE];
     struct str member, hex = STR_NONE;
 
     if (m->n == CHECKPOINT_FILES_MAX)
@@ -148,9 +147,13 @@ static int read_file(struct reading *r, struct str name)
     }
     if (r->j.rc)
         return 0; /* said by who closes it */
-    if (hash_unhex(hex, sum, sizeof sum))
+    if (hex.n != sizeof f->sha256 - 1)
         return bad_file(r, name, "its sha256 is not 64 hex digits");
-    hash_hex(sum, sizeof sum, f->sha256);
+    for (size_t i = 0; i < hex.n; i++) {
+        if (str_hex_digit(hex.p[i]) < 0)
+            return bad_file(r, name, "its sha256 is not 64 hex digits");
+        f->sha256[i] = str_lower_char(hex.p[i]);
+    }
     m->n++;
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "train/clean.h"
 
+#include <endian.h>
+
 #include "base/entities.h"
 #include "base/err.h"
 #include "base/utf8.h"
@@ -80,22 +82,45 @@ static bool is_plain(struct str s)
     return true;
 }
 
-/* Words are short: a branch at the end of each would often be guessed wrong,
- * so every byte is written, and a space behind a space overwritten. */
+/* One byte: every one is written, and a space behind a space overwritten. */
+static char *squeeze_byte(unsigned c, char *to, bool *spaces)
+{
+    bool space = c <= ' ';
+
+    c += (unsigned)(c - 'A' < 26) << 5;
+    *to = (char)(space ? ' ' : c);
+    to += !(space && *spaces);
+    *spaces = space;
+    return to;
+}
+
+/* Eight bytes at a time where no space follows a space. */
 static void squeeze_plain(struct str s, struct buf *out)
 {
     char *begin = buf_reserve(out, s.n), *to = begin;
-    unsigned spaces = 1; /* the byte before was one */
+    bool spaces = true; /* the byte before was one */
+    uint64_t w, blank, capital;
+    size_t i = 0;
 
     if (!to)
         return;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned c = (unsigned char)s.p[i], space = c <= ' ';
-
-        c += (unsigned)(c - 'A' < 26) << 5;
-        *to = (char)(space ? ' ' : c);
-        to += !(space & spaces);
-        spaces = space;
+    while (i < s.n) {
+        if (i + sizeof w <= s.n) {
+            memcpy(&w, s.p + i, sizeof w);
+            w = le64toh(w);
+            blank = below(w ^ EACH * ' ', 1);
+            if (!below(w, ' ') && !(blank & (blank << 8 | spaces << 7))) {
+                capital = below(w, 'Z' + 1) & ~below(w, 'A');
+                spaces = blank >> 63;
+                w = htole64(w | capital >> 2);
+                memcpy(to, &w, sizeof w);
+                to += sizeof w;
+                i += sizeof w;
+                continue;
+            }
+        }
+        for (size_t k = 0; k < sizeof w && i < s.n; k++)
+            to = squeeze_byte((unsigned char)s.p[i++], to, &spaces);
     }
     if (to > begin && to[-1] == ' ')
         to--;

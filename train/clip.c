@@ -1,9 +1,27 @@
 #include "train/clip_private.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "train/collective.h"
+
+/* The tensors of other objectives, drawn as the tables beside them are. */
+static void add_objective(struct clip *m, const struct clip_config *c)
+{
+    const int64_t bow[] = {c->text.vocab_size, c->embed_dim};
+    const int64_t caption[] = {c->embed_dim, c->text.width};
+    const double projection = pow(c->embed_dim, -0.5);
+
+    m->bow = m->caption = -1;
+    if (c->objective == OBJECTIVE_BOW)
+        m->bow = store_add(&m->store, (struct init){INIT_NORMAL, 0.02}, 2, bow,
+                           "bow.weight");
+    if (c->objective == OBJECTIVE_CAPTION)
+        m->caption =
+            store_add(&m->store, (struct init){INIT_NORMAL, projection}, 2,
+                      caption, "caption.projection");
+}
 
 int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
               enum store_use use, struct err *e)
@@ -30,6 +48,7 @@ int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
         resnet_init(&m->vision.resnet, s, c);
     else
         vit_init(&m->vision.vit, s, c);
+    add_objective(m, c);
     store_seal(s);
     rc = store_open(s, d, use, e);
     if (rc)
@@ -86,6 +105,10 @@ static int lay_job(struct job *j, struct clip *m, const struct clip_options *o,
     if (o->loss == LOSS_SIGMOID && m->logit_bias < 0)
         return err_set(e, E_RANGE,
                        "the sigmoid loss needs a model with a logit_bias");
+    if (o->loss != LOSS_INFONCE && m->config.objective)
+        return err_set(e, E_RANGE,
+                       "the sigmoid loss is contrastive; the objective is %s",
+                       objective_names[m->config.objective]);
     if (!job_is_resnet(m))
         return check_tokens(j, e);
     if (j->all > n && o->bn_batch > n)
@@ -122,6 +145,12 @@ int clip_gradients(struct clip *m, const struct clip_options *o,
     if (rc)
         return rc;
     j.b = b;
+    if (m->config.objective) {
+        assert(!image && !text);
+        *loss = objective_run(&j);
+        device_release(d, 0);
+        return device_check(d, e);
+    }
     *loss = job_run(&j);
     bytes = (size_t)b->n * (size_t)m->config.embed_dim * dtype_size(d->real);
     if (image)
@@ -158,8 +187,8 @@ static void encode(const struct job *j, enum which side, char *features)
     }
 }
 
-static int lay_encode(struct job *j, struct clip *m,
-                      const struct clip_options *o, int n, struct err *e)
+int job_lay_encode(struct job *j, struct clip *m, const struct clip_options *o,
+                   int n, struct err *e)
 {
     if (n < 1)
         return err_set(e, E_RANGE, "a batch of %d", n);
@@ -181,7 +210,7 @@ int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
 {
     struct clip_batch b = {.n = n, .pixels = *pixels};
     struct job j;
-    int rc = lay_encode(&j, m, o, n, e);
+    int rc = job_lay_encode(&j, m, o, n, e);
 
     if (rc)
         return rc;
@@ -195,9 +224,13 @@ int clip_encode_texts(struct clip *m, const struct clip_options *o,
 {
     struct clip_batch b = {.n = c->n, .captions = *c};
     struct job j;
-    int rc = lay_encode(&j, m, o, c->n, e);
+    int rc = job_lay_encode(&j, m, o, c->n, e);
 
     assert(c->context == m->config.text.context_length);
+    if (!rc && m->config.objective)
+        rc = err_set(e, E_UNSUPPORTED,
+                     "a model of the objective %s has no features of texts",
+                     objective_names[m->config.objective]);
     if (!rc)
         rc = captions_check(c, m->config.text.vocab_size, e);
     if (rc)
@@ -208,6 +241,19 @@ int clip_encode_texts(struct clip *m, const struct clip_options *o,
 }
 
 /* ---- planning ---- */
+
+static void plan_rows(const struct job *j, int n, bool train)
+{
+    struct device *d = j->m->d;
+    void *y = device_take_real(d, (int64_t)n * j->m->config.embed_dim);
+    void *norm = device_take_real(d, n);
+    struct input in;
+
+    job_put(j, TEXT, 0, n, &in);
+    job_forward(j, TEXT, &in, train, false, y, norm);
+    if (train)
+        job_backward(j, TEXT, n, y, norm, y);
+}
 
 /* Packed captions take a number of rows that only the batch knows; a backend
  * that keeps something per shape sees all of them here. */
@@ -220,15 +266,11 @@ static void plan_packed(struct job *j, int n, bool train)
     if (!d->ops->plan || !j->o->packed)
         return;
     for (int64_t rows = d->row_step; rows <= most; rows += d->row_step) {
-        void *y = device_take_real(d, (int64_t)n * j->m->config.embed_dim);
-        void *norm = device_take_real(d, n);
-        struct input in;
-
         j->plan_rows = rows;
-        job_put(j, TEXT, 0, n, &in);
-        job_forward(j, TEXT, &in, train, false, y, norm);
-        if (train)
-            job_backward(j, TEXT, n, y, norm, y);
+        if (j->m->config.objective)
+            objective_plan_rows(j, n, train);
+        else
+            plan_rows(j, n, train);
         device_release(d, mark);
     }
     j->plan_rows = 0;
@@ -248,16 +290,22 @@ int clip_plan(struct clip *m, const struct clip_options *o, int n,
             device_plan_end(d, NULL);
             return rc;
         }
-        job_run(&j);
+        if (m->config.objective)
+            objective_run(&j);
+        else
+            job_run(&j);
         plan_packed(&j, j.chunk, true);
         if (n % j.chunk)
             plan_packed(&j, n % j.chunk, true);
         device_release(d, 0);
     }
-    rc = lay_encode(&j, m, o, n, e);
+    rc = job_lay_encode(&j, m, o, n, e);
     if (!rc) {
         encode(&j, IMAGE, NULL);
-        encode(&j, TEXT, NULL);
+        if (m->config.objective)
+            objective_plan_scores(&j);
+        else
+            encode(&j, TEXT, NULL);
         plan_packed(&j, j.chunk, false);
         if (n % j.chunk)
             plan_packed(&j, n % j.chunk, false);

@@ -10,6 +10,8 @@
  *          With one chunk nothing is made again.  Chunks hold whole BatchNorm
  *          groups, so the result does not depend on the chunk but for
  *          rounding.  clip_plan() sizes the device's stack for it by a dry run.
+ *          All this is of the contrastive objective; a model of another one
+ *          (config.objective) takes its steps as train/objective.h says.
  * Owns.    Layers and store; not the device.
  * Fails.   -E_RANGE for a chunk that splits a group or has 2^31 tokens, and
  *          for ids that are not in the vocabulary; -E_NOMEM; -E_TOOBIG for a
@@ -35,6 +37,8 @@ struct clip {
     struct store store;
     int logit_scale;           /* index into the store */
     int logit_bias;            /* -1 without */
+    int bow, caption;          /* what other objectives read features by
+                                  (train/objective.h); -1 without */
     union {
         struct vit vit;
         struct resnet resnet;
@@ -64,9 +68,14 @@ struct clip_options {
     bool packed;          /* captions end at their EOT */
     bool reduce;          /* last block: the row that is read */
     bool recompute;       /* per block */
+    bool ahead;           /* pixels travel ahead: make room for that, and do
+                             it (device_send(); from pinned memory only) */
+    int64_t logits;       /* over the vocabulary, numbers that exist at a time;
+                             0: OBJECTIVE_LOGITS (train/objective.h) */
     enum loss_kind loss;  /* this one does */
     enum pixel_kind pixels; /* what clip_plan() makes room for: with room for
-                               bytes, numbers are -E_TOOBIG */
+                               bytes, numbers are -E_TOOBIG on a device that
+                               does not read them where they lie */
     struct collective *ranks; /* of the global batch, this one's n pairs each
                                  (train/collective.h); NULL: this one alone */
 };
@@ -75,6 +84,12 @@ struct clip_batch {
     int n;
     struct pixels pixels; /* n of them, 3 channels, host memory */
     struct captions captions; /* n of them, host memory */
+
+    /* With ahead, and unless NULL: asked once all of this batch is with the
+     * device for the one that is computed next, which begins to travel; NULL:
+     * none.  It stays as it is until that step is over. */
+    const struct clip_batch *(*next)(void *ctx);
+    void *ctx;
 };
 
 /* Size the stack for batches of up to n pairs, or for encoding up to n. */
@@ -85,14 +100,15 @@ int clip_plan(struct clip *m, const struct clip_options *o, int n,
  * Loss and gradients, of the global batch on every rank alike.  Gradients are
  * zeroed first; running statistics are collected and moved.  image, text: real
  * [n, embed_dim] on the host, the normalised features of this rank's pairs, or
- * NULL.
+ * NULL, as they are for other objectives than the contrastive.
  */
 int clip_gradients(struct clip *m, const struct clip_options *o,
                    const struct clip_batch *b, double *loss, void *image,
                    void *text, struct err *e);
 
 /* Normalised features, real [n, embed_dim] on the host, BatchNorm by running
- * statistics; n in chunks of o->chunk. */
+ * statistics; n in chunks of o->chunk.  Only a contrastive model has some of
+ * texts: else -E_UNSUPPORTED. */
 int clip_encode_images(struct clip *m, const struct clip_options *o, int n,
                        const struct pixels *pixels, void *features,
                        struct err *e);

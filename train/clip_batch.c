@@ -11,13 +11,42 @@ static char *real_at(const struct job *j, void *p, int64_t number)
     return (char *)p + (size_t)number * dtype_size(j->m->d->real);
 }
 
-static struct pass pass_of(const struct job *j, bool train)
+struct pass job_pass(const struct job *j, bool train)
 {
     return (struct pass){.d = j->m->d,
                          .store = &j->m->store,
                          .train = train,
                          .recompute = j->o->recompute,
                          .reduce = j->o->reduce};
+}
+
+/* `bytes` a picture; NULL while planning. */
+static const void *pixels_at(const struct clip_batch *b, int at, size_t bytes)
+{
+    return b ? (const char *)b->pixels.x + (size_t)at * bytes : NULL;
+}
+
+/* Let the pixels of a chunk of b travel, which is put next. */
+static void send(const struct job *j, const struct clip_batch *b, int at)
+{
+    const struct clip *m = j->m;
+    int left = (b ? b->n : j->n) - at, n = left < j->chunk ? left : j->chunk;
+    size_t bytes = pixel_bytes(b ? b->pixels.kind : j->o->pixels, m->d->real,
+                               m->config.vision.image_size);
+
+    if (j->o->ahead)
+        device_send(m->d, pixels_at(b, at, bytes), (size_t)n * bytes);
+}
+
+/* All of this batch is with the device. */
+static void send_next(const struct job *j)
+{
+    const struct clip_batch *next = NULL;
+
+    if (j->b && j->b->next && j->o->ahead)
+        next = j->b->next(j->b->ctx);
+    if (next || !j->b)
+        send(j, next, 0);
 }
 
 void job_put(const struct job *j, enum which side, int at, int n,
@@ -30,19 +59,13 @@ void job_put(const struct job *j, enum which side, int at, int n,
 
     *in = (struct input){.n = n};
     if (side == IMAGE) {
-        void *x;
-
         in->pixels =
             j->b ? j->b->pixels : (struct pixels){.kind = j->o->pixels};
         bytes = pixel_bytes(in->pixels.kind, m->d->real,
                             m->config.vision.image_size);
-        x = device_take(m->d, (size_t)n * bytes);
+        in->pixels.x =
+            device_bring(m->d, pixels_at(j->b, at, bytes), (size_t)n * bytes);
         rows_pictures(m->d, n, grid * grid + 1, &in->pictures);
-        if (j->b)
-            device_put(m->d, x,
-                       (const char *)j->b->pixels.x + (size_t)at * bytes,
-                       (size_t)n * bytes);
-        in->pixels.x = x;
         return;
     }
     if (j->b)
@@ -50,12 +73,11 @@ void job_put(const struct job *j, enum which side, int at, int n,
     rows_captions(m->d, &c, j->o->packed, j->plan_rows, &in->at);
 }
 
-/* First: not made again, so that what BatchNorm collects is collected once. */
-static void forward_images(const struct job *j, const struct input *in,
-                           bool train, bool first, void *features)
+void job_forward_images(const struct job *j, const struct input *in, bool train,
+                        bool first, void *features)
 {
     struct clip *m = j->m;
-    struct pass p = pass_of(j, train);
+    struct pass p = job_pass(j, train);
     struct resnet_batch batch = {.n = in->n,
                                  .group = j->group,
                                  .rows = &in->pictures,
@@ -74,10 +96,10 @@ void job_forward(const struct job *j, enum which side, const struct input *in,
     struct device *d = j->m->d;
     int64_t dim = j->m->config.embed_dim;
     void *features = device_take_act(d, in->n * dim);
-    struct pass p = pass_of(j, train);
+    struct pass p = job_pass(j, train);
 
     if (side == IMAGE)
-        forward_images(j, in, train, first, features);
+        job_forward_images(j, in, train, first, features);
     else
         text_tower_forward(&p, &j->m->text, &in->at, features);
     op_l2norm(
@@ -85,11 +107,21 @@ void job_forward(const struct job *j, enum which side, const struct input *in,
                .rows = in->n, .dim = dim, .x = features, .norm = norm, .y = y});
 }
 
+void job_backward_images(const struct job *j, const void *dfeatures)
+{
+    struct pass p = job_pass(j, true);
+
+    if (job_is_resnet(j->m))
+        resnet_backward(&p, &j->m->vision.resnet, dfeatures);
+    else
+        vit_backward(&p, &j->m->vision.vit, dfeatures);
+}
+
 void job_backward(const struct job *j, enum which side, int n, const void *y,
                   const void *norm, const void *dy)
 {
     struct clip *m = j->m;
-    struct pass p = pass_of(j, true);
+    struct pass p = job_pass(j, true);
     int64_t dim = m->config.embed_dim;
     size_t mark = device_mark(m->d);
     void *dx = device_take_act(m->d, n * dim);
@@ -100,10 +132,8 @@ void job_backward(const struct job *j, enum which side, int n, const void *y,
             .rows = n, .dim = dim, .y = y, .norm = norm, .dy = dy, .dx = dx});
     if (side == TEXT)
         text_tower_backward(&p, &m->text, dx);
-    else if (job_is_resnet(m))
-        resnet_backward(&p, &m->vision.resnet, dx);
     else
-        vit_backward(&p, &m->vision.vit, dx);
+        job_backward_images(j, dx);
     device_release(m->d, mark);
 }
 
@@ -168,17 +198,16 @@ static void sigmoid(const struct job *j, const struct side *a,
                   .dbias = whole ? store_grad(s, m->logit_bias) : NULL});
 }
 
-/* Sum of a column of losses, in order. */
-static double sum_rows(const struct job *j, const void *column)
+double job_sum(const struct job *j, const void *column, int64_t n)
 {
     struct device *d = j->m->d;
     size_t mark = device_host_mark(d);
-    size_t bytes = (size_t)j->n * dtype_size(d->real);
+    size_t bytes = (size_t)n * dtype_size(d->real);
     void *host = device_host_take(d, bytes);
     double sum = 0;
 
     device_get(d, host, column, bytes);
-    for (int i = 0; !d->planning && !d->rc && i < j->n; i++)
+    for (int64_t i = 0; !d->planning && !d->rc && i < n; i++)
         sum += d->real == DTYPE_F64 ? ((const double *)host)[i]
                                     : (double)((const float *)host)[i];
     device_host_release(d, mark);
@@ -222,10 +251,10 @@ static void compute_loss(const struct job *j)
 static double read_loss(const struct job *j)
 {
     const struct side *image = &j->side[IMAGE], *text = &j->side[TEXT];
-    double sum = sum_rows(j, image->loss);
+    double sum = job_sum(j, image->loss, j->n);
 
     if (j->o->loss == LOSS_INFONCE)
-        sum = (sum + sum_rows(j, text->loss)) / 2;
+        sum = (sum + job_sum(j, text->loss, j->n)) / 2;
     if (j->all > j->n)
         sum = collective_sum_host(j->o->ranks, j->m->d, sum);
     return sum / j->all;
@@ -251,7 +280,7 @@ static void take_side(const struct job *j, struct side *s)
     }
 }
 
-static void zero_gradients(const struct job *j)
+void job_begin_gradients(const struct job *j)
 {
     const struct store *s = &j->m->store;
 
@@ -324,10 +353,10 @@ static bool records_ranks(const struct job *j)
 }
 
 /* All ranks' gradients, and their statistics, which stand in the same class. */
-static void finish_gradients(const struct job *j)
+void job_finish_gradients(const struct job *j)
 {
     struct collective *c = j->o->ranks;
-    struct pass p = pass_of(j, true);
+    struct pass p = job_pass(j, true);
 
     if (j->all > j->n)
         c->sum(c, j->m->d, j->m->store.grad, j->m->store.size);
@@ -347,13 +376,13 @@ static void whole(const struct job *j)
     if (records_ranks(j) &&
         !device_graph_begin(d, job_key(j, WHOLE, TEXT, &in[TEXT])))
         return;
-    zero_gradients(j);
+    job_begin_gradients(j);
     for (enum which k = IMAGE; k <= TEXT; k++)
         job_forward(j, k, &in[k], true, true, s[k].y, s[k].norm);
     compute_loss(j);
     job_backward(j, TEXT, j->n, s[TEXT].y, s[TEXT].norm, s[TEXT].dy);
     job_backward(j, IMAGE, j->n, s[IMAGE].y, s[IMAGE].norm, s[IMAGE].dy);
-    finish_gradients(j);
+    job_finish_gradients(j);
     if (records_ranks(j))
         device_graph_end(d);
 }
@@ -380,6 +409,8 @@ static void first_pass(const struct job *j, enum which k, int at,
     struct input in;
 
     job_put(j, k, at, n, &in);
+    if (k == IMAGE) /* behind the last one, the second pass's first */
+        send(j, j->b, at + n < j->n ? at + n : 0);
     if (device_graph_begin(d, job_key(j, FORWARD, k, &in))) {
         job_forward(j, k, &in, false, true, t->y, t->norm);
         device_graph_end(d);
@@ -396,6 +427,8 @@ static void second_pass(const struct job *j, enum which k, int at,
     struct input in;
 
     job_put(j, k, at, n, &in);
+    if (k == IMAGE && at + n < j->n)
+        send(j, j->b, at + n);
     copy_real(j, real_at(j, j->side[k].dy, at * dim), t->dy, n * dim);
     if (device_graph_begin(d, job_key(j, AGAIN, k, &in))) {
         job_forward(j, k, &in, true, false, t->y, t->norm);
@@ -414,7 +447,7 @@ static void by_chunks(const struct job *j)
                      .dy = device_take_real(d, j->chunk * dim)};
     size_t mark = device_mark(d);
 
-    zero_gradients(j);
+    job_begin_gradients(j);
     for (enum which k = IMAGE; k <= TEXT; k++)
         for (int at = 0; at < j->n; at += j->chunk) {
             first_pass(j, k, at, &t);
@@ -431,7 +464,7 @@ static void by_chunks(const struct job *j)
             second_pass(j, k, at, &t);
             device_release(d, mark);
         }
-    finish_gradients(j);
+    job_finish_gradients(j);
 }
 
 double job_run(struct job *j)
@@ -442,5 +475,6 @@ double job_run(struct job *j)
         by_chunks(j);
     else
         whole(j);
+    send_next(j);
     return read_loss(j);
 }

@@ -74,9 +74,26 @@ void job_put(const struct job *j, enum which side, int at, int n,
 void job_forward(const struct job *j, enum which side, const struct input *in,
                  bool train, bool first, void *y, void *norm);
 
+/* The picture's tower alone: features as it leaves them, act [n, embed_dim],
+ * and the gradients of its parameters from theirs. */
+void job_forward_images(const struct job *j, const struct input *in, bool train,
+                        bool first, void *features);
+void job_backward_images(const struct job *j, const void *dfeatures);
+
 /* From the gradient of normalised features to those of the parameters. */
 void job_backward(const struct job *j, enum which side, int n, const void *y,
                   const void *norm, const void *dy);
+
+/* How the job's towers are run. */
+struct pass job_pass(const struct job *j, bool train);
+
+/* Before the first chunk's backward, and behind the last one's: gradients of
+ * all ranks, running statistics moved. */
+void job_begin_gradients(const struct job *j);
+void job_finish_gradients(const struct job *j);
+
+/* Sum of n reals in device memory, in order; waits for the device. */
+double job_sum(const struct job *j, const void *column, int64_t n);
 
 /* All that decides about the ops of a phase, beside the plan: the number of
  * packed rows is what differs from batch to batch. */
@@ -85,5 +102,16 @@ uint64_t job_key(const struct job *j, enum phase phase, enum which side,
 
 /* A step's gradients; gives the loss. */
 double job_run(struct job *j);
+
+/* A job of features alone: sizes of n pairs, checked. */
+int job_lay_encode(struct job *j, struct clip *m, const struct clip_options *o,
+                   int n, struct err *e);
+
+/* The same for the other objectives (train/objective.c), and what planning runs
+ * for them: scores of a batch; what depends on j->plan_rows, packed rows of n
+ * captions, in training and scoring. */
+double objective_run(struct job *j);
+void objective_plan_scores(const struct job *j);
+void objective_plan_rows(const struct job *j, int n, bool train);
 
 #endif

@@ -123,12 +123,15 @@ void clip_config_recognise(struct clip_config *c)
     for (size_t i = 0; i < MODELS; i++) {
         fill(&row, &models[i], c->quick_gelu);
         row.logit_bias = c->logit_bias;
+        row.objective = c->objective;
         if (clip_config_equal(c, &row)) {
             memcpy(c->name, row.name, sizeof c->name);
             return;
         }
     }
 }
+
+const char *const objective_names[] = {"contrastive", "bow", "caption", NULL};
 
 int clip_config_hidden(int width, double mlp_ratio)
 {
@@ -306,6 +309,8 @@ const char *clip_config_differs(const struct clip_config *a,
         return "embed_dim";
     if (a->logit_bias != b->logit_bias)
         return "init_logit_bias";
+    if (a->objective != b->objective)
+        return "objective";
     what = vision_differs(&a->vision, &b->vision);
     return what ? what : text_differs(&a->text, &b->text);
 }

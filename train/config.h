@@ -60,6 +60,16 @@ struct text_config {
     double mlp_ratio;
 };
 
+/* What the model is trained for: figure 2 of the paper compares the three. */
+enum objective {
+    OBJECTIVE_CONTRASTIVE, /* CLIP: which caption goes with which picture */
+    OBJECTIVE_BOW,         /* a picture's features predict its caption's words
+                              (train/objective.h) */
+    OBJECTIVE_CAPTION      /* and its caption, token by token */
+};
+
+extern const char *const objective_names[]; /* in this order, then NULL */
+
 struct clip_config {
     char name[CONFIG_NAME_MAX]; /* "ViT-B-32"; "" for a nameless JSON */
     int embed_dim;              /* columns of the common space */
@@ -67,6 +77,8 @@ struct clip_config {
     double init_logit_scale;    /* ln(1/0.07), as a file says otherwise */
     bool logit_bias;            /* sigmoid loss: the model has a logit_bias */
     double init_logit_bias;     /* -10 for SigLIP */
+    enum objective objective;   /* "objective" in JSON of ours; open_clip has
+                                   none but the first, which is not written */
     struct vision_config vision;
     struct text_config text;
 };

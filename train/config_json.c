@@ -314,6 +314,21 @@ static void read_logit_bias(struct members *m, struct json *j)
         json_skip(j);
 }
 
+static void read_objective(struct members *m, struct json *j)
+{
+    struct clip_config *c = m->to;
+    struct str name = json_string(j);
+    int i = 0;
+
+    while (objective_names[i] && !str_eq(name, str_of(objective_names[i])))
+        i++;
+    if (objective_names[i])
+        c->objective = (enum objective)i;
+    else
+        members_fail(m, E_UNSUPPORTED, "objective", "is \"%.*s\"",
+                     STR_ARG(name));
+}
+
 #define TOP(field) offsetof(struct clip_config, field)
 
 enum { TOP_EMBED_DIM, TOP_VISION, TOP_TEXT }; /* must be there */
@@ -325,6 +340,7 @@ static const struct member top_members[] = {
     {"quick_gelu", MEMBER_BOOL, TOP(quick_gelu), NULL, NULL},
     {"init_logit_scale", MEMBER_DOUBLE, TOP(init_logit_scale), NULL, NULL},
     {"init_logit_bias", MEMBER_CALL, 0, NULL, read_logit_bias},
+    {"objective", MEMBER_CALL, 0, NULL, read_objective},
     {"nonscalar_logit_scale", MEMBER_FIXED, 0, "false", NULL},
     {"custom_text", MEMBER_FIXED, 0, "false|true", NULL},
     {"multimodal_cfg", MEMBER_FIXED, 0, "null", NULL},

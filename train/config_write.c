@@ -49,6 +49,8 @@ static void put_model(struct json_out *o, const struct clip_config *c)
         json_put_double(o, "init_logit_scale", c->init_logit_scale);
     if (c->logit_bias)
         json_put_double(o, "init_logit_bias", c->init_logit_bias);
+    if (c->objective)
+        json_put_string(o, "objective", str_of(objective_names[c->objective]));
     put_vision(o, &c->vision);
     json_out_name(o, "text_cfg");
     json_out_object(o);

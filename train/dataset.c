@@ -176,3 +176,8 @@ int dataset_check(const struct dataset *d, uint64_t batch, struct err *e)
     }
     return 0;
 }
+
+struct str dataset_vocabulary(const struct dataset *d)
+{
+    return tokenizer_bytes(d->tokenizer);
+}

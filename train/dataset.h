@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "base/str.h"
 #include "train/picture.h"
 #include "train/texts.h"
 
@@ -59,6 +60,9 @@ struct dataset {
 int dataset_open(struct dataset *d, const struct dataset_config *c,
                  struct err *e);
 void dataset_close(struct dataset *d);
+
+/* The vocabulary as a file, valid until the dataset is closed. */
+struct str dataset_vocabulary(const struct dataset *d);
 
 /* Refuse a batch larger than an epoch of a source can fill: it would hold
  * samples twice. */

@@ -94,6 +94,8 @@ void device_close(struct device *d)
         return;
     if (d->stack)
         d->ops->free(d, d->stack);
+    if (d->landing)
+        d->ops->free(d, d->landing);
     free(d->host);
     d->ops->close(d);
     memset(d, 0, sizeof *d);
@@ -141,25 +143,82 @@ void device_unpin(struct device *d, void *p)
         d->ops->unpin(d, p);
 }
 
+bool device_sends(const struct device *d)
+{
+    return d->ops->send != NULL;
+}
+
+void device_send(struct device *d, const void *host, size_t bytes)
+{
+    assert(!d->in_graph);
+    if (!device_sends(d) || d->rc)
+        return;
+    if (d->planning) {
+        if (bytes > d->landing_peak)
+            d->landing_peak = bytes;
+        return;
+    }
+    if (bytes && bytes <= d->landing_size)
+        d->ops->send(d, d->landing, host, bytes);
+}
+
+const void *device_bring(struct device *d, const void *host, size_t bytes)
+{
+    void *to;
+
+    assert(!d->in_graph);
+    if (d->ops->reads_host)
+        return d->planning ? nowhere : host;
+    to = device_take(d, bytes);
+    if (d->planning || d->rc || !bytes)
+        return to;
+    if (d->ops->bring)
+        d->ops->bring(d, to, host, bytes);
+    else
+        d->ops->put(d, to, host, bytes);
+    return to;
+}
+
+double device_stood(struct device *d)
+{
+    return d->ops->stood ? d->ops->stood(d) : 0;
+}
+
 void device_plan_begin(struct device *d)
 {
     d->planning = true;
     d->used = d->peak = 0;
     d->host_used = d->host_peak = 0;
+    d->landing_peak = 0;
+}
+
+/* Let *p be of `peak` bytes if it is less. */
+static int grow(struct device *d, char **p, size_t *size, size_t peak,
+                const char *what, struct err *e)
+{
+    if (peak <= *size)
+        return 0;
+    device_free(d, *p);
+    *size = 0;
+    *p = device_alloc(d, peak, e);
+    if (!*p)
+        return err_wrap(e, -E_NOMEM, "%s", what);
+    *size = peak;
+    return 0;
 }
 
 int device_plan_end(struct device *d, struct err *e)
 {
+    int rc;
+
     d->planning = false;
     d->used = d->host_used = 0;
-    if (d->peak > d->stack_size) {
-        device_free(d, d->stack);
-        d->stack_size = 0;
-        d->stack = device_alloc(d, d->peak, e);
-        if (!d->stack)
-            return err_wrap(e, -E_NOMEM, "activations");
-        d->stack_size = d->peak;
-    }
+    rc = grow(d, &d->stack, &d->stack_size, d->peak, "activations", e);
+    if (!rc)
+        rc = grow(d, &d->landing, &d->landing_size, d->landing_peak,
+                  "what is sent ahead", e);
+    if (rc)
+        return rc;
     if (d->host_peak > d->host_size) {
         free(d->host);
         d->host_size = 0;

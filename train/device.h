@@ -24,7 +24,13 @@
  *          what it keeps per shape), and the peak is what gets allocated.
  *          A second, small stack in host memory holds what is put and got
  *          (indices, losses); it is planned alike.
- * Owns.    Both stacks and the backend's state; device_close() frees them.
+ *          What a batch brings in bulk (pixels) goes through device_bring().
+ *          A device that shares the host's memory reads it where it stands.
+ *          To another it can be sent ahead: device_send() begins a copy to a
+ *          landing place beside the stack while the device computes, and
+ *          device_bring() takes it from there.  There is one landing place,
+ *          of the largest size that was sent in the dry run.
+ * Owns.    Stacks, landing place and the backend's state; device_close() frees them.
  *          Pointers from device_take() live until the mark below them is
  *          released; device_alloc() until device_free().
  * Fails.   Ops return nothing: the first failure sticks in `rc` and every
@@ -61,6 +67,8 @@ struct device {
     size_t used, peak;   /* bytes of the stack, now and at most */
     char *host;          /* the host's stack, and the same of it */
     size_t host_size, host_used, host_peak;
+    char *landing;       /* device memory; NULL when nothing is sent ahead */
+    size_t landing_size, landing_peak; /* bytes */
     uint64_t flops;      /* of products, convolutions, attention: 2 a
                             multiply-add, forward and backward, as executed;
                             counted while planning, too */
@@ -94,11 +102,27 @@ void device_free(struct device *d, void *p);
 void device_put(struct device *d, void *to, const void *host, size_t bytes);
 void device_get(struct device *d, void *host, const void *from, size_t bytes);
 
-/* Host memory that is put from again and again: let the backend copy from it
- * without copying it first, until unpin.  Where that fails copies are only
- * slower. */
+/* Host memory that is sent from: let the device read it by itself, until unpin.
+ * Where that fails nothing is sent ahead from there. */
 void device_pin(struct device *d, void *p, size_t bytes);
 void device_unpin(struct device *d, void *p);
+
+/* Whether device_send() does anything here. */
+bool device_sends(const struct device *d);
+
+/* These bytes are what device_bring() will be asked for next.  They stay as
+ * they are until the device has been waited for (device_get()) behind that.
+ * Nothing happens when they are not pinned. */
+void device_send(struct device *d, const void *host, size_t bytes);
+
+/* Host memory as ops read it: itself, or else a copy on the stack, of which the
+ * host may forget the original on return unless it was sent.  Whatever else was
+ * sent is forgotten. */
+const void *device_bring(struct device *d, const void *host, size_t bytes);
+
+/* Seconds that the device has stood still for what it was brought, as far as
+ * that is known without waiting. */
+double device_stood(struct device *d);
 
 /* The dry run.  begin empties the stack; end allocates the peak if it grew, and
  * empties the stack again.  -E_NOMEM names the size asked for. */

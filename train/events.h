@@ -41,7 +41,7 @@ struct events {
     struct buf message, value, record; /* being made */
 };
 
-/* step: the first one that will be put, 0 at a run's begin. */
+/* step: the first one that will be put; 0: nothing is to be forgotten. */
 int events_open(struct events *v, const char *folder, uint64_t step,
                 struct err *e);
 int events_put(struct events *v, uint64_t step,

@@ -1,10 +1,10 @@
 #include "train/loader.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -343,13 +343,22 @@ static void init(struct loader *l, const struct loader_config *c)
     io_allow_files(FILES_BESIDE * d->n * d->c.window);
 }
 
+/* Those that this process may use: a rank can be bound to its share. */
+static unsigned processors(void)
+{
+    cpu_set_t mine;
+
+    if (sched_getaffinity(0, sizeof mine, &mine))
+        return 1;
+    return (unsigned)CPU_COUNT(&mine);
+}
+
 static int open_jail(struct loader *l, struct err *e)
 {
     struct jail_config c = picture_jail(&l->scratch, (uint32_t)l->c.size);
-    long here = sysconf(_SC_NPROCESSORS_ONLN);
     int rc;
 
-    l->workers = l->c.workers ? l->c.workers : here > 0 ? (unsigned)here : 1;
+    l->workers = l->c.workers ? l->c.workers : processors();
     if (l->workers > JAIL_WORKERS_MAX)
         l->workers = JAIL_WORKERS_MAX;
     c.workers = l->workers;

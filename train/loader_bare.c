@@ -66,3 +66,9 @@ unsigned loader_workers(const struct loader *l)
     (void)l;
     return 0;
 }
+
+struct str dataset_vocabulary(const struct dataset *d)
+{
+    (void)d;
+    return STR_NONE;
+}

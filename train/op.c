@@ -175,6 +175,14 @@ uint64_t op_flops(enum op_kind kind, const void *op)
 
         return loss_work(o->rows, o->cols, o->first, o->dim, 2);
     }
+    case OP_softmax_loss: {
+        const struct op_softmax_loss *o = op;
+
+        assert(o->rows > 0 && o->cols > 0 && o->most >= 0);
+        assert(o->most <= OP_TARGETS_MAX);
+        (void)o;
+        return 0;
+    }
     default:
         return 0; /* as many operations as numbers: memory decides */
     }

@@ -330,7 +330,7 @@ struct op_avgpool_bwd {
 /* y[i] = x[rows[i]]. */
 struct op_gather {
     int64_t n, dim, total;   /* rows taken, columns, rows of x */
-    const int32_t *rows;     /* [n], distinct, device memory */
+    const int32_t *rows;     /* [n], device memory */
     const void *x;           /* act [total, dim] */
     void *y;                 /* act [n, dim] */
 };
@@ -338,7 +338,7 @@ struct op_gather {
 /* x[rows[i]] += y[i]. */
 struct op_scatter_add {
     int64_t n, dim, total;
-    const int32_t *rows;
+    const int32_t *rows;     /* [n], distinct */
     const void *y;
     void *x;                 /* act [total, dim], += */
 };
@@ -391,6 +391,27 @@ struct op_sigmoid_loss {
     void *dlog_scale, *dbias;     /* real [1], +=, or NULL */
 };
 
+#define OP_TARGETS_MAX 4096 /* ids of a row: a caption's, at most */
+
+/*
+ * Cross-entropy of softmax(x[r]) against row r's target, which is uniform over
+ * ids[at[r] .. at[r + 1]), an id as often as it stands there:
+ *   lse[r] = log sum_j exp x_rj;  loss[r] = lse[r] - mean x_r,id;
+ * and with `by`, in place of the logits the gradient of by * sum loss,
+ *   x_rj = by (exp(x_rj - lse[r]) - j's share of the target).
+ * A row without ids has neither loss nor gradient (but an lse).
+ */
+struct op_softmax_loss {
+    int64_t rows, cols;
+    int64_t most;            /* ids of a row, at most */
+    void *x;                 /* act [rows, cols] */
+    const int32_t *at;       /* [rows + 1], device memory */
+    const int32_t *ids;      /* [at[rows]] */
+    const void *by;          /* real [1]; NULL: x stays */
+    void *loss;              /* real [rows] */
+    void *lse;               /* real [rows], or NULL */
+};
+
 /* ---- optimiser, small change ---- */
 
 #define OP_DECAY_RUN 64 /* numbers that decay, or not, together */
@@ -402,7 +423,7 @@ struct op_sigmoid_loss {
  * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps); copy = p.
  * With sumsq, that of a gradient of which g is the whole or a part: g counts
  * clip_norm / (norm + 1e-6) times where norm = sqrt(*sumsq) > clip_norm > 0;
- * where norm is not finite nothing is changed at all.
+ * where norm is not finite, or > skip_norm > 0, nothing is changed at all.
  * With half_moments m and v hold bfloat16 numbers: what a step makes of them
  * moves p in full, and is then rounded by chance as the copy is, each by draws
  * of its own.  To nearest they would stand still: the ulp of bfloat16 is 1/256
@@ -422,6 +443,7 @@ struct op_adamw {
     const double *sumsq;     /* [1], device memory, or NULL */
     double lr, beta1, beta2, eps, decay;
     double clip_norm;        /* 0: off */
+    double skip_norm;        /* 0: off */
     uint64_t t;              /* step, from 1 */
     uint64_t rounding;       /* 0: the copy is rounded to nearest even */
     bool half_moments;
@@ -477,6 +499,7 @@ struct op_copy {             /* y = x, byte by byte */
     X(l2norm) X(l2norm_bwd) X(embed) X(embed_bwd) X(patches) X(nhwc)         \
     X(tokens) X(tokens_bwd) X(avgpool) X(avgpool_bwd)                        \
     X(gather) X(scatter_add) X(nce) X(nce_bwd) X(sigmoid_loss)               \
+    X(softmax_loss)                                                          \
     X(adamw) X(sumsq) X(cast) X(add) X(axpby) X(clamp) X(zero) X(copy)
 
 enum op_kind {
@@ -493,6 +516,10 @@ enum op_kind {
  * devices share (train/collective.h).  stamp and seconds (NULL where an op is
  * done when it returns): put mark i, below OP_STAMPS, behind what was called;
  * wait for two marks and tell what lies between them.
+ * reads_host: the ops read host memory where it stands.  Else send and bring
+ * (may be NULL: nothing is sent ahead, and put will do), as device_send() and
+ * device_bring() but that the landing place and the copy's are given; stood
+ * (may be NULL) as device_stood().
  * graph_begin and graph_end (may be NULL): see device_graph_begin(); they are
  * not called while planning, and the backend mixes the key with the stack's
  * height. */
@@ -505,6 +532,11 @@ struct ops {
     void (*get)(struct device *d, void *host, const void *from, size_t bytes);
     void (*pin)(struct device *d, void *p, size_t bytes);
     void (*unpin)(struct device *d, void *p);
+    bool reads_host;
+    void (*send)(struct device *d, void *landing, const void *host,
+                 size_t bytes);
+    void (*bring)(struct device *d, void *to, const void *host, size_t bytes);
+    double (*stood)(struct device *d);
     void (*plan)(struct device *d, enum op_kind kind, const void *op);
     int (*collective)(struct device *d, const struct launch *l,
                       const struct agreement *a, struct collective *out,

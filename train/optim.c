@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "train/adamw.h"
 #include "train/op.h"
 
-#define LOGIT_SCALE_MAX 4.6051701859880914 /* ln 100 */
+#define RESTORE_PART (1 << 20) /* numbers on the host at a time */
 
 /* Whether a name is the model's, whatever its activation. */
 static bool is_model(const char *name, const char *model)
@@ -103,43 +104,142 @@ static void adamw(const struct optim *o, uint64_t step, const double *sumsq)
                           .eps = c->eps,
                           .decay = c->decay,
                           .clip_norm = c->clip_norm,
+                          .skip_norm = c->leave_out ? o->limit : 0,
                           .t = step + 1,
                           .rounding = c->stochastic,
                           .half_moments = s->half_moments,
                       });
 }
 
+/* What a step tells the host, in one piece: `sumsq` and behind it this. */
+static void *scale_told(const struct optim *o)
+{
+    return o->sumsq + 1;
+}
+
 /* All of a step that the device does. */
 static void enqueue(const struct optim *o, uint64_t step, bool norm)
 {
     const struct clip *m = o->m;
-    struct op_clamp clamp = {.n = 1, .low = 0, .high = LOGIT_SCALE_MAX};
+    struct op_clamp clamp = {.n = 1, .low = 0, .high = OPTIM_LOGIT_SCALE_MAX};
 
     if (norm)
         square(o);
     adamw(o, step, norm ? o->sumsq : NULL);
     clamp.x = store_real(&m->store, m->logit_scale);
     op_clamp(m->d, &clamp);
+    if (norm)
+        op_copy(m->d, &(struct op_copy){.bytes = (int64_t)m->store.real_size,
+                                        .x = clamp.x,
+                                        .y = scale_told(o)});
+}
+
+/* The running statistics, to where they are kept or back. */
+static void copy_statistics(const struct optim *o, bool back)
+{
+    const struct store *s = &o->m->store;
+    char *at = s->real + (size_t)s->parameters * s->real_size;
+    int64_t bytes = (s->size - s->parameters) * (int64_t)s->real_size;
+
+    if (o->kept)
+        op_copy(o->m->d, &(struct op_copy){.bytes = bytes,
+                                           .x = back ? o->kept : at,
+                                           .y = back ? at : o->kept});
+}
+
+void optim_keep(struct optim *o)
+{
+    copy_statistics(o, false);
+}
+
+void optim_leave(struct optim *o)
+{
+    copy_statistics(o, true);
+}
+
+/* What the device tells behind a step whose norm was taken. */
+static double read_told(struct optim *o)
+{
+    struct device *d = o->m->d;
+    double told[2] = {0, 0};
+
+    device_get(d, told, o->sumsq, sizeof told);
+    dtype_convert(&o->logit_scale, DTYPE_F64, &told[1], d->real, 1);
+    return told[0];
 }
 
 int optim_step(struct optim *o, uint64_t step, double *norm, struct err *e)
 {
-    bool taken = norm || o->c.clip_norm > 0;
+    bool taken = norm || o->c.clip_norm > 0 || o->c.leave_out;
     double sum = 0;
     int rc;
 
     enqueue(o, step, taken);
     if (taken)
-        device_get(o->m->d, &sum, o->sumsq, sizeof sum);
+        sum = read_told(o);
     rc = device_check(o->m->d, e);
     if (rc)
         return rc;
-    if (!isfinite(sum))
+    o->left_out = o->c.leave_out &&
+                  (!isfinite(sum) || (o->limit > 0 && sqrt(sum) > o->limit));
+    if (!isfinite(sum) && !o->left_out)
         return err_set(e, E_RANGE, "step %llu: the gradient is not finite",
                        (unsigned long long)step + 1);
+    if (o->left_out)
+        optim_leave(o);
     if (norm)
         *norm = sqrt(sum);
     return 0;
+}
+
+/* ---- going on ---- */
+
+/* A part of the copy, rounded as op_adamw would have. */
+static void round_copy(const struct optim *o, uint64_t applied, int64_t at,
+                       int64_t n, float *real, uint16_t *copy)
+{
+    const struct store *s = &o->m->store;
+    const struct op_adamw op = {.t = applied, .rounding = o->c.stochastic};
+    uint64_t stream = adamw_stream(&op);
+
+    memset(real, 0, (size_t)n * sizeof *real); /* a get that fails reads none */
+    device_get(o->m->d, real, s->real + (size_t)at * sizeof *real,
+               (size_t)n * sizeof *real);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &real[i], sizeof bits);
+        bits = adamw_round(bits, adamw_chance(stream, (uint64_t)(at + i)));
+        copy[i] = (uint16_t)(bits >> 16);
+    }
+    device_put(o->m->d, s->act + (size_t)at * sizeof *copy, copy,
+               (size_t)n * sizeof *copy);
+}
+
+int optim_restore(struct optim *o, uint64_t applied, struct err *e)
+{
+    struct store *s = &o->m->store;
+    struct device *d = o->m->d;
+    uint16_t *copy;
+    float *real;
+
+    store_refresh(s, d);
+    if (!o->c.stochastic || !applied || d->act != DTYPE_BF16)
+        return device_check(d, e);
+    real = malloc(RESTORE_PART * sizeof *real);
+    copy = malloc(RESTORE_PART * sizeof *copy);
+    for (int64_t at = 0; real && copy && at < s->parameters;
+         at += RESTORE_PART) {
+        int64_t left = s->parameters - at;
+
+        round_copy(o, applied, at, left < RESTORE_PART ? left : RESTORE_PART,
+                   real, copy);
+    }
+    if (!real || !copy)
+        device_fail(d, E_NOMEM, "no room to round weights");
+    free(real);
+    free(copy);
+    return device_check(d, e);
 }
 
 /* ---- opening ---- */
@@ -177,11 +277,21 @@ int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
         return err_wrap(e, -E_NOMEM, "optimiser");
     o->sumsq = (double *)(void *)block;
     o->decays = (uint8_t *)block + DEVICE_ALIGN;
+    if (c->leave_out && s->size > s->parameters) {
+        o->kept = device_alloc(
+            m->d, (size_t)(s->size - s->parameters) * s->real_size, e);
+        if (!o->kept) {
+            optim_close(o);
+            return err_wrap(e, -E_NOMEM, "statistics, kept");
+        }
+    }
     runs = decay_runs(s, c->rule);
     device_put(m->d, o->decays, runs, n);
     free(runs);
     device_plan_begin(m->d);
+    optim_keep(o);
     enqueue(o, 0, true);
+    optim_leave(o);
     rc = device_plan_end(m->d, e); /* what stuck before, too */
     if (rc)
         optim_close(o);
@@ -191,6 +301,8 @@ int optim_open(struct optim *o, struct clip *m, const struct optim_config *c,
 void optim_close(struct optim *o)
 {
     device_free(o->m->d, o->sumsq);
+    device_free(o->m->d, o->kept);
+    o->kept = NULL;
     o->sumsq = NULL;
     o->decays = NULL;
 }

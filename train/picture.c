@@ -230,6 +230,9 @@ struct wire_answer {
     uint64_t decode_ns, resize_ns;
 };
 
+_Static_assert(sizeof(struct wire_answer) == PICTURE_ANSWER_HEAD,
+               "PICTURE_ANSWER_HEAD");
+
 void picture_head(const struct picture_request *q, uint8_t head[PICTURE_HEAD])
 {
     struct wire_head w = {MAGIC, q->size, (uint32_t)q->rule, q->fast, q->draw};

@@ -101,7 +101,8 @@ enum image_reason picture_make(struct picture_scratch *s,
 
 /* ---- in a worker ---- */
 
-#define PICTURE_HEAD 24u /* bytes before the picture's in a request */
+#define PICTURE_HEAD        24u /* bytes before the picture's in a request */
+#define PICTURE_ANSWER_HEAD 24u /* and before the square's in an answer */
 
 /* A request is its head, then the picture's bytes: one string for
  * jail_submit. */

@@ -233,6 +233,14 @@ static void cost_loss(const struct device *d, enum op_kind kind, const void *op,
 {
     int64_t rows, cols, dim;
 
+    if (kind == OP_softmax_loss) {
+        const struct op_softmax_loss *o = op;
+
+        c->bytes = act(d, (o->by ? 3 : 2) * o->rows * o->cols);
+        snprintf(c->shape, sizeof c->shape, "%lldx%lld", (long long)o->rows,
+                 (long long)o->cols);
+        return;
+    }
     if (kind == OP_nce) {
         const struct op_nce *o = op;
 
@@ -332,6 +340,7 @@ struct profile_cost profile_cost(const struct device *d, enum op_kind kind,
     case OP_nce:
     case OP_nce_bwd:
     case OP_sigmoid_loss:
+    case OP_softmax_loss:
         cost_loss(d, kind, op, &c);
         break;
     case OP_adamw:

@@ -11,6 +11,7 @@
 
 struct ranks_word {
     double waited, flops;
+    int32_t stop;
     int32_t code; /* 0, or the E_* of the message */
     char message[MESSAGE];
 };
@@ -59,6 +60,7 @@ int ranks_meet(struct ranks *r, struct device *d, struct ranks_state *state,
     if (state) {
         mine.waited = state->waited;
         mine.flops = state->flops;
+        mine.stop = state->stop;
         *state = (struct ranks_state){0};
     }
     if (rc)
@@ -76,6 +78,8 @@ int ranks_meet(struct ranks *r, struct device *d, struct ranks_state *state,
             state->waited = w->waited;
         if (state)
             state->flops += w->flops;
+        if (state && w->stop)
+            state->stop = true;
     }
     if (first < 0)
         return 0;

@@ -31,6 +31,7 @@ struct ranks {
 struct ranks_state {
     double waited; /* seconds for pairs since the last one; the largest */
     double flops;  /* executed since; the sum */
+    bool stop;     /* asked to; whether any is */
 };
 
 /* By l.  rc: 0, or why this rank cannot begin (d is then NULL or not to be

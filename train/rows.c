@@ -3,50 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* The index arrays of one matrix of rows, next to each other: filled on the
- * host, put in one go. */
-struct sheet {
-    struct device *d;
-    int32_t *host, *device;
-    int64_t used, size; /* numbers */
-    size_t mark;        /* of the host's stack */
-};
-
-static void sheet_open(struct sheet *t, struct device *d, int64_t size)
-{
-    size_t bytes = (size_t)size * sizeof(int32_t);
-
-    *t = (struct sheet){.d = d, .size = size, .mark = device_host_mark(d)};
-    t->device = device_take_index(d, size);
-    if (!d->planning && d->host_used + bytes > d->host_size)
-        device_fail(d, E_TOOBIG, "more rows of tokens than planned for");
-    if (!d->rc)
-        t->host = device_host_take(d, bytes);
-}
-
-/* Whether there is memory behind the pointers. */
-static bool sheet_writable(const struct sheet *t)
-{
-    return !t->d->planning && !t->d->rc;
-}
-
-/* n numbers: their place on the device; on the host through `host`. */
-static const int32_t *sheet_take(struct sheet *t, int64_t n, int32_t **host)
-{
-    int64_t at = sheet_writable(t) ? t->used : 0;
-
-    t->used += n;
-    assert(t->used <= t->size);
-    *host = t->host ? t->host + at : NULL;
-    return t->device + at;
-}
-
-static void sheet_close(struct sheet *t)
-{
-    if (sheet_writable(t))
-        device_put(t->d, t->device, t->host, (size_t)t->used * sizeof(int32_t));
-    device_host_release(t->d, t->mark);
-}
+#include "train/sheet.h"
 
 /* Host side of struct rows. */
 struct rows_fill {

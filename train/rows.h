@@ -27,6 +27,7 @@ struct rows {
     int reads;                /* samples: sequences that are read, the first */
     int max_len;              /* no sequence is longer */
     bool causal;
+    bool all;                 /* every row is read, not only those in `read` */
     int64_t pairs;            /* (query, key) pairs of full attention */
     int64_t read_pairs;       /* and when only the read rows ask */
     const int32_t *begin, *end;   /* [seqs], device memory */

@@ -1,6 +1,5 @@
 #include "train/run.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,257 +11,13 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "base/progress.h"
-#include "train/batches.h"
-#include "train/feed.h"
 #include "train/flops.h"
-#include "train/median.h"
 #include "train/profile.h"
-#include "train/ranks.h"
+#include "train/run_private.h"
 #include "train/run_word.h"
 #include "train/weights.h"
-
-/* One that is computed, one that is made or on its way to the device. */
-#define BUFFERS 2
-
-/* A run under way. */
-struct run {
-    const struct run_config *c;
-    struct run_summary *sum;
-    struct device d;
-    struct clip m;
-    struct clip_options options; /* c's, of pictures in bytes, with ranks */
-    struct launch launch;
-    struct ranks ranks;
-    bool writes; /* rank 0: log, weights, progress */
-    int share;   /* pairs of a batch that are this rank's */
-    struct pairs pairs;
-    struct optim optim;
-    struct feed feed;
-    struct loader *loader; /* of a dataset, or NULL; the ring's to close */
-    struct batches batches;
-    struct progress progress;
-    struct median seconds; /* of the steps behind the first */
-    uint64_t taken;        /* steps */
-    int log;               /* descriptor, -1 without */
-};
-
-struct step {
-    uint64_t number; /* from 1 */
-    double loss, norm, logit_scale, seconds, waited;
-};
-
-/* ---- the log ---- */
-
-static int log_line(const struct run *r, const struct buf *line, struct err *e)
-{
-    if (line->rc)
-        return err_set(e, -line->rc, "%s: a line", r->c->log);
-    return io_write_full(r->log, line->p, line->n, r->c->log, e);
-}
-
-static int log_begin(struct run *r, struct err *e)
-{
-    const struct run_config *c = r->c;
-    struct json_out o;
-    struct buf b;
-    int rc;
-
-    if (!c->log || !r->writes)
-        return 0;
-    r->log = open(c->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (r->log < 0)
-        return err_errno(e, E_IO, "write", c->log);
-    buf_init(&b, 1 << 16);
-    json_out_init(&o, &b);
-    json_out_object(&o);
-    json_put_string(&o, "model", str_of(c->model.name));
-    json_put_string(&o, "device", str_of(r->sum->device));
-    json_put_string(&o, "precision", str_of(dtype_name(r->d.act)));
-    json_put_u64(&o, "ranks", (uint64_t)r->launch.size);
-    json_put_u64(&o, "useful_flops", r->sum->useful);
-    json_put_u64(&o, "activation_bytes", r->sum->activations);
-    json_put_u64(&o, "weight_bytes", r->sum->weights);
-    json_out_name(&o, "settings");
-    json_out_raw(&o, c->settings.n ? c->settings : STR("{}"));
-    json_out_end_object(&o);
-    buf_add_char(&b, '\n');
-    rc = log_line(r, &b, e);
-    buf_release(&b);
-    return rc;
-}
-
-static int log_step(struct run *r, const struct step *s, struct err *e)
-{
-    struct json_out o;
-    struct buf b;
-    int rc;
-
-    if (r->log < 0)
-        return 0;
-    buf_init(&b, 4096);
-    json_out_init(&o, &b);
-    json_out_object(&o);
-    json_put_u64(&o, "step", s->number);
-    json_put_double(&o, "loss", s->loss);
-    json_put_double(&o, "lr", optim_rate(&r->c->optim, s->number - 1));
-    json_put_double(&o, "norm", s->norm);
-    json_put_double(&o, "logit_scale", s->logit_scale);
-    json_put_double(&o, "seconds", s->seconds);
-    json_put_double(&o, "waited", s->waited);
-    if (r->loader) {
-        struct load load;
-
-        loader_of_step(r->loader, s->number - 1, &load);
-        json_out_name(&o, "load");
-        load_json(&load, &o);
-    }
-    json_out_end_object(&o);
-    buf_add_char(&b, '\n');
-    rc = log_line(r, &b, e);
-    buf_release(&b);
-    return rc;
-}
-
-/* ---- steps ---- */
-
-/* What a person watching wants to know. */
-static void say(struct run *r, const struct step *s)
-{
-    progress_note(&r->progress, "step %llu, loss %.4f, %.4g TFLOP/s useful",
-                  (unsigned long long)s->number, s->loss,
-                  s->seconds > 0 ? (double)r->sum->useful / s->seconds * 1e-12
-                                 : 0);
-    progress_add(&r->progress, (uint64_t)r->c->batch);
-}
-
-/* norm and logit_scale are asked for where they are written down; the norm also
- * behind the last step, as no loss follows that would tell of a gradient that
- * is not finite. */
-static int compute(struct run *r, uint64_t i, const struct clip_batch *b,
-                   struct step *s, struct err *e)
-{
-    bool logs = r->log >= 0, last = i + 1 == r->c->steps;
-    int rc;
-
-    r->d.flops = 0;
-    rc = clip_gradients(&r->m, &r->options, b, &s->loss, NULL, NULL, e);
-    if (rc) /* the others may wait for what this rank did not send */
-        return ranks_abort(&r->ranks, rc, e);
-    if (!isfinite(s->loss))
-        rc = err_set(e, E_RANGE, "step %llu: the loss is not finite",
-                     (unsigned long long)s->number);
-    if (!rc)
-        rc = optim_step(&r->optim, i, logs || last ? &s->norm : NULL, e);
-    if (!rc && logs) {
-        store_get(&r->m.store, &r->d, r->m.logit_scale, &s->logit_scale,
-                  DTYPE_F64);
-        rc = device_check(&r->d, e);
-    }
-    return rc;
-}
-
-/* In front of a step, and behind the last one: the executed operations are
- * those of the step before. */
-static int meet(struct run *r, double *waited, int rc, struct err *e)
-{
-    struct ranks_state state = {*waited, (double)r->d.flops};
-
-    rc = ranks_meet(&r->ranks, &r->d, &state, rc, e);
-    *waited = state.waited;
-    r->sum->waited_s += state.waited;
-    if (r->taken > 1 || (r->taken && r->c->steps == 1))
-        r->sum->executed += state.flops;
-    return rc;
-}
-
-/* The ranks meet when all have their pairs, or know that they get none. */
-static int one_step(struct run *r, uint64_t i, struct step *s, struct err *e)
-{
-    uint64_t began = clock_mono_ns(), waited = r->batches.waited_ns;
-    struct clip_batch b;
-    int rc;
-
-    *s = (struct step){.number = i + 1};
-    rc = batches_next(&r->batches, &b, e);
-    s->waited = (double)(r->batches.waited_ns - waited) * 1e-9;
-    rc = meet(r, &s->waited, rc, e);
-    if (rc)
-        return rc;
-    rc = compute(r, i, &b, s, e);
-    batches_done(&r->batches);
-    s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
-    r->taken = i + 1;
-    return rc;
-}
-
-/* The first step's time is left out, unless it is the only one: it meets the
- * libraries' first calls. */
-static void add_up(struct run *r, uint64_t i, const struct step *s)
-{
-    uint64_t n = r->c->steps, tenth = n / 10 ? n / 10 : 1;
-    struct run_summary *sum = r->sum;
-
-    if (!i)
-        sum->first = s->loss;
-    if (i >= n - tenth)
-        sum->last += s->loss / (double)tenth;
-    if (!i && n > 1)
-        return;
-    sum->timed++;
-    sum->seconds += s->seconds;
-    median_add(&r->seconds, s->seconds);
-}
-
-static void sum_up_load(struct run *r)
-{
-    struct run_summary *s = r->sum;
-    struct json_out o;
-    struct buf b;
-
-    loader_of_all(r->loader, &s->load);
-    s->workers = loader_workers(r->loader);
-    buf_init(&b, sizeof s->replaced - 1);
-    json_out_init(&o, &b);
-    loader_reasons_json(r->loader, &o);
-    snprintf(s->replaced, sizeof s->replaced, "%s", b.rc || !b.p ? "{}" : b.p);
-    buf_release(&b);
-}
-
-static int take_steps(struct run *r, struct err *e)
-{
-    const struct run_config *c = r->c;
-    double waited = 0;
-    struct step s;
-    int rc = 0;
-
-    if (r->writes)
-        progress_begin(&r->progress, "train", "images",
-                       (uint64_t)c->batch * c->steps);
-    for (uint64_t i = 0; !rc && i < c->steps; i++) {
-        rc = one_step(r, i, &s, e);
-        if (!rc)
-            rc = log_step(r, &s, e);
-        if (!rc)
-            add_up(r, i, &s);
-        if (!rc && r->writes)
-            say(r, &s);
-    }
-    rc = meet(r, &waited, rc, e);
-    if (r->writes)
-        progress_end(&r->progress, rc);
-    if (!rc) {
-        r->sum->executed /= (double)r->sum->timed;
-        r->sum->median_s = median_of(&r->seconds);
-        r->sum->fast_s = median_share(&r->seconds, 0.1);
-        r->sum->slow_s = median_share(&r->seconds, 0.9);
-        r->sum->libraries = backend_counted(&r->d, r->c->backend);
-    }
-    if (!rc && r->loader)
-        sum_up_load(r);
-    return rc;
-}
 
 /* ---- a run ---- */
 
@@ -328,14 +83,19 @@ static int open_maker(struct run *r, struct batch_maker *maker, struct err *e)
 }
 
 /* Before the device, whose libraries have threads of their own: makers may
- * fork. */
+ * fork.  One batch is computed, one is made, and between the two a GPU has one
+ * that is on its way. */
 static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
-    const struct batches_config b = {.buffers = c->data ? BATCHES_MAX : BUFFERS,
+    const struct batches_config b = {.buffers = c->data ? BATCHES_MAX
+                                                : c->backend == BACKEND_CUDA
+                                                    ? 3
+                                                    : 2,
                                      .n = r->share,
                                      .size = (int)c->model.vision.image_size,
                                      .context = c->model.text.context_length,
+                                     .begin = r->begin,
                                      .end = c->steps + (c->profile != NULL)};
     struct batch_maker maker;
     int rc = batches_open(&r->batches, &b, e);
@@ -347,23 +107,32 @@ static int open_batches(struct run *r, struct err *e)
     return rc;
 }
 
+static int open_optim(struct run *r, struct err *e)
+{
+    struct optim_config c = r->c->optim;
+
+    c.leave_out = r->c->skip_spikes > 0;
+    return optim_open(&r->optim, &r->m, &c, e);
+}
+
 static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     struct clip_options whole = {.loss = c->options.loss};
-    int rc = clip_initialise(&r->m, c->seed, e);
+    int rc = c->init ? weights_load(&r->m, c->init, true, e)
+                     : clip_initialise(&r->m, c->seed, e);
 
     if (!rc)
         rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);
     if (!rc)
-        rc = optim_open(&r->optim, &r->m, &c->optim, e);
+        rc = open_optim(r, e);
     if (!rc)
         rc = clip_plan(&r->m, &r->options, r->share, e);
     if (rc)
         return rc;
-    r->sum->activations = r->d.stack_size;
+    r->sum->activations = r->d.stack_size + r->d.landing_size;
     r->sum->weights = store_bytes(&r->m.store);
-    return 0;
+    return record_load(&r->record, &r->optim, e);
 }
 
 /* One more step, op by op. */
@@ -375,7 +144,7 @@ static int take_apart(struct run *r, struct err *e)
     int rc = profile_begin(p, &r->d, e);
 
     if (!rc) {
-        rc = batches_next(&r->batches, &b, e);
+        rc = run_take_batch(r, &b, e);
         if (!rc)
             rc = clip_gradients(&r->m, &r->options, &b, &loss, NULL, NULL, e);
         if (!rc)
@@ -407,16 +176,14 @@ static int train(struct run *r, struct err *e)
     median_init(&r->seconds, c->steps);
     rc = prepare(r, e);
     if (!rc)
-        rc = log_begin(r, e);
+        rc = run_begin_record(r, e);
     rc = ranks_meet(&r->ranks, &r->d, NULL, rc, e);
     if (!rc)
-        rc = take_steps(r, e);
-    if (!rc && c->save)
+        rc = run_take_steps(r, e);
+    if (!rc && c->save && !r->sum->stopped)
         rc = save(r, e);
-    if (!rc && c->profile)
+    if (!rc && c->profile && !r->sum->stopped)
         rc = take_apart(r, e);
-    if (r->log >= 0 && close(r->log) && !rc)
-        rc = err_errno(e, E_IO, "write", c->log);
     if (r->optim.m)
         optim_close(&r->optim);
     median_release(&r->seconds);
@@ -440,6 +207,8 @@ static int open_alone(struct run *r, struct err *e)
     if (r->writes)
         rc = check_save(c->save, e);
     if (!rc)
+        rc = run_find_record(r, e);
+    if (!rc)
         rc = open_batches(r, e);
     if (!rc)
         rc = backend_open(&r->d, c->backend, c->act, &c->device, e);
@@ -456,21 +225,28 @@ static int run_all(struct run *r, struct err *e)
     struct agreement a;
     int rc = c->unready ? c->unready : open_alone(r, e);
 
-    run_word(c, &a);
+    run_word(c, r->begin, &a);
     rc = ranks_open(&r->ranks, &r->launch, &r->d, &a, rc, e);
     if (rc)
         return rc;
     r->options = c->options;
     r->options.pixels = PIXEL_BYTE;
+    r->options.ahead = device_sends(&r->d);
     if (r->launch.size > 1)
         r->options.ranks = &r->ranks.c;
     r->sum->ranks = r->ranks.c.name;
-    return train(r, e);
+    r->sum->begin = r->begin;
+    if (r->begin < c->steps)
+        return train(r, e);
+    if (r->writes)
+        log_event("resume", "%s: all %llu steps have been taken",
+                  r->record.found, (unsigned long long)c->steps);
+    return 0;
 }
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
 {
-    struct run r = {.c = c, .sum = s, .log = -1, .launch = c->launch};
+    struct run r = {.c = c, .sum = s, .launch = c->launch};
     int rc;
 
     memset(s, 0, sizeof *s);
@@ -485,5 +261,5 @@ int run_train(const struct run_config *c, struct run_summary *s, struct err *e)
         device_close(&r.d);
     batches_close(&r.batches);
     pairs_release(&r.pairs);
-    return rc;
+    return run_close_record(&r, rc, e);
 }

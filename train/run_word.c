@@ -25,9 +25,12 @@ static const char *const settings[] = {
     "--moments",
     "--tune",
     "what the shards hold",
+    "--skip-spikes",
+    "the checkpoint's step",
+    "--init",
 };
 
-void run_word(const struct run_config *c, struct agreement *a)
+void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
 {
     const struct clip_options *o = &c->options;
     const struct optim_config *p = &c->optim;
@@ -61,6 +64,10 @@ void run_word(const struct run_config *c, struct agreement *a)
     agree_number(&a->word, c->half_moments);
     agree_number(&a->word, c->device.tune);
     agree_number(&a->word, c->data ? c->data->mark : 0);
+    agree_bytes(&a->word, &c->skip_spikes, sizeof c->skip_spikes);
+    agree_number(&a->word, begin);
+    agree_bytes(&a->word, c->init ? c->init : "",
+                c->init ? strlen(c->init) : 0);
     a->names = settings;
     a->gpus = c->backend == BACKEND_CUDA;
 }

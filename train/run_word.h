@@ -11,6 +11,7 @@
 #include "train/collective.h"
 #include "train/run.h"
 
-void run_word(const struct run_config *c, struct agreement *a);
+/* begin: steps that were taken before. */
+void run_word(const struct run_config *c, uint64_t begin, struct agreement *a);
 
 #endif

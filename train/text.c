@@ -30,29 +30,52 @@ void text_tower_release(struct text_tower *t)
     block_stack_release(&t->blocks);
 }
 
+/* Tokens and their places. */
+static void embed(const struct pass *p, const struct text_tower *t,
+                  const struct caption_rows *at, void *x)
+{
+    op_embed(p->d, &(struct op_embed){
+                       .rows = at->rows.total,
+                       .dim = t->c.width,
+                       .vocab = t->c.vocab_size,
+                       .places_max = t->c.context_length,
+                       .ids = at->ids,
+                       .places = at->places,
+                       .token = store_real(p->store, t->token),
+                       .position = store_real(p->store, t->position),
+                       .x = x,
+                   });
+}
+
+static void embed_backward(const struct pass *p, const struct text_tower *t,
+                           const struct caption_rows *at, const void *dx)
+{
+    op_embed_bwd(p->d, &(struct op_embed_bwd){
+                           .rows = at->rows.total,
+                           .dim = t->c.width,
+                           .vocab = t->c.vocab_size,
+                           .places_max = t->c.context_length,
+                           .ids = at->ids,
+                           .places = at->places,
+                           .dx = dx,
+                           .dtoken = store_grad(p->store, t->token),
+                           .dposition = store_grad(p->store, t->position),
+                       });
+}
+
 void text_tower_forward(const struct pass *p, struct text_tower *t,
                         const struct caption_rows *at, void *features)
 {
     const int64_t width = t->c.width;
     const int64_t rows = at->rows.total, n = at->rows.reads;
-    struct op_embed embed = {
-        .rows = rows,
-        .dim = width,
-        .vocab = t->c.vocab_size,
-        .places_max = t->c.context_length,
-        .ids = at->ids,
-        .places = at->places,
-        .token = store_real(p->store, t->token),
-        .position = store_real(p->store, t->position),
-    };
     struct product project =
         product_projection(p, t->projection, t->embed_dim, width);
 
     t->kept.at = *at;
-    embed.x = t->kept.x = device_take_act(p->d, rows * width);
+    t->kept.x = device_take_act(p->d, rows * width);
     t->kept.read = device_take_act(p->d, n * width);
     t->kept.normed = device_take_act(p->d, n * width);
-    op_embed(p->d, &embed);
+    embed(p, t, at, t->kept.x);
     block_stack_forward(p, &t->blocks, &at->rows, t->kept.x, t->kept.read);
     norm_forward(p, t->ln_final, n, width, t->kept.read, &t->kept.norm,
                  t->kept.normed);
@@ -70,22 +93,56 @@ void text_tower_backward(const struct pass *p, struct text_tower *t,
     void *dx = device_take_act(p->d, rows * width);
     struct product project =
         product_projection(p, t->projection, t->embed_dim, width);
-    struct op_embed_bwd embed = {
-        .rows = rows,
-        .dim = width,
-        .vocab = t->c.vocab_size,
-        .places_max = t->c.context_length,
-        .ids = at->ids,
-        .places = at->places,
-        .dx = dx,
-        .dtoken = store_grad(p->store, t->token),
-        .dposition = store_grad(p->store, t->position),
-    };
 
     product_backward(p, &project, n, t->kept.normed, dfeatures, dread);
     norm_backward(p, t->ln_final, n, width, t->kept.read, &t->kept.norm, dread,
                   NULL, dread);
     block_stack_backward(p, &t->blocks, &at->rows, dread, dx);
-    op_embed_bwd(p->d, &embed);
+    embed_backward(p, t, at, dx);
+    device_release(p->d, mark);
+}
+
+/* ---- the tower as a decoder ---- */
+
+void text_decoder_forward(const struct pass *p, struct text_tower *t,
+                          const struct caption_rows *at, const void *first,
+                          void *y)
+{
+    const int64_t width = t->c.width, rows = at->rows.total;
+
+    t->kept.at = *at;
+    t->kept.at.rows.all = true;
+    t->kept.x = device_take_act(p->d, rows * width);
+    t->kept.read = device_take_act(p->d, rows * width);
+    embed(p, t, at, t->kept.x);
+    op_scatter_add(p->d, &(struct op_scatter_add){.n = at->rows.reads,
+                                                  .dim = width,
+                                                  .total = rows,
+                                                  .rows = at->rows.begin,
+                                                  .y = first,
+                                                  .x = t->kept.x});
+    block_stack_forward(p, &t->blocks, &t->kept.at.rows, t->kept.x,
+                        t->kept.read);
+    norm_forward(p, t->ln_final, rows, width, t->kept.read, &t->kept.norm, y);
+}
+
+void text_decoder_backward(const struct pass *p, struct text_tower *t, void *dy,
+                           void *dfirst)
+{
+    const struct caption_rows *at = &t->kept.at;
+    const int64_t width = t->c.width, rows = at->rows.total;
+    const size_t mark = device_mark(p->d);
+    void *dx = device_take_act(p->d, rows * width);
+
+    norm_backward(p, t->ln_final, rows, width, t->kept.read, &t->kept.norm, dy,
+                  NULL, dy);
+    block_stack_backward(p, &t->blocks, &at->rows, dy, dx);
+    embed_backward(p, t, at, dx);
+    op_gather(p->d, &(struct op_gather){.n = at->rows.reads,
+                                        .dim = width,
+                                        .total = rows,
+                                        .rows = at->rows.begin,
+                                        .x = dx,
+                                        .y = dfirst});
     device_release(p->d, mark);
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/stream.h"
 #include "base/utf8.h"
@@ -159,9 +160,11 @@ static int reserve(struct tokenizer_scratch *s, size_t ids)
     size_t cap = ids * 2;
 
     if (!s->cache) {
-        s->cache = aligned_alloc(64, sizeof *s->cache);
+        s->cache = aligned_alloc(sizeof *s->cache, sizeof *s->cache);
         if (!s->cache)
             return -E_NOMEM;
+        /* one page, where there are such: looks at it are all over the place */
+        madvise(s->cache, sizeof *s->cache, MADV_HUGEPAGE);
         memset(s->cache, 0, sizeof *s->cache);
     }
     if (ids <= s->cap)

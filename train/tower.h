@@ -50,6 +50,15 @@ void text_tower_forward(const struct pass *p, struct text_tower *t,
 void text_tower_backward(const struct pass *p, struct text_tower *t,
                          const void *dfeatures);
 
+/* The same blocks as a causal decoder: `first`, act [reads, width], is added to
+ * the row that each caption begins with; y, act [total, width], is every row
+ * behind ln_final.  The projection is left out.  backward overwrites dy. */
+void text_decoder_forward(const struct pass *p, struct text_tower *t,
+                          const struct caption_rows *at, const void *first,
+                          void *y);
+void text_decoder_backward(const struct pass *p, struct text_tower *t, void *dy,
+                           void *dfirst);
+
 /* ---- ViT: train/vit.c ---- */
 
 struct vit {

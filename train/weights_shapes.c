@@ -134,6 +134,10 @@ int weights_sizes(struct clip_config *c, enum weights_says *activation,
     *c = (struct clip_config){.init_logit_scale = CONFIG_LOGIT_SCALE};
     c->embed_dim = side(&a, p->projection, 2, p->embed_axis);
     c->logit_bias = weights_index_find(&x, STR("logit_bias")) != NULL;
+    if (weights_index_find(&x, STR("bow.weight")))
+        c->objective = OBJECTIVE_BOW;
+    if (weights_index_find(&x, STR("caption.projection")))
+        c->objective = OBJECTIVE_CAPTION;
     t->vocab_size = side(&a, p->token, 2, 0);
     t->width = side(&a, p->token, 2, 1);
     t->context_length = side(&a, p->position, 2, 0);

@@ -24,6 +24,11 @@ extern "C" {
  * back until no other can go on. */
 void emulate_schedule(uint64_t seed);
 
+/* Of streams beside the first one, which the device opens first: 0, their work
+ * is done as late as possible; else as early as the events allow that they wait
+ * for.  A missing wait shows in the one or in the other. */
+void emulate_early(int on);
+
 /* Multiprocessors of the GPU that is opened next; 2 unless told. */
 void emulate_sms(int count);
 
@@ -37,9 +42,10 @@ void emulate_refuse_graphs(int count);
  * takes its time: a millisecond. */
 void emulate_slow_answer(bool slow);
 
-/* Since the program began: kernels run, waits for the device, allocations. */
+/* Since the program began: kernels run, waits for the device, allocations,
+ * graphs run, streams told to wait for an event. */
 struct emulate_counts {
-    uint64_t kernels, waits, allocations, graphs;
+    uint64_t kernels, waits, allocations, graphs, orders;
 };
 
 struct emulate_counts emulate_counted(void);

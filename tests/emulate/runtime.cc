@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -14,9 +15,16 @@
 
 typedef std::function<void()> work;
 
+/* What stands in a stream: something to do, or an event to wait for. */
+struct entry {
+    work todo;
+    emulate_event *event;
+    uint64_t count; /* how often it must have been reached */
+};
+
 struct emulate_stream {
-    std::vector<work> queue;
-    bool capturing;
+    std::deque<entry> queue;
+    bool capturing, running;
 };
 
 struct emulate_graph {
@@ -31,24 +39,83 @@ struct emulate_event {
 
 static std::vector<emulate_stream *> streams;
 static emulate_counts counts;
+static bool early;
 
 emulate_counts emulate_counted()
 {
     return counts;
 }
 
+void emulate_early(int on)
+{
+    early = on != 0;
+}
+
+static void refuse(const char *why)
+{
+    fprintf(stderr, "emulated streams: %s\n", why);
+    exit(3);
+}
+
+static void step(emulate_stream *s);
+
+/* Go on in the stream of an event until it was passed so many times. */
+static void reach(emulate_event *e, uint64_t count)
+{
+    while (e->reached < count) {
+        if (e->stream->queue.empty())
+            refuse("an event that nobody will pass");
+        step(e->stream);
+    }
+}
+
+/* Do the first thing that stands in a stream. */
+static void step(emulate_stream *s)
+{
+    entry now = s->queue.front();
+
+    if (s->capturing)
+        refuse("waited for one that is being captured");
+    if (s->running)
+        refuse("they wait for each other");
+    s->running = true;
+    s->queue.pop_front();
+    if (now.event)
+        reach(now.event, now.count);
+    else
+        now.todo();
+    s->running = false;
+}
+
+/* Do what no event holds back in all streams but the first. */
+static void hurry()
+{
+    bool moved = early;
+
+    while (moved) {
+        moved = false;
+        for (emulate_stream *s : streams) {
+            if (s == streams[0] || s->running || s->queue.empty())
+                continue;
+            const entry &next = s->queue.front();
+
+            if (!next.event || next.event->reached >= next.count) {
+                step(s);
+                moved = true;
+            }
+        }
+    }
+}
+
 /* Do all that waits in a stream. */
 static void drain(emulate_stream *s)
 {
-    std::vector<work> now;
-
-    if (s->capturing) {
-        fprintf(stderr, "waited for a stream that is being captured\n");
-        exit(3);
+    if (s->capturing)
+        refuse("waited for one that is being captured");
+    while (!s->queue.empty()) {
+        step(s);
+        hurry();
     }
-    now.swap(s->queue);
-    for (work &w : now)
-        w();
 }
 
 static void drain_all()
@@ -62,7 +129,8 @@ cudaError_t emulate_enqueue(cudaStream_t s, std::function<void()> w)
 {
     if (!s)
         return cudaErrorInvalidValue; /* train/cuda has a stream of its own */
-    s->queue.push_back(w);
+    s->queue.push_back(entry{w, NULL, 0});
+    hurry();
     return cudaSuccess;
 }
 
@@ -284,7 +352,22 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e)
     if (e->reached == e->asked)
         return cudaSuccess;
     counts.waits++;
-    drain(e->stream);
+    while (e->reached < e->asked) {
+        step(e->stream);
+        hurry();
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
+{
+    if (s->capturing)
+        return cudaErrorInvalidValue; /* one stream is captured at a time */
+    counts.orders++;
+    if (e->asked) {
+        s->queue.push_back(entry{work(), e, e->asked});
+        hurry();
+    }
     return cudaSuccess;
 }
 
@@ -312,7 +395,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph)
     if (!s->capturing)
         return cudaErrorInvalidValue;
     *graph = new emulate_graph();
-    (*graph)->nodes.swap(s->queue);
+    for (entry &n : s->queue)
+        (*graph)->nodes.push_back(n.todo);
+    s->queue.clear();
     s->capturing = false;
     return cudaSuccess;
 }

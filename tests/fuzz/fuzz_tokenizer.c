@@ -13,7 +13,7 @@ static void check(bool good)
         abort();
 }
 
-/* Without what is no piece, and without the spellings of word ends. */
+/* Without what is no piece. */
 static void bare(struct str s, struct buf *out)
 {
     size_t at = 0;
@@ -24,20 +24,30 @@ static void bare(struct str s, struct buf *out)
         uint32_t cp = utf8_next(s, &at);
 
         check(cp != UTF8_BAD);
-        if (utf8_is_white_space(cp) || cp == 0x345)
-            continue;
-        if (str_starts(str_slice(s, begin, s.n), STR("</w>")))
-            at = begin + 4;
-        else
+        if (!utf8_is_white_space(cp) && cp != 0x345)
             buf_add(out, str_slice(s, begin, at));
     }
+}
+
+/* An empty cache takes as long as the rest: one text in eight gets one. */
+static void check_cold(const struct tokenizer *t, struct str in,
+                       const struct tokenizer_scratch *warm)
+{
+    struct tokenizer_scratch cold;
+
+    if (in.n % 8)
+        return;
+    tokenizer_scratch_init(&cold);
+    check(!tokenizer_encode(t, &cold, in));
+    check(warm->n == cold.n && warm->garbled == cold.garbled);
+    check(!cold.n || !memcmp(warm->ids, cold.ids, cold.n * sizeof *cold.ids));
+    tokenizer_scratch_release(&cold);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct tokenizer *t;
-    static struct tokenizer_scratch kept; /* its cache is warm */
-    struct tokenizer_scratch s;
+    static struct tokenizer_scratch s;
     struct str in = str_make((const char *)data, size), cleaned;
     struct clean c;
     struct buf text, got, want;
@@ -46,18 +56,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (!t) {
         t = tokenizer_world();
-        tokenizer_scratch_init(&kept);
+        tokenizer_scratch_init(&s);
     }
-    tokenizer_scratch_init(&s);
     clean_init(&c);
     buf_init(&text, BUF_NO_LIMIT);
     buf_init(&got, BUF_NO_LIMIT);
     buf_init(&want, BUF_NO_LIMIT);
     check(!clean_text(&c, in, &cleaned));
-    check(utf8_valid(cleaned));
-    check(!tokenizer_encode(t, &kept, in) && !tokenizer_encode(t, &s, in));
-    check(kept.n == s.n && kept.garbled == s.garbled);
-    check(!s.n || !memcmp(kept.ids, s.ids, s.n * sizeof *s.ids));
+    check(!tokenizer_encode(t, &s, in));
+    check_cold(t, in, &s);
     for (size_t i = 0; i < s.n; i++)
         check(s.ids[i] >= 0 && s.ids[i] < tokenizer_vocab(t));
     check(!tokenizer_decode(t, s.ids, s.n, &text));
@@ -68,6 +75,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_release(&got);
     buf_release(&want);
     clean_release(&c);
-    tokenizer_scratch_release(&s);
     return 0;
 }

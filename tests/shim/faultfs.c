@@ -3,6 +3,9 @@
  *
  * FAULT_AT=N       the Nth write to a regular file, and all after it, fail with
  *                  ENOSPC (FAULT_ONCE=1: that one alone)
+ * FAULT_KILL=1     instead, the process is killed (-9) in front of the Nth
+ *                  write; renames, removals, new folders, cuts and fsyncs then
+ *                  count, too
  * FAULT_COUNT=FILE how many writes there were is put there at the end
  *
  * Pipes, sockets and the terminal do not count.
@@ -10,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,21 +31,40 @@ static int is_regular(int fd)
     return fd > 2 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Whether this write is to fail. */
-static int full(int fd)
+static long fault_at(void)
 {
     static long at = -1;
-    static int once;
     const char *text;
-    long n;
 
     if (at < 0) {
         text = getenv("FAULT_AT");
-        once = getenv("FAULT_ONCE") != NULL;
         at = text ? strtol(text, NULL, 10) : 0;
     }
+    return at;
+}
+
+/* Another change of the disk: where the process may be killed. */
+static void step(void)
+{
+    if (getenv("FAULT_KILL") &&
+        atomic_fetch_add(&writes, 1) + 1 == fault_at())
+        kill(getpid(), SIGKILL);
+}
+
+/* Whether this write is to fail. */
+static int full(int fd)
+{
+    static int once = -1;
+    long n, at = fault_at();
+
+    if (once < 0)
+        once = getenv("FAULT_ONCE") != NULL;
     if (!is_regular(fd))
         return 0;
+    if (getenv("FAULT_KILL")) {
+        step();
+        return 0;
+    }
     n = atomic_fetch_add(&writes, 1) + 1;
     if (at == 0 || n < at || (once && n > at))
         return 0;
@@ -76,6 +99,50 @@ ssize_t writev(int fd, const struct iovec *v, int n)
 {
     REAL(ssize_t, "writev", int, const struct iovec *, int);
     return full(fd) ? -1 : real(fd, v, n);
+}
+
+/* ---- what else changes a disk ---- */
+
+int rename(const char *from, const char *to)
+{
+    REAL(int, "rename", const char *, const char *);
+    step();
+    return real(from, to);
+}
+
+int unlink(const char *path)
+{
+    REAL(int, "unlink", const char *);
+    step();
+    return real(path);
+}
+
+int rmdir(const char *path)
+{
+    REAL(int, "rmdir", const char *);
+    step();
+    return real(path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    REAL(int, "mkdir", const char *, mode_t);
+    step();
+    return real(path, mode);
+}
+
+int ftruncate(int fd, off_t size)
+{
+    REAL(int, "ftruncate", int, off_t);
+    step();
+    return real(fd, size);
+}
+
+int fsync(int fd)
+{
+    REAL(int, "fsync", int);
+    step();
+    return real(fd);
 }
 
 __attribute__((destructor)) static void tell(void)

@@ -183,6 +183,7 @@ int cpu_open_isa(struct device *d, enum dtype act, int threads,
     c->ops.free = op_free;
     c->ops.put = op_put;
     c->ops.get = op_get;
+    c->ops.reads_host = true;
     c->ops.plan = op_plan;
     cpu_products_fill(&c->ops);
     if (act == DTYPE_BF16)

@@ -126,7 +126,7 @@ void CPU(adamw)(struct device *d, const struct op_adamw *o)
     act_t *copy = o->copy == o->p ? NULL : (act_t *)o->copy;
     double scale;
 
-    if (!adamw_scale(o->sumsq, o->clip_norm, &scale))
+    if (!adamw_scale(o->sumsq, o->clip_norm, o->skip_norm, &scale))
         return;
     K_PARALLEL(d, o->n)
     for (int64_t i = 0; i < o->n; i += K_PIECE) {

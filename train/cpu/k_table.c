@@ -13,7 +13,8 @@
         X(avgpool) X(avgpool_bwd) X(adamw) X(sumsq) X(cast) X(add) X(axpby)    \
             X(clamp) X(zero) X(copy)      /* k_optim.c */                      \
         X(attention) X(attention_bwd)     /* k_attention*.c */                 \
-        X(nce) X(nce_bwd) X(sigmoid_loss) /* k_loss.c */
+        X(nce) X(nce_bwd) X(sigmoid_loss) /* k_loss.c */                  \
+        X(softmax_loss)                   /* k_softmax.c */
 
 void CPU(fill)(struct cpu *c)
 {

@@ -15,104 +15,6 @@ void cuda_fail(struct device *d, const char *what, cudaError_t rc)
                 "cuda: %s: %s", what, cudaGetErrorString(rc));
 }
 
-/* ---- memory ---- */
-
-static void *memory_alloc(struct device *d, size_t bytes)
-{
-    size_t left = 0, all;
-    void *p = NULL;
-
-    lt_tune_yield(d);
-    if (cudaMemGetInfo(&left, &all) || left < bytes ||
-        (bytes >= CUDA_LARGE && left - bytes < CUDA_RESERVE) ||
-        cudaMalloc(&p, bytes)) {
-        cudaGetLastError(); /* said by returning NULL */
-        return NULL;
-    }
-    return p;
-}
-
-static void memory_free(struct device *d, void *p)
-{
-    cudaStreamSynchronize(cuda_of(d)->stream);
-    graphs_drop(d);
-    cudaFree(p);
-}
-
-/* Piece by piece through pinned slots: the caller's memory is read before this
- * returns, the device's is written in the stream's order. */
-static void memory_put(struct device *d, void *to, const void *host,
-                       size_t bytes)
-{
-    struct cuda *c = cuda_of(d);
-    const char *from = host;
-    char *at = to;
-
-    while (bytes) {
-        size_t n = bytes < CUDA_SLOT_BYTES ? bytes : CUDA_SLOT_BYTES;
-        char *slot = c->pinned + (size_t)c->slot * CUDA_SLOT_BYTES;
-        cudaError_t rc = cudaEventSynchronize(c->sent[c->slot]);
-
-        if (!rc) {
-            memcpy(slot, from, n);
-            rc =
-                cudaMemcpyAsync(at, slot, n, cudaMemcpyHostToDevice, c->stream);
-        }
-        if (!rc)
-            rc = cudaEventRecord(c->sent[c->slot], c->stream);
-        if (rc) {
-            cuda_fail(d, "copy to the device", rc);
-            return;
-        }
-        c->slot = (c->slot + 1) % CUDA_SLOTS;
-        from += n;
-        at += n;
-        bytes -= n;
-    }
-}
-
-static void memory_get(struct device *d, void *host, const void *from,
-                       size_t bytes)
-{
-    struct cuda *c = cuda_of(d);
-    const char *at = from;
-    char *to = host;
-
-    while (bytes) {
-        size_t n = bytes < CUDA_SLOT_BYTES ? bytes : CUDA_SLOT_BYTES;
-        char *slot = c->pinned + (size_t)c->slot * CUDA_SLOT_BYTES;
-        cudaError_t rc =
-            cudaMemcpyAsync(slot, at, n, cudaMemcpyDeviceToHost, c->stream);
-
-        if (!rc)
-            rc = cudaStreamSynchronize(c->stream);
-        if (rc) {
-            cuda_fail(d, "copy from the device", rc);
-            return;
-        }
-        memcpy(to, slot, n);
-        at += n;
-        to += n;
-        bytes -= n;
-    }
-}
-
-/* The driver counts what is pinned and may say no: then copies from there go
- * through memory of its own. */
-static void memory_pin(struct device *d, void *p, size_t bytes)
-{
-    (void)d;
-    if (cudaHostRegister(p, bytes, cudaHostRegisterDefault))
-        cudaGetLastError();
-}
-
-static void memory_unpin(struct device *d, void *p)
-{
-    cudaStreamSynchronize(cuda_of(d)->stream);
-    if (cudaHostUnregister(p))
-        cudaGetLastError();
-}
-
 /* ---- time ---- */
 
 static void put_stamp(struct device *d, int i)
@@ -155,9 +57,9 @@ void *cuda_scratch(struct device *d, size_t bytes)
         return c->scratch;
     }
     if (c->scratch)
-        memory_free(d, c->scratch);
+        cuda_free(d, c->scratch);
     c->scratch_size = 0;
-    c->scratch = memory_alloc(d, bytes);
+    c->scratch = cuda_alloc(d, bytes);
     if (c->scratch)
         c->scratch_size = bytes;
     else
@@ -191,15 +93,11 @@ static void cuda_close(struct device *d)
         cudaStreamSynchronize(c->stream);
     lt_close(d);
     dnn_close(d);
-    for (int i = 0; i < CUDA_SLOTS; i++)
-        if (c->sent[i])
-            cudaEventDestroy(c->sent[i]);
     graphs_close(d);
+    memory_close(d);
     for (int i = 0; i < OP_STAMPS; i++)
         if (c->stamp[i])
             cudaEventDestroy(c->stamp[i]);
-    if (c->pinned)
-        cudaFreeHost(c->pinned);
     if (c->scratch)
         cudaFree(c->scratch);
     if (c->stream)
@@ -209,12 +107,15 @@ static void cuda_close(struct device *d)
 
 static const struct ops cuda_ops = {.name = "cuda",
                                     .close = cuda_close,
-                                    .alloc = memory_alloc,
-                                    .free = memory_free,
-                                    .put = memory_put,
-                                    .get = memory_get,
-                                    .pin = memory_pin,
-                                    .unpin = memory_unpin,
+                                    .alloc = cuda_alloc,
+                                    .free = cuda_free,
+                                    .put = cuda_put,
+                                    .get = cuda_get,
+                                    .pin = cuda_pin,
+                                    .unpin = cuda_unpin,
+                                    .send = cuda_send,
+                                    .bring = cuda_bring,
+                                    .stood = cuda_stood,
                                     .plan = plan,
                                     .collective = cuda_collective,
                                     .stamp = put_stamp,
@@ -265,17 +166,14 @@ static int choose(struct cuda *c, struct err *e)
     return 0;
 }
 
-static int open_stream(struct cuda *c, struct err *e)
+static int open_streams(struct device *d, struct err *e)
 {
     cudaError_t rc =
-        cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking);
+        cudaStreamCreateWithFlags(&cuda_of(d)->stream, cudaStreamNonBlocking);
 
     if (!rc)
-        rc = cudaMallocHost((void **)&c->pinned,
-                            (size_t)CUDA_SLOTS * CUDA_SLOT_BYTES);
-    for (int i = 0; !rc && i < CUDA_SLOTS; i++)
-        rc = cudaEventCreateWithFlags(&c->sent[i], cudaEventDisableTiming);
-    return rc ? failed(e, "a stream and its buffers", rc) : 0;
+        rc = memory_open(d);
+    return rc ? failed(e, "streams and their buffers", rc) : 0;
 }
 
 int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
@@ -301,7 +199,7 @@ int cuda_open(struct device *d, enum dtype act, const struct cuda_options *o,
     };
     rc = choose(c, e);
     if (!rc)
-        rc = open_stream(c, e);
+        rc = open_streams(d, e);
     if (!rc)
         graphs_open(d);
     if (!rc)

@@ -4,12 +4,13 @@
  * Model.   Products are cuBLASLt's (products.c), the ResNets' convolutions
  *          cuDNN's (conv.c); everything else is kernels of our own (k_*.cu).
  *          All work goes into one stream, in the order of the calls, most of
- *          it as graphs (graph.c: recorded at first, then repeated); the host
- *          only waits in device_get() and, when four copies are on their way,
- *          in device_put().  Activations are float (then no product uses
+ *          it as graphs (graph.c: recorded at first, then repeated); what is
+ *          sent ahead goes by a second one (memory.c).  The host only waits in
+ *          device_get() and, when four copies are on their way, in
+ *          device_put().  Activations are float (then no product uses
  *          TF32: the mode that others are measured by) or bfloat16; parameters,
  *          statistics and sums are float in both.
- * Owns.    struct cuda (cuda_private.h) belongs to the device: stream, library
+ * Owns.    struct cuda (cuda_private.h) belongs to the device: streams, library
  *          handles, pinned memory, scratch.
  * Fails.   cuda_open: -E_UNSUPPORTED without a GPU, with one older than sm_80
  *          or in a build without CUDA; -E_USAGE for a type of activation that

@@ -24,9 +24,6 @@ extern "C" {
 #include "train/device.h"
 #include "train/op.h"
 
-#define CUDA_SLOTS      4          /* copies on their way to the device */
-#define CUDA_SLOT_BYTES (8u << 20) /* pinned memory of each */
-
 /* What large allocations leave free: graphs, kernels that are loaded at their
  * first call and the libraries' own memory come later. */
 #define CUDA_LARGE   ((size_t)64 << 20)
@@ -36,13 +33,11 @@ struct cuda {       /* struct device's state */
     int index, sms; /* the GPU; its multiprocessors */
     int arch;       /* 80, 90, ... */
     cudaStream_t stream;
-    char *pinned;                 /* CUDA_SLOTS of CUDA_SLOT_BYTES */
-    cudaEvent_t sent[CUDA_SLOTS]; /* behind the copy out of each slot */
-    int slot;                     /* the next one */
     cudaEvent_t stamp[OP_STAMPS]; /* made when first asked for */
     char *scratch;                /* device memory, aligned to DEVICE_ALIGN */
     size_t scratch_size;          /* bytes */
     bool eager;            /* no graphs: every op is launched by itself */
+    struct memory *memory; /* memory.c's */
     bool tune;             /* products.c times cuBLASLt's answers */
     struct graphs *graphs; /* graph.c's */
     struct lt *lt;         /* products.c's */
@@ -85,6 +80,19 @@ void cuda_act_bwd(struct device *d, enum act_kind kind, int64_t count,
 int cuda_collective(struct device *d, const struct launch *l,
                     const struct agreement *a, struct collective *out,
                     struct err *e);
+
+/* Memory and copies (memory.c): what struct ops calls. */
+cudaError_t memory_open(struct device *d);
+void memory_close(struct device *d);
+void *cuda_alloc(struct device *d, size_t bytes);
+void cuda_free(struct device *d, void *p);
+void cuda_put(struct device *d, void *to, const void *host, size_t bytes);
+void cuda_get(struct device *d, void *host, const void *from, size_t bytes);
+void cuda_pin(struct device *d, void *p, size_t bytes);
+void cuda_unpin(struct device *d, void *p);
+void cuda_send(struct device *d, void *landing, const void *host, size_t bytes);
+void cuda_bring(struct device *d, void *to, const void *host, size_t bytes);
+double cuda_stood(struct device *d);
 
 /* Graphs (graph.c): what struct ops calls, and dropping them all, for when
  * memory that they know is freed. */

@@ -142,7 +142,7 @@ static __device__ __forceinline__ bool block_scale(const struct op_adamw &o,
     if (!threadIdx.x) {
         double x;
 
-        finite = adamw_scale(o.sumsq, o.clip_norm, &x);
+        finite = adamw_scale(o.sumsq, o.clip_norm, o.skip_norm, &x);
         room = (float)x;
     }
     __syncthreads();

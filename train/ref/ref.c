@@ -43,6 +43,7 @@ static const struct ops ops_f32 = {.name = "ref",
                                    .free = ref_free,
                                    .put = ref_copy,
                                    .get = ref_copy,
+                                   .reads_host = true,
 #define X(name) .name = ref32_##name,
                                    OP_MAP(X)
 #undef X
@@ -54,6 +55,7 @@ static const struct ops ops_f64 = {.name = "ref",
                                    .free = ref_free,
                                    .put = ref_copy,
                                    .get = ref_copy,
+                                   .reads_host = true,
 #define X(name) .name = ref64_##name,
                                    OP_MAP(X)
 #undef X

@@ -1,4 +1,4 @@
-/* InfoNCE and the sigmoid loss, row by row of the similarities. */
+/* InfoNCE and the sigmoid loss, row by row of the similarities; softmax's. */
 #include <math.h>
 #include <string.h>
 
@@ -114,4 +114,40 @@ void REF(sigmoid_loss)(struct device *d, const struct op_sigmoid_loss *op)
         add_to(op->dlog_scale, dscale);
     if (op->dbias)
         add_to(op->dbias, dbias);
+}
+
+/* How much of a row's target column j is. */
+static double share(const int32_t *ids, int64_t n, int64_t j)
+{
+    int64_t found = 0;
+
+    for (int64_t k = 0; k < n; k++)
+        found += ids[k] == j;
+    return n ? (double)found / (double)n : 0;
+}
+
+void REF(softmax_loss)(struct device *d, const struct op_softmax_loss *op)
+{
+    real *x = op->x, *losses = op->loss, *lses = op->lse;
+
+    (void)d;
+    for (int64_t r = 0; r < op->rows; r++, x += op->cols) {
+        const int32_t *ids = op->ids + op->at[r];
+        int64_t n = op->at[r + 1] - op->at[r];
+        double by = op->by && n ? (double)*(const real *)op->by : 0;
+        double most = -INFINITY, sum = 0, below = 0, lse;
+
+        for (int64_t j = 0; j < op->cols; j++)
+            most = fmax(most, (double)x[j]);
+        for (int64_t j = 0; j < op->cols; j++)
+            sum += exp((double)x[j] - most);
+        for (int64_t k = 0; k < n; k++)
+            below += most - (double)x[ids[k]];
+        lse = most + log(sum);
+        losses[r] = n ? (real)(below / (double)n + log(sum)) : 0;
+        if (lses)
+            lses[r] = (real)lse;
+        for (int64_t j = 0; op->by && j < op->cols; j++)
+            x[j] = (real)(by * (exp((double)x[j] - lse) - share(ids, n, j)));
+    }
 }

@@ -43,7 +43,7 @@ void REF(adamw)(struct device *d, const struct op_adamw *op)
     real *p = op->p, *copy = op->copy;
 
     (void)d;
-    if (!adamw_scale(op->sumsq, op->clip_norm, &scale))
+    if (!adamw_scale(op->sumsq, op->clip_norm, op->skip_norm, &scale))
         return;
     for (int64_t i = 0; i < op->n; i++) {
         bool decays = !op->decays || op->decays[i / OP_DECAY_RUN];

@@ -5,9 +5,11 @@
  * Model.   Stands in the include path in place of the toolkit's header when the
  *          tests build train/cuda to run on the processor: same names, same
  *          arguments, nothing that train/cuda does not use.  Work put into a
- *          stream is done when somebody waits for it and not before (stream,
- *          event or device synchronize), so that a result that is read, or a
- *          host buffer that is reused, without waiting shows.  Device memory
+ *          stream is done when somebody waits for it and not before (stream
+ *          or event synchronize, or another stream that waits for an event in
+ *          it), and then no more of it than that asks for, so that a result
+ *          that is read, or a host buffer that is reused, without waiting
+ *          shows; emulate_early() does the opposite.  Device memory
  *          is host memory, filled with 0xff when it is allocated.  What is
  *          captured can be launched as a graph any number of times.
  * Threads. One.
@@ -86,6 +88,8 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes,
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event,
+                                unsigned flags);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream,
                                    cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
