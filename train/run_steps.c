@@ -232,6 +232,7 @@ static int meet(struct run *r, double *waited, int rc, struct err *e)
     r->sum->waited_s += state.waited;
     if (r->taken > 1 || (r->taken && r->c->steps == r->begin + 1))
         r->sum->executed += state.flops;
+    r->d.flops = 0; /* told */
     r->sum->stopped = state.stop && r->begin + r->taken < r->c->steps;
     return rc;
 }
@@ -258,7 +259,6 @@ static int one_step(struct run *r, uint64_t i, struct record_step *s,
     rc = meet(r, &s->waited, rc, e);
     if (rc || r->sum->stopped)
         return rc;
-    r->d.flops = 0;
     rc = learn(r, &b, s, e);
     batches_done(&r->batches);
     s->upload = device_stood(&r->d) - stood;
