@@ -428,8 +428,11 @@ int source_shard_open(const struct source *s, size_t shard, int *fd,
                          : same(t, &st, e);
     if (!rc)
         rc = source_beside(s, shard, endings[s->text], t->cached, path, e);
-    if (!rc)
+    if (!rc) {
         rc = index_read(x, path, e);
+        if (rc == -E_DAMAGED)
+            err_wrap(e, rc, "remove this index, and it is made anew");
+    }
     if (!rc && (x->n != t->n || x->tar_size != t->tar_size))
         rc = err_set(e, E_IO, "%s changed since the start", path);
     if (rc) {
