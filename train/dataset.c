@@ -12,6 +12,10 @@
 #include "train/random.h"
 #include "train/tokenizer.h"
 
+/* Files that stay mapped: half of those that Linux allows a process
+ * (vm.max_map_count, 65,530). */
+#define MAPS_MAX 32768
+
 /* What a vocabulary is called that lies in a corpus. */
 static const char *const vocabularies[] = {"vocabulary.txt",
                                            "bpe_simple_vocab_16e6.txt.gz"};
@@ -83,7 +87,8 @@ static int open_sources(struct dataset *d, struct err *e)
 
 static int open_order(struct dataset *d, struct err *e)
 {
-    const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads};
+    const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads,
+                                      MAPS_MAX / d->n};
     const struct order_config o = {d->c.seed, d->c.window};
     struct order_source s[SOURCES_MAX];
     int rc = 0;
