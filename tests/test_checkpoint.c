@@ -400,8 +400,10 @@ static void test_checkpoint__prune(void **unused)
         for (uint64_t step = 10; step <= 60; step += 10) {
             struct checkpoint_state s = state_at(step);
 
-            s.has_metric = cases[i].best && step <= cases[i].step;
-            s.metric = (int)step == cases[i].best ? 0.5 : 0.25;
+            s.has_metric = cases[i].best;
+            s.metric = step > cases[i].step         ? 0.75
+                       : (int)step == cases[i].best ? 0.5
+                                                    : 0.25;
             assert_int_equal(write_at(&m, run, &s, NULL), 0);
         }
         assert_int_equal(

@@ -294,13 +294,16 @@ int checkpoint_prune(const char *folder, const struct checkpoint_rules *r,
                      uint64_t step, struct err *e)
 {
     uint64_t keep = r->keep ? r->keep : 1, later = 0;
-    struct steps s;
+    struct steps s, past;
     size_t best;
     int rc = list_steps(&s, folder, e);
 
     if (rc)
         return rc;
-    best = first_choice(&s, folder, CHECKPOINT_BEST);
+    past = s;
+    while (past.n && past.list[past.n - 1] > step)
+        past.n--;
+    best = first_choice(&past, folder, CHECKPOINT_BEST);
     for (size_t i = s.n; i-- > 0 && !rc;) {
         uint64_t at = s.list[i];
         char path[IO_PATH_MAX];
