@@ -149,6 +149,14 @@ def goes_on():
     shutil.copytree(WORK / "models", moved / "models")
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"a corpus may be moved: {err[-300:]}", code == 0)
+    out = ["--epochs", "2", "--checkpoint-every", "6", "--out", WORK / "out",
+           "--data"]
+    code, _, err = run(*out, WORK / "whole")
+    check(f"shards by name: {err[-300:]}", code == 0)
+    shutil.rmtree(WORK / "out/step-000000012")
+    code, _, err = run(*out, moved, "--resume")
+    check(f"shards may be moved, too: {err[-300:]}",
+          code == 0 and "going on behind step 6" in err)
     shutil.rmtree(moved / "models")
     shutil.move(WORK / "models", moved / "models")
     with tarfile.open(moved / "00003.tar", "a") as tar:
@@ -156,7 +164,7 @@ def goes_on():
         add(tar, "more.png", png((1, 2)))
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"other shards are not gone on with: {err[-300:]}",
-          code == 3 and "--shards" in err)
+          code == 3 and "96 samples in 4 tars" in err)
 
 
 def replaces():
