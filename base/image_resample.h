@@ -33,9 +33,15 @@ uint32_t image_weights(const struct image_axis *a, uint64_t at,
                        enum image_filter filter, double *w, uint32_t *low);
 size_t image_weights_max(const struct image_axis *a, enum image_filter filter);
 
-/* The weights of an axis.  split holds them in halves, w = 256 high + low,
- * for kernels that multiply 16 bits: [n][size / 4][4 high, 4 low]; NULL where
- * that would not fit. */
+#define IMAGE_DIGITS 3 /* signed bytes of a weight */
+
+/* The weights of an axis, and the same in parts, for kernels whose
+ * multiplications are narrower than 32 bits; NULL where one does not fit:
+ *
+ *     split   w = 256 high + low:                 [n][size / 4][4 high, 4 low]
+ *     digits  w = 65536 high + 256 middle + low:
+ *                                     [n][size / 4][4 high, 4 middle, 4 low]
+ */
 struct image_taps {
     uint32_t n;      /* output samples */
     uint32_t size;   /* room for weights of one, a multiple of 4 */
@@ -43,6 +49,7 @@ struct image_taps {
     uint32_t *count; /* [n] weights in use */
     int32_t *weight; /* [n][size], zeros behind those in use */
     int16_t *split;
+    int8_t *digits;
     uint32_t reach; /* input samples that kernels may touch: beyond the last
                        one by at most 3, with weight 0 */
 };
@@ -61,8 +68,10 @@ struct image_kernels {
 
 extern const struct image_kernels image_kernels_plain;
 
-/* For this processor; NULL when it has nothing better. */
-const struct image_kernels *image_kernels_fast(void);
+/* With AVX2, by t->split, and with AVX-512 VNNI, by t->digits; NULL where the
+ * processor lacks that. */
+const struct image_kernels *image_kernels_avx2(void);
+const struct image_kernels *image_kernels_vnni(void);
 
 /* Fill t, which may use all of `room` (image_taps_bytes of it). */
 size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter);

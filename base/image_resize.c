@@ -120,10 +120,11 @@ static size_t aligned(size_t n)
 size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter)
 {
     size_t size = size_of(a, filter);
-    size_t all = size * a->n * sizeof(int32_t);
+    size_t all = size * a->n;
 
     return aligned(size * sizeof(double)) +
-           2 * aligned(a->n * sizeof(uint32_t)) + 2 * aligned(all);
+           2 * aligned(a->n * sizeof(uint32_t)) +
+           2 * aligned(all * sizeof(int32_t)) + aligned(all * IMAGE_DIGITS);
 }
 
 /* Halves for 16-bit multiplications; false when one does not fit. */
@@ -143,21 +144,42 @@ static bool split(const struct image_taps *t)
     return true;
 }
 
+/* Bytes for 8-bit multiplications, likewise. */
+static bool split_fine(const struct image_taps *t)
+{
+    const int32_t *w = t->weight;
+
+    for (size_t i = 0; i < (size_t)t->n * t->size; i++, w++) {
+        int8_t *to = t->digits + i / 4 * 4 * IMAGE_DIGITS + i % 4;
+        int32_t low = ((*w + 128) & 255) - 128, rest = (*w - low) / 256;
+        int32_t middle = ((rest + 128) & 255) - 128;
+        int32_t high = (rest - middle) / 256;
+
+        if (high > INT8_MAX || high < INT8_MIN)
+            return false;
+        to[0] = (int8_t)high;
+        to[4] = (int8_t)middle;
+        to[8] = (int8_t)low;
+    }
+    return true;
+}
+
 void image_taps_init(struct image_taps *t, const struct image_axis *a,
                      enum image_filter filter, uint8_t *room)
 {
-    size_t lists = aligned(a->n * sizeof(uint32_t));
+    size_t lists = aligned(a->n * sizeof(uint32_t)), words;
     double *w = (double *)room;
 
     t->n = a->n;
     t->size = size_of(a, filter);
+    words = aligned((size_t)t->n * t->size * sizeof(int32_t));
     t->reach = 0;
     room += aligned(t->size * sizeof *w);
     t->first = (uint32_t *)room;
     t->count = (uint32_t *)(room + lists);
     t->weight = (int32_t *)(room + 2 * lists);
-    t->split = (int16_t *)(room + 2 * lists +
-                           aligned((size_t)t->n * t->size * sizeof(int32_t)));
+    t->split = (int16_t *)(room + 2 * lists + words);
+    t->digits = (int8_t *)(room + 2 * lists + 2 * words);
     for (uint32_t x = 0; x < a->n; x++) {
         uint32_t n = image_weights(a, a->first + x, filter, w, &t->first[x]);
         int32_t *out = t->weight + (size_t)x * t->size;
@@ -176,6 +198,8 @@ void image_taps_init(struct image_taps *t, const struct image_axis *a,
     }
     if (!split(t))
         t->split = NULL;
+    if (!split_fine(t))
+        t->digits = NULL;
 }
 
 /* ---- kernels for any processor ---- */
@@ -249,9 +273,11 @@ const struct image_kernels image_kernels_plain = {plain_across, plain_down};
 
 static const struct image_kernels *kernels_for(const struct image_taps *t)
 {
-    const struct image_kernels *fast = image_kernels_fast();
+    const struct image_kernels *k = t->digits ? image_kernels_vnni() : NULL;
 
-    return t->split && fast ? fast : &image_kernels_plain;
+    if (!k && t->split)
+        k = image_kernels_avx2();
+    return k ? k : &image_kernels_plain;
 }
 
 /* ---- the passes ---- */
