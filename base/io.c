@@ -1,5 +1,6 @@
 #include "base/io.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -339,6 +340,26 @@ int io_file_write(struct io_file *f, struct str s, struct err *e)
     return 0;
 }
 
+int io_file_patch(struct io_file *f, uint64_t offset, struct str s,
+                  struct err *e)
+{
+    assert(offset + s.n <= f->bytes);
+    f->patched = true;
+    if (flush_pending(f, e))
+        return f->rc;
+    while (s.n) {
+        ssize_t n = pwrite(f->fd, s.p, s.n, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return f->rc = err_errno(e, E_IO, "write", f->path);
+        s = str_slice(s, (size_t)n, s.n);
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
 /*
  * The order is the point: bytes, then name, then folder.  Renaming before the
  * fsync can leave a finished name on an empty file after a power cut; skipping
@@ -371,6 +392,8 @@ int io_file_publish(struct io_file *f, struct err *e)
     if (f->rc)
         goto fail;
     sha256_final_hex(&f->hash, f->sha256);
+    if (f->patched)
+        f->sha256[0] = 0;
     buf_release(&f->pending);
     return 0;
 

@@ -72,11 +72,16 @@ struct io_file {
     uint64_t bytes;         /* written so far, buffered ones included */
     struct buf pending;     /* not yet written */
     struct sha256 hash;
+    bool patched;
     char sha256[SHA256_HEX]; /* set by io_file_publish */
 };
 
 int io_file_open(struct io_file *f, const char *path, struct err *e);
 int io_file_write(struct io_file *f, struct str s, struct err *e);
+/* Put s over bytes that were written before, at offset (a header that holds a
+ * count).  sha256 then stays "". */
+int io_file_patch(struct io_file *f, uint64_t offset, struct str s,
+                  struct err *e);
 int io_file_publish(struct io_file *f, struct err *e);
 void io_file_abandon(struct io_file *f); /* a no-op once closed */
 

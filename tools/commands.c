@@ -24,7 +24,8 @@
     X(explain)                                                                 \
     X(verify)                                                                  \
     X(tokenizer)                                                               \
-    X(train)
+    X(train)                                                                   \
+    X(eval)
 #endif
 
 #define X(name) extern const struct command cmd_##name;

@@ -102,20 +102,28 @@ static size_t read_lines(struct texts *t, struct str txt)
     return n;
 }
 
-bool texts_pick(struct texts *t, struct str txt, struct str json, uint64_t draw,
-                struct str *text)
+size_t texts_all(struct texts *t, struct str txt, struct str json)
 {
-    size_t n = 0, at = 0;
+    size_t n = 0;
 
     arena_reset(&t->arena);
-    if (t->rule == TEXTS_WHOLE && !t->key) {
-        *text = txt;
-        return str_trim(txt).n > 0;
-    }
     if (json.n)
         n = read_json(t, json);
     if (!n && !t->key)
         n = read_lines(t, txt);
+    return n;
+}
+
+bool texts_pick(struct texts *t, struct str txt, struct str json, uint64_t draw,
+                struct str *text)
+{
+    size_t n, at = 0;
+
+    if (t->rule == TEXTS_WHOLE && !t->key) {
+        *text = txt;
+        return str_trim(txt).n > 0;
+    }
+    n = texts_all(t, txt, json);
     if (!n)
         return false;
     if (t->rule == TEXTS_DRAW)

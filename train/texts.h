@@ -45,4 +45,8 @@ bool texts_want_json(const struct texts *t);
 bool texts_pick(struct texts *t, struct str txt, struct str json, uint64_t draw,
                 struct str *text);
 
+/* All of a sample's texts, whatever the rule: as many as it returns, at most
+ * TEXTS_MAX, stand in t->list. */
+size_t texts_all(struct texts *t, struct str txt, struct str json);
+
 #endif

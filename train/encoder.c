@@ -1,0 +1,101 @@
+#include "train/encoder.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct pixel_norm encoder_norm(void)
+{
+    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
+    static const double deviation[3] = {0.26862954, 0.26130258, 0.27577711};
+
+    return pixel_norm_of(mean, deviation);
+}
+
+int encoder_open(struct encoder *n, struct clip *m,
+                 const struct clip_options *o, int batch,
+                 const struct tokenizer *t, struct err *e)
+{
+    size_t rows = (size_t)batch;
+
+    *n = (struct encoder){.m = m,
+                          .o = *o,
+                          .t = t,
+                          .norm = encoder_norm(),
+                          .batch = batch,
+                          .dim = m->config.embed_dim,
+                          .context = m->config.text.context_length};
+    assert(batch > 0);
+    tokenizer_scratch_init(&n->scratch);
+    if (t && tokenizer_vocab(t) != m->config.text.vocab_size)
+        return err_set(e, E_STALE,
+                       "the model was made with a vocabulary of %d ids, this "
+                       "one has %d",
+                       m->config.text.vocab_size, tokenizer_vocab(t));
+    n->ids = malloc(rows * (size_t)n->context * sizeof *n->ids);
+    if (m->d->real == DTYPE_F64)
+        n->real = malloc(rows * (size_t)n->dim * sizeof *n->real);
+    if (!n->ids || (m->d->real == DTYPE_F64 && !n->real))
+        return err_set(e, E_NOMEM, "no room for a batch of %d", batch);
+    return 0;
+}
+
+void encoder_close(struct encoder *n)
+{
+    if (!n->m)
+        return;
+    tokenizer_scratch_release(&n->scratch);
+    free(n->ids);
+    free(n->real);
+    *n = (struct encoder){0};
+}
+
+int encoder_put(struct encoder *n, int i, struct str text, struct err *e)
+{
+    int32_t *ids = n->ids + (size_t)i * (size_t)n->context;
+    int len;
+
+    assert(n->t && i >= 0 && i < n->batch);
+    /* no context reaches so far */
+    text = str_slice(text, 0, TOKENIZER_TEXT_MAX);
+    len = tokenizer_caption(n->t, &n->scratch, text, n->context, ids);
+    if (len < 0)
+        return err_set(e, -len, "a text of %zu bytes", text.n);
+    return 0;
+}
+
+static void *room_for(const struct encoder *n, float *features)
+{
+    return n->real ? (void *)n->real : features;
+}
+
+static void hand_out(const struct encoder *n, int count, float *features)
+{
+    if (n->real)
+        dtype_convert(features, DTYPE_F32, n->real, DTYPE_F64,
+                      (size_t)count * (size_t)n->dim);
+}
+
+int encoder_texts(struct encoder *n, int count, float *features, struct err *e)
+{
+    const struct captions c = {count, n->context, n->ids};
+    int rc;
+
+    assert(count > 0 && count <= n->batch);
+    rc = clip_encode_texts(n->m, &n->o, &c, room_for(n, features), e);
+    if (!rc)
+        hand_out(n, count, features);
+    return rc;
+}
+
+int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
+                     float *features, struct err *e)
+{
+    const struct pixels p = {PIXEL_BYTE, rgb, n->norm};
+    int rc;
+
+    assert(count > 0 && count <= n->batch);
+    rc = clip_encode_images(n->m, &n->o, count, &p, room_for(n, features), e);
+    if (!rc)
+        hand_out(n, count, features);
+    return rc;
+}

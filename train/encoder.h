@@ -1,0 +1,54 @@
+/*
+ * encoder - pictures and texts as the features of a model that is open.
+ *
+ * Model.   A batch at a time: pictures as bytes (train/picture.h), texts by
+ *          the model's tokenizer, each cut to its context.  Features are
+ *          normalised, float [n, embed_dim], whatever the device computes in.
+ *          Nothing is planned here: the stack must hold a batch
+ *          (clip_plan()), so a model in training can be asked between steps.
+ * Owns.    Room for a batch.  Model and tokenizer are borrowed.
+ * Fails.   -E_STALE for a vocabulary of another size than the model's;
+ *          -E_NOMEM; as clip_encode_*().
+ * Threads. The device's.
+ * Cost.    No allocation behind encoder_open().
+ */
+#ifndef TRAIN_ENCODER_H
+#define TRAIN_ENCODER_H
+
+#include <stdint.h>
+#include "base/err.h"
+#include "base/str.h"
+#include "train/clip.h"
+#include "train/op.h"
+#include "train/tokenizer.h"
+
+struct encoder {
+    struct clip *m;
+    struct clip_options o;
+    const struct tokenizer *t; /* NULL: pictures alone */
+    struct tokenizer_scratch scratch;
+    struct pixel_norm norm;
+    int batch, dim, context;
+    int32_t *ids; /* [batch, context] */
+    double *real; /* [batch, dim], of a device of doubles */
+};
+
+int encoder_open(struct encoder *n, struct clip *m,
+                 const struct clip_options *o, int batch,
+                 const struct tokenizer *t, struct err *e);
+void encoder_close(struct encoder *n); /* fine when zero */
+
+/* Text i of the next batch. */
+int encoder_put(struct encoder *n, int i, struct str text, struct err *e);
+
+/* Of texts 0 to count - 1, count <= batch. */
+int encoder_texts(struct encoder *n, int count, float *features, struct err *e);
+
+/* rgb: count squares of the model's size, count <= batch. */
+int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
+                     float *features, struct err *e);
+
+/* What bytes of pictures mean to the published models. */
+struct pixel_norm encoder_norm(void);
+
+#endif

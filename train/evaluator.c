@@ -1,0 +1,318 @@
+#include "train/evaluator.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define NAMES     "classnames.txt"
+#define TEMPLATES "zeroshot_classification_templates.txt"
+
+#define CAPTION_MAX ((size_t)1 << 23) /* bytes of a prefix and a text */
+
+/* ---- opening ---- */
+
+static int open_prompts(struct evaluator *v, struct err *e)
+{
+    char names[IO_PATH_MAX], templates[IO_PATH_MAX];
+    bool has_names = evalset_beside(&v->set, NAMES, names);
+    bool has_templates = evalset_beside(&v->set, TEMPLATES, templates);
+    int rc;
+
+    if (!v->c.classnames && !has_names)
+        return err_set(e, E_USAGE,
+                       "%s has no " NAMES ": --classnames FILE, one name a "
+                       "line, the first that of label 0",
+                       v->c.data);
+    rc = zeroshot_read(&v->prompts, v->c.classnames ? v->c.classnames : names,
+                       v->c.templates  ? v->c.templates
+                       : has_templates ? templates
+                                       : NULL,
+                       e);
+    v->set.c.classes = v->prompts.names.n;
+    return rc;
+}
+
+/* What the pictures themselves say is asked about them. */
+static enum evaluator_task task_of(const struct evaluator *v)
+{
+    char path[IO_PATH_MAX];
+
+    if (v->c.task != EVALUATE_AUTO)
+        return v->c.task;
+    if (v->set.type == EVALSET_RETRIEVAL)
+        return EVALUATE_RETRIEVAL;
+    return v->c.classnames || evalset_beside(&v->set, NAMES, path)
+               ? EVALUATE_ZEROSHOT
+               : EVALUATE_RETRIEVAL;
+}
+
+int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
+                   struct err *e)
+{
+    const struct evalset_config s = {.data = c->data,
+                                     .split = c->split,
+                                     .caption_key = c->caption_key,
+                                     .size = c->size,
+                                     .batch = c->batch,
+                                     .workers = c->workers};
+    int rc;
+
+    *v = (struct evaluator){.c = *c};
+    rc = evalset_open(&v->set, &s, e);
+    if (rc)
+        return rc;
+    if (v->set.type == EVALSET_MULTILABEL)
+        rc = err_set(e, E_UNSUPPORTED,
+                     "%s: pictures with several labels each are not evaluated",
+                     c->data);
+    v->c.task = task_of(v);
+    v->set.c.need =
+        v->c.task == EVALUATE_ZEROSHOT ? EVALSET_LABELS : EVALSET_CAPTIONS;
+    if (!rc && v->c.task == EVALUATE_ZEROSHOT)
+        rc = open_prompts(v, e);
+    if (rc)
+        evaluator_close(v);
+    return rc;
+}
+
+void evaluator_close(struct evaluator *v)
+{
+    if (!v->c.data)
+        return;
+    evalset_close(&v->set);
+    zeroshot_prompts_release(&v->prompts);
+    zeroshot_score_release(&v->score);
+    *v = (struct evaluator){0};
+}
+
+/* ---- zero-shot ---- */
+
+static int run_zeroshot(struct evaluator *v, struct encoder *n,
+                        struct zeroshot_cache *cache, float *features,
+                        struct err *e)
+{
+    struct zeroshot_cache none = {0};
+    uint64_t began = clock_mono_ns();
+    struct evalset_batch b;
+    float *rows;
+    int rc;
+
+    if (!cache)
+        cache = &none;
+    rc = zeroshot_cached(&v->prompts, n, cache, &rows, e);
+    if (rc)
+        return rc;
+    v->cached = cache->hit;
+    v->classifier_s = (double)(clock_mono_ns() - began) * 1e-9;
+    zeroshot_score_release(&v->score);
+    zeroshot_score_init(&v->score, v->prompts.names.n, n->dim);
+    while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
+        rc = encoder_pictures(n, b.n, b.rgb, features, e);
+        if (rc)
+            break;
+        for (int i = 0; i < b.n; i++)
+            zeroshot_score_add(&v->score, rows,
+                               features + (size_t)i * (size_t)n->dim,
+                               b.items[i].label);
+    }
+    free(rows);
+    return rc;
+}
+
+/* ---- retrieval ---- */
+
+/* Captions wait until there is a batch of them. */
+struct finding {
+    struct evaluator *v;
+    struct encoder *n;
+    struct retrieval r;
+    float *features; /* [batch, dim] */
+    size_t *owner;   /* [batch] of the captions that wait */
+    int waiting;
+    struct buf caption;
+};
+
+static int flush(struct finding *f, struct err *e)
+{
+    size_t dim = (size_t)f->n->dim;
+    int rc = 0;
+
+    if (f->waiting)
+        rc = encoder_texts(f->n, f->waiting, f->features, e);
+    for (int i = 0; !rc && i < f->waiting; i++)
+        rc = retrieval_text(&f->r, f->features + (size_t)i * dim, f->owner[i],
+                            e);
+    f->waiting = 0;
+    return rc;
+}
+
+static int add_caption(struct finding *f, struct str text, size_t owner,
+                       struct err *e)
+{
+    const char *prefix = f->v->c.prefix;
+    int rc;
+
+    buf_clear(&f->caption);
+    if (prefix)
+        buf_add(&f->caption, str_of(prefix));
+    buf_add(&f->caption, text);
+    rc = f->caption.rc
+             ? err_set(e, -f->caption.rc, "a text of %zu bytes", text.n)
+             : encoder_put(f->n, f->waiting, buf_str(&f->caption), e);
+    if (rc)
+        return rc;
+    f->owner[f->waiting++] = owner;
+    return f->waiting == f->n->batch ? flush(f, e) : 0;
+}
+
+static int find_batch(struct finding *f, const struct evalset_batch *b,
+                      struct err *e)
+{
+    size_t dim = (size_t)f->n->dim, first = f->r.n_pictures;
+    int rc = encoder_pictures(f->n, b->n, b->rgb, f->features, e);
+
+    for (int i = 0; !rc && i < b->n; i++)
+        rc = retrieval_picture(&f->r, f->features + (size_t)i * dim, e);
+    for (int i = 0; !rc && i < b->n; i++)
+        for (size_t k = 0; !rc && k < b->items[i].n_texts; k++)
+            rc = add_caption(f, b->items[i].texts[k], first + (size_t)i, e);
+    return rc;
+}
+
+static int run_retrieval(struct evaluator *v, struct encoder *n,
+                         float *features, struct err *e)
+{
+    struct finding f = {.v = v, .n = n, .features = features};
+    struct evalset_batch b;
+    int rc;
+
+    f.owner = xcalloc((size_t)n->batch, sizeof *f.owner);
+    buf_init(&f.caption, CAPTION_MAX);
+    retrieval_init(&f.r, n->dim);
+    while (!(rc = evalset_next(&v->set, &b, e)) && b.n)
+        if ((rc = find_batch(&f, &b, e)))
+            break;
+    if (!rc)
+        rc = flush(&f, e);
+    if (!rc)
+        rc = evalset_check(&v->set, e);
+    if (!rc)
+        rc = retrieval_score(&f.r, &v->found, e);
+    retrieval_release(&f.r);
+    buf_release(&f.caption);
+    free(f.owner);
+    return rc;
+}
+
+/* ---- either ---- */
+
+int evaluator_run(struct evaluator *v, struct clip *m,
+                  const struct clip_options *o, const struct tokenizer *t,
+                  struct zeroshot_cache *cache, double *metric, struct err *e)
+{
+    uint64_t began = clock_mono_ns();
+    struct encoder n;
+    float *features;
+    int rc = encoder_open(&n, m, o, v->c.batch, t, e);
+
+    features = malloc((size_t)v->c.batch * (size_t)n.dim * sizeof *features);
+    if (!rc && !features)
+        rc = err_set(e, E_NOMEM, "no room for a batch of %d", v->c.batch);
+    evalset_rewind(&v->set);
+    if (!rc)
+        rc = v->c.task == EVALUATE_ZEROSHOT
+                 ? run_zeroshot(v, &n, cache, features, e)
+                 : run_retrieval(v, &n, features, e);
+    free(features);
+    encoder_close(&n);
+    if (!rc)
+        rc = evalset_check(&v->set, e);
+    v->seconds = (double)(clock_mono_ns() - began) * 1e-9;
+    if (rc || !metric)
+        return rc;
+    *metric = v->c.task == EVALUATE_ZEROSHOT
+                  ? (double)v->score.right / (double)v->score.images
+                  : (v->found.to_text[0] + v->found.to_picture[0]) / 2;
+    return 0;
+}
+
+/* ---- in words ---- */
+
+static void put_share(struct json_out *o, const char *name, uint64_t part,
+                      uint64_t whole)
+{
+    json_put_double(o, name, (double)part / (double)whole);
+}
+
+static void put_table(const struct evaluator *v, struct json_out *o)
+{
+    json_out_name(o, "per_class");
+    json_out_array(o);
+    for (size_t i = 0; i < v->score.classes; i++) {
+        const struct zeroshot_class *k = &v->score.of[i];
+
+        json_out_object(o);
+        json_put_string(o, "name", v->prompts.names.v[i]);
+        json_put_u64(o, "images", k->images);
+        json_put_u64(o, "right", k->right);
+        json_put_u64(o, "top5", k->top5);
+        json_put_u64(o, "told", k->told);
+        json_out_end_object(o);
+    }
+    json_out_end_array(o);
+}
+
+static void put_zeroshot(const struct evaluator *v, bool table,
+                         struct json_out *o)
+{
+    const struct zeroshot_score *s = &v->score;
+
+    json_put_u64(o, "classes", s->classes);
+    json_put_u64(o, "templates", v->prompts.templates.n);
+    put_share(o, "top1", s->right, s->images);
+    if (s->classes > 5)
+        put_share(o, "top5", s->top5, s->images);
+    json_put_double(o, "mean_per_class_recall", zeroshot_recall(s));
+    json_put_double(o, "chance", 1 / (double)s->classes);
+    if (table)
+        put_table(v, o);
+}
+
+static void put_retrieval(const struct evaluator *v, struct json_out *o)
+{
+    const struct retrieval_result *r = &v->found;
+    char name[64];
+
+    json_put_u64(o, "texts", r->texts);
+    for (int k = 0; k < RETRIEVAL_KS; k++) {
+        snprintf(name, sizeof name, "image_to_text_r%d", retrieval_k[k]);
+        json_put_double(o, name, r->to_text[k]);
+    }
+    for (int k = 0; k < RETRIEVAL_KS; k++) {
+        snprintf(name, sizeof name, "text_to_image_r%d", retrieval_k[k]);
+        json_put_double(o, name, r->to_picture[k]);
+    }
+    json_put_double(o, "image_to_text_median_rank", r->rank_text);
+    json_put_double(o, "text_to_image_median_rank", r->rank_picture);
+}
+
+void evaluator_json(const struct evaluator *v, bool table, struct json_out *o)
+{
+    bool zeroshot = v->c.task == EVALUATE_ZEROSHOT;
+
+    json_put_string(o, "task", zeroshot ? STR("zeroshot") : STR("retrieval"));
+    json_put_string(o, "data", str_of(v->c.data));
+    json_put_u64(o, "samples", v->set.seen);
+    json_put_u64(o, "images", v->set.given);
+    json_out_name(o, "left_out");
+    tally_json(&v->set.left_out, o);
+    json_out_name(o, "members_left_out");
+    tally_json(&v->set.members, o);
+    if (zeroshot)
+        put_zeroshot(v, table, o);
+    else
+        put_retrieval(v, o);
+    json_put_double(o, "seconds", v->seconds);
+}

@@ -1,0 +1,66 @@
+/*
+ * evaluator - one evaluation, of any model, as often as wanted.
+ *
+ * Model.   evaluator_open() opens the pictures and reads what is asked about
+ *          them; evaluator_run() takes an open model through it: classes told
+ *          from each other (train/zeroshot.h), or pictures and texts that look
+ *          for each other (train/retrieval.h).  The model may be in training:
+ *          nothing of it changes, and its plan must hold batches of c.batch.
+ * Owns.    Pictures, workers, prompts, what the last run found.
+ * Fails.   As evalset_*(), zeroshot_*(), encoder_*(); -E_USAGE without class
+ *          names; -E_UNSUPPORTED for a benchmark of several labels a picture.
+ * Threads. evaluator_open() before threads start (base/jail.h); then the
+ *          device's.
+ * Cost.    One pass over the pictures; retrieval keeps all features.
+ */
+#ifndef TRAIN_EVALUATOR_H
+#define TRAIN_EVALUATOR_H
+
+#include "base/json.h"
+#include "train/evalset.h"
+#include "train/retrieval.h"
+#include "train/zeroshot.h"
+
+enum evaluator_task {
+    EVALUATE_ZEROSHOT,
+    EVALUATE_RETRIEVAL,
+    EVALUATE_AUTO /* zero-shot where there are class names */
+};
+
+struct evaluator_config {
+    enum evaluator_task task;
+    const char *data, *split, *caption_key; /* as struct evalset_config */
+    const char *classnames, *templates; /* files; NULL: the benchmark's, if it
+                                           has some */
+    const char *prefix; /* of captions: "a photo of "; NULL: none */
+    uint32_t size;      /* of the model's pictures */
+    int batch;
+    unsigned workers;
+};
+
+struct evaluator {
+    struct evaluator_config c; /* task: never EVALUATE_AUTO */
+    struct evalset set;
+    struct zeroshot_prompts prompts;
+    /* of the last run */
+    struct zeroshot_score score;   /* EVALUATE_ZEROSHOT */
+    struct retrieval_result found; /* EVALUATE_RETRIEVAL */
+    bool cached;                   /* the classifier was */
+    double seconds;                /* of all of it, and ... */
+    double classifier_s;           /* ... until the classifier was there */
+};
+
+int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
+                   struct err *e);
+void evaluator_close(struct evaluator *v); /* fine when zero */
+
+/* metric: top-1, or the mean of R@1 both ways; NULL: not asked for.  cache:
+ * for classifiers, NULL of a model that goes on changing. */
+int evaluator_run(struct evaluator *v, struct clip *m,
+                  const struct clip_options *o, const struct tokenizer *t,
+                  struct zeroshot_cache *cache, double *metric, struct err *e);
+
+/* The members of an object: what the last run found.  table: class by class. */
+void evaluator_json(const struct evaluator *v, bool table, struct json_out *o);
+
+#endif
