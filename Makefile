@@ -313,6 +313,7 @@ fuzz: deps
 	$Qfor name in $(fuzz_names); do \
 	    echo "== $$name"; mkdir -p build/fuzz/$$name; \
 	    $(fuzz_dir)/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/ \
 	        build/fuzz/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 

@@ -16,6 +16,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 # Sums of other lengths in another order, in float, through STEPS steps of
@@ -28,7 +29,7 @@ LOSS_BOUND = 5e-6
 WEIGHT_BOUND = 1e-3
 
 BUILD = pathlib.Path(os.environ["WITMILL"]).parent
-WORK = pathlib.Path(os.environ.get("TMPDIR", "."))
+WORK = pathlib.Path(os.environ.get("TMPDIR") or tempfile.mkdtemp())
 PROGRAM = BUILD / "mpi_witmill"
 MPIRUN = shutil.which("mpirun")
 # a machine of our own: no network, as root in a container, more ranks than

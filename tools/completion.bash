@@ -20,7 +20,7 @@ _witmill()
     *:explain) options="--everywhere --help" ;;
     *:verify) options="--deep --threads --help" ;;
     *:tokenizer) options="--vocabulary --specials --context --json --output --size --least --help" ;;
-    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --stochastic --moments --tune --profile --log --save --help" ;;
+    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --save --help" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }
