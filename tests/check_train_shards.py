@@ -89,7 +89,8 @@ def run(*more):
 def learns():
     log = WORK / "log"
     code, out, err = run(WORK / "whole", "--epochs", "12", "--log", log,
-                         "--save", WORK / "a.safetensors")
+                         "--save", WORK / "a.safetensors",
+                         "--checkpoint-every", "50")
     check(f"it trains: {err[-300:]}", code == 0)
     if code:
         return
@@ -106,11 +107,13 @@ def learns():
     check("the summary says what was read",
           "epochs" in out and "in 4 shards" in out and "decoding" in out)
     code, _, err = run(WORK / "whole", "--samples", SAMPLES * 12,
-                       "--workers", "1", "--save", WORK / "b.safetensors")
+                       "--workers", "1", "--save", WORK / "b.safetensors",
+                       "--out", WORK / "b")
     check("again with one worker", code == 0)
     check("the weights are the same",
           (WORK / "a.safetensors").read_bytes() ==
           (WORK / "b.safetensors").read_bytes())
+    goes_on()
     code, _, err = run("--data", WORK / "whole/{00000..00003}.tar",
                        "--caption-key", "alt", "--steps", "3")
     check(f"captions from .json, names in braces: {err[-200:]}", code == 0)
@@ -119,6 +122,41 @@ def learns():
                          "--epochs", "1", "--crop", "resized",
                          "--fast-decode")
     check("half of 96 and 24 are an epoch of 72", "of 72 samples" in out)
+
+
+def goes_on():
+    """From the checkpoint of step 50, in the middle of an epoch, to the same
+    weights; a corpus keeps its runs in models/."""
+    folder = WORK / "whole/models/tiny-vit"
+    last = folder / "step-000000072"
+    check("a checkpoint carries its vocabulary",
+          (last / "vocabulary.txt").exists())
+    code, _, err = run(WORK / "whole", "--epochs", "12")
+    check("a second run does not begin over it",
+          code == 2 and "up to step 72" in err)
+    shutil.rmtree(last)
+    code, _, err = run(WORK / "whole", "--epochs", "12", "--workers", "1",
+                       "--resume", "--log", WORK / "log",
+                       "--save", WORK / "c.safetensors")
+    check(f"resumed: {err[-300:]}", code == 0)
+    check("the weights of a run that never stopped",
+          (WORK / "a.safetensors").read_bytes() ==
+          (WORK / "c.safetensors").read_bytes())
+    shutil.rmtree(last)
+    moved = WORK / "moved"
+    shutil.move(WORK / "whole/models", WORK / "models")
+    shutil.copytree(WORK / "whole", moved)
+    shutil.copytree(WORK / "models", moved / "models")
+    code, _, err = run(moved, "--epochs", "12", "--resume")
+    check(f"a corpus may be moved: {err[-300:]}", code == 0)
+    shutil.rmtree(moved / "models")
+    shutil.move(WORK / "models", moved / "models")
+    with tarfile.open(moved / "00003.tar", "a") as tar:
+        add(tar, "more.txt", b"more")
+        add(tar, "more.png", png((1, 2)))
+    code, _, err = run(moved, "--epochs", "12", "--resume")
+    check(f"other shards are not gone on with: {err[-300:]}",
+          code == 3 and "--shards" in err)
 
 
 def replaces():

@@ -297,6 +297,7 @@ static void leaves_out(struct device *d, struct device *ref)
         }
         o.limit = of_ref.limit = limits[at];
         optim_keep(&o);
+        optim_keep(&of_ref);
         if (out)
             move_statistics(&m);
         step(&o, at, &norm, 0, 4, 1);

@@ -156,6 +156,34 @@ static void test_run__same_bytes(void **state)
 }
 
 /* The step that is taken apart comes behind what the run leaves. */
+/* Weights of a run begin another one, also where pictures are larger; those of
+ * another model do not. */
+static void test_run__begins_with_weights(void **state)
+{
+    struct run_config c = small_run("tiny-vit", fast(), 8, 1), next;
+    struct run_summary first, s;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    c.seed = 3;
+    c.save = at("first.safetensors");
+    play(&c, &first);
+
+    next = c;
+    next.save = NULL;
+    next.seed = 3;
+    next.optim.lr = 0;
+    next.init = c.save;
+    play(&next, &s);
+    assert_true(s.first < first.first); /* the same pairs, after a step */
+    next.model.vision.image_size += next.model.vision.image_size / 2;
+    play(&next, &s);
+    next = small_run("tiny-resnet", fast(), 8, 1);
+    next.init = at("first.safetensors");
+    assert_int_equal(run_train(&next, &s, &e), -E_STALE);
+    assert_non_null(strstr(e.message, "another model"));
+}
+
 static void test_run__profile(void **state)
 {
     struct run_config c = small_run("tiny-vit", fast(), 8, 3);
@@ -321,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_run__learns),
         cmocka_unit_test(test_run__as_the_reference),
         cmocka_unit_test(test_run__same_bytes),
+        cmocka_unit_test(test_run__begins_with_weights),
         cmocka_unit_test(test_run__profile),
         cmocka_unit_test(test_run__stops),
         cmocka_unit_test(test_flops__of_a_step),

@@ -30,7 +30,7 @@ struct train_options {
     bool packed, reduce, recompute, stochastic, tune, profile;
     double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
     uint64_t warmup;
-    const char *log, *save, *out;
+    const char *init, *log, *save, *out;
     bool resume;
     uint64_t checkpoint_every, keep, keep_every;
     double checkpoint_minutes, skip_spikes;
@@ -142,6 +142,12 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES, .max = 1e6,
      .help = "Length of the run in epochs, instead of steps: in one, each "
              "sample is seen as often as its source's weight says."},
+    {.name = "init", .type = OPT_STRING, AT(init), .arg = "FILE",
+     .flags = OPT_BYTES,
+     .help = "Begin with these weights, safetensors of open_clip, transformers "
+             "or a checkpoint, instead of fresh ones. The model may read "
+             "larger pictures than theirs: the paper's last epoch at 336 "
+             "pixels is --model ViT-L-14-336 --init of a ViT-L-14."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
      .flags = OPT_BYTES, .help = "Of the first weights, of generated pairs, and of what is drawn "
              "from shards."},
@@ -419,6 +425,7 @@ static void fill(struct run_config *c, const struct train_options *t)
     c->seed = t->seed;
     c->caption_tokens = (int)t->caption_tokens;
     c->feed_threads = (int)t->feed_threads;
+    c->init = t->init;
     c->log = t->log;
     c->save = t->save;
     c->resume = t->resume;

@@ -25,7 +25,8 @@
     X(verify)                                                                  \
     X(tokenizer)                                                               \
     X(train)                                                                   \
-    X(eval)
+    X(eval)                                                                    \
+    X(embed)
 #endif
 
 #define X(name) extern const struct command cmd_##name;

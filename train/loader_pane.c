@@ -9,8 +9,9 @@
 #include "base/mem.h"
 #include "train/loader_private.h"
 
-#define TELL_CHUNK ((uint64_t)8 << 20) /* bytes told to the kernel at a time   \
-                                        */
+#define TELL_CHUNK                                                             \
+    ((uint64_t)8 << 20) /* bytes told to the kernel at a time                  \
+                         */
 
 static uint64_t memory_for_ahead(void)
 {

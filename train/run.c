@@ -119,7 +119,8 @@ static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     struct clip_options whole = {.loss = c->options.loss};
-    int rc = clip_initialise(&r->m, c->seed, e);
+    int rc = c->init ? weights_load(&r->m, c->init, true, e)
+                     : clip_initialise(&r->m, c->seed, e);
 
     if (!rc)
         rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "train/run_private.h"
 
 /* ---- what is written down ---- */
@@ -65,16 +66,17 @@ static int put_agree(struct run *r, struct err *e)
 
     buf_add(b, str_slice(settings, 0, settings.n - 1));
     if (r->c->data)
-        buf_addf(b, "%s\"data\":\"%016llx\"", settings.n > 2 ? "," : "",
+        buf_addf(b, "%s\"shards\":\"%016llx\"", settings.n > 2 ? "," : "",
                  (unsigned long long)r->c->data->mark);
     buf_add_char(b, '}');
     return b->rc ? err_set(e, -b->rc, "the settings of a run") : 0;
 }
 
-/* The sigmoid loss has no loss of chance that is the same for all. */
+/* Other losses than InfoNCE's have no loss of chance that all have. */
 static struct alarm_rules alarm_rules_of(const struct run_config *c)
 {
-    bool nce = c->options.loss == LOSS_INFONCE;
+    bool nce = c->options.loss == LOSS_INFONCE &&
+               c->model.objective == OBJECTIVE_CONTRASTIVE;
 
     return (struct alarm_rules){.chance = nce ? log(c->batch) : 0,
                                 .begin = c->model.init_logit_scale,
@@ -353,6 +355,17 @@ static void sum_up(struct run *r)
         sum_up_load(r);
 }
 
+/* Said before the ranks part: who starts them may end all when one ends. */
+static int stop(struct run *r, struct err *e)
+{
+    int rc = record_save(&r->record, &r->m, e);
+
+    if (!rc && r->writes)
+        log_event("stopped", "on request, behind step %llu",
+                  (unsigned long long)r->record.state.step);
+    return rc;
+}
+
 int run_take_steps(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
@@ -365,7 +378,7 @@ int run_take_steps(struct run *r, struct err *e)
     for (uint64_t i = r->begin; !rc && i < c->steps && !r->sum->stopped; i++)
         rc = go_on(r, i, e);
     if (r->sum->stopped)
-        rc = record_save(&r->record, &r->m, e);
+        rc = stop(r, e);
     rc = meet(r, &waited, rc, e);
     if (r->writes)
         progress_end(&r->progress, rc);

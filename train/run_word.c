@@ -27,6 +27,7 @@ static const char *const settings[] = {
     "what the shards hold",
     "--skip-spikes",
     "the checkpoint's step",
+    "--init",
 };
 
 void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
@@ -65,6 +66,8 @@ void run_word(const struct run_config *c, uint64_t begin, struct agreement *a)
     agree_number(&a->word, c->data ? c->data->mark : 0);
     agree_bytes(&a->word, &c->skip_spikes, sizeof c->skip_spikes);
     agree_number(&a->word, begin);
+    agree_bytes(&a->word, c->init ? c->init : "",
+                c->init ? strlen(c->init) : 0);
     a->names = settings;
     a->gpus = c->backend == BACKEND_CUDA;
 }
