@@ -1,7 +1,7 @@
 # witmill: Wikipedia dump and web in, WebImageText-like corpus and CLIP model out.
 #
 #   make            build build/<variant>/witmill
-#   make demo       a corpus from real pages and pictures, and its report
+#   make demo       a corpus from real pages and pictures, a model, a report
 #   make check      the tests (under three minutes after the build)
 #   make kernels    registers and spills of the GPU's kernels (needs nvcc, no GPU)
 #   make check-long fault sweeps, sanitizers, determinism and kill runs

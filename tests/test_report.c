@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "base/log.h"
 #include "tests/small_images.h"
@@ -11,6 +12,8 @@
 #include "tools/report.h"
 #include "tools/report_html.h"
 #include "tools/report_pictures.h"
+#include "tools/report_run.h"
+#include "train/npy.h"
 
 static const struct report_config config = {
     .title = "A <small> corpus", .pictures = 60, .top = 20};
@@ -313,6 +316,236 @@ static void test_report__is_published_whole(void **state)
     assert_int_equal(report_run(&s->corpus, &c, NULL), -E_IO);
 }
 
+/* ---- the section about a model ---- */
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char path[IO_PATH_MAX];
+
+    MUST(io_join(path, folder, name, e));
+    MUST(io_write_file(path, str_of(text), e));
+}
+
+static void put_npy(const char *folder, const char *name, const float *v,
+                    size_t rows, size_t dim)
+{
+    char path[IO_PATH_MAX];
+    struct npy_writer w;
+
+    MUST(io_join(path, folder, name, e));
+    MUST(npy_writer_open(&w, path, NPY_F32, dim, e));
+    for (size_t i = 0; i < rows; i++)
+        MUST(npy_writer_add(&w, v + i * dim, e));
+    MUST(npy_writer_publish(&w, e));
+}
+
+static const char model_log[] =
+    "{\"settings\":{\"batch\":8,\"objective\":\"contrastive\","
+    "\"loss\":\"infonce\",\"data\":[\"/secret/place\"]}}\n"
+    "{\"step\":1,\"samples\":8,\"epoch\":0.5,\"loss\":2.5}\n"
+    "{\"step\":1,\"alarm\":\"norm\",\"text\":\"x\"}\n"
+    "{\"step\":2,\"samples\":16,\"epoch\":1,\"loss\":null}\n"
+    "{\"step\":2,\"eval\":{\"zeroshot_top1\":0.5}}\n"
+    "{\"step\":3,\"samples\":24,\"epoch\":1.5,\"loss\":0.75}\n";
+
+/* A run's folder inside the corpus, with a log. */
+static void small_run(struct small *s, char folder[IO_PATH_MAX])
+{
+    MUST(io_join(folder, s->dir, "models/small", e));
+    MUST(io_mkdirs(folder, e));
+    put(folder, "log.jsonl", model_log);
+}
+
+/* Four pictures, a query of which two have the same product. */
+static void small_features(const char *folder)
+{
+    static const float pictures[4][2] = {
+        {0.6f, 0.8f}, {1, 0}, {0.6f, -0.8f}, {0, 1}};
+    static const float queries[2][2] = {{1, 0}, {0, 1}};
+
+    put_npy(folder, "pictures.npy", pictures[0], 4, 2);
+    put_npy(folder, "queries.npy", queries[0], 2, 2);
+    put(folder, "pictures.keys", "000000\n000001\n000010\n990000\n");
+    put(folder, "queries.txt", "a <red> dog\nanother");
+    put(folder, "queries.keys", "000010\n777777\n");
+}
+
+static void small_results(const char *folder)
+{
+    put(folder, "zeroshot.json",
+        "{\"task\":\"zeroshot\",\"images\":40,\"top1\":0.375,"
+        "\"mean_per_class_recall\":0.25,\"per_class\":["
+        "{\"name\":\"a<b\",\"images\":30,\"right\":12},"
+        "{\"name\":\"c\",\"images\":10,\"right\":3}]}");
+    put(folder, "retrieval.json",
+        "{\"task\":\"retrieval\",\"images\":8,\"texts\":12,"
+        "\"image_to_text_r1\":0.3125,\"image_to_text_r5\":0.4375,"
+        "\"image_to_text_r10\":1,\"text_to_image_r1\":0.0625,"
+        "\"text_to_image_r5\":0.6875,\"text_to_image_r10\":1}");
+}
+
+static void test_report__a_run_is_read(void **state)
+{
+    struct small *s = *state;
+    char folder[IO_PATH_MAX];
+    struct report_run r;
+
+    small_run(s, folder);
+    MUST(report_run_read(&r, folder, e));
+    assert_int_equal(r.n, 3);
+    assert_int_equal(r.steps, 3);
+    assert_int_equal(r.samples, 24);
+    assert_int_equal(r.batch, 8);
+    assert_true(r.infonce);
+    assert_false(r.retrieval.known || r.zeroshot.known);
+    assert_int_equal(r.n_queries, 0);
+    report_run_release(&r);
+    small_features(folder);
+    small_results(folder);
+    MUST(report_run_read(&r, folder, e));
+    assert_true(r.retrieval.known && r.zeroshot.known);
+    assert_int_equal(r.zeroshot.n, 2);
+    assert_int_equal(r.pictures, 4);
+    assert_int_equal(r.n_queries, 2);
+    /* Of equal products the first stands first. */
+    assert_int_equal(r.queries[0].n, 4);
+    assert_true(str_eq(r.queries[0].hits[0].key, STR("000001")));
+    assert_true(str_eq(r.queries[0].hits[1].key, STR("000000")));
+    assert_true(str_eq(r.queries[0].hits[2].key, STR("000010")));
+    assert_true(str_eq(r.queries[0].hits[3].key, STR("990000")));
+    assert_int_equal(r.queries[0].rank, 3);
+    assert_true(str_eq(r.queries[1].hits[0].key, STR("990000")));
+    assert_true(str_eq(r.queries[1].text, STR("another")));
+    assert_int_equal(r.queries[1].rank, 0); /* its sample is not there */
+    report_run_release(&r);
+}
+
+static void test_report__the_model_of_a_run(void **state)
+{
+    struct small *s = *state;
+    struct report_config c = config;
+    char folder[IO_PATH_MAX];
+    size_t elsewhere;
+    struct buf b;
+
+    small_all(s);
+    merge(s);
+    small_run(s, folder);
+    render(s, &config, &b); /* nobody asked for it */
+    assert_null(strstr(b.p, "id=\"model\""));
+    assert_null(strstr(b.p, "href=\"#model\""));
+    elsewhere = times(b.p, ">100.0%<");
+    buf_release(&b);
+    c.model = folder;
+    render(s, &c, &b); /* a curve alone */
+    assert_non_null(strstr(b.p, "<h2 id=\"model\">"));
+    assert_non_null(strstr(b.p, "href=\"#model\""));
+    assert_non_null(strstr(b.p, "of guessing, 2.08")); /* ln 8 */
+    assert_null(strstr(b.p, "nan"));
+    assert_null(strstr(b.p, "Retrieval"));
+    assert_null(strstr(b.p, "Zero-shot"));
+    assert_null(strstr(b.p, "/secret/place"));
+    buf_release(&b);
+    small_features(folder);
+    small_results(folder);
+    render(s, &c, &b);
+    assert_int_equal(times(b.p, ">31.2%<") + times(b.p, ">31.3%<"), 1);
+    assert_int_equal(times(b.p, ">12.5%<"), 1); /* chance of R@1: 1 of 8 */
+    assert_int_equal(times(b.p, ">62.5%<"), 1); /* and of R@5 */
+    assert_int_equal(times(b.p, ">100.0%<"), elsewhere + 3);
+    assert_int_equal(times(b.p, ">50.0%<"), 1); /* of two classes */
+    assert_int_equal(times(b.p, ">75.0%<"), 1); /* 30 of 40 */
+    assert_int_equal(times(b.p, ">37.5%<"), 1);
+    assert_non_null(strstr(b.p, "a&lt;b"));
+    assert_non_null(strstr(b.p, "a &lt;red&gt; dog"));
+    assert_non_null(strstr(b.p, "Its own picture is number 3 of 4"));
+    assert_int_equal(times(b.p, "class=\"own\""), 1);
+    /* Three of the four keys are in the shards; all stand in both rows. */
+    assert_int_equal(times(b.p, "sample 990000"), 2);
+    assert_int_equal(times(b.p, "<img "), s->rows + 6);
+    buf_release(&b);
+}
+
+static void test_report__what_a_run_lacks_is_said(void **state)
+{
+    static const struct {
+        const char *name, *text, *said;
+    } rows[] = {
+        {"log.jsonl", "{\"step\":1,\"loss\":\n", "log.jsonl: line 1"},
+        {"zeroshot.json", "{\"task\":\"retrieval\"}", "eval zeroshot"},
+        {"retrieval.json", "[]", "retrieval.json"},
+        {"retrieval.json", "{\"task\":\"retrieval\",\"images\":-1}",
+         "retrieval.json"},
+        {"pictures.keys", "000000\n", "4 rows for 1 keys"},
+        {"queries.txt", "one\ntwo\nthree\n", "2 rows for 3 texts"},
+        {"queries.keys", "000000\n", "1 lines for 2 texts"},
+        {"pictures.npy", "no", "pictures.npy"},
+    };
+    struct small *s = *state;
+    char folder[IO_PATH_MAX];
+    struct report_run r;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(report_run_read(&r, s->dir, &err), -E_NOTFOUND);
+    assert_non_null(strstr(err.message, "log.jsonl"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        small_run(s, folder);
+        small_features(folder);
+        small_results(folder);
+        put(folder, rows[i].name, rows[i].text);
+        err = (struct err)ERR_INIT;
+        assert_true(report_run_read(&r, folder, &err) < 0);
+        if (!strstr(err.message, rows[i].said))
+            fail_msg("row %zu: %s", i, err.message);
+    }
+}
+
+static void test_report__rows_of_other_lengths(void **state)
+{
+    static const float odd[2][3] = {{1, 0, 0}, {0, 1, 0}};
+    struct small *s = *state;
+    char folder[IO_PATH_MAX];
+    struct report_run r;
+    struct err err = ERR_INIT;
+
+    small_run(s, folder);
+    small_features(folder);
+    put_npy(folder, "queries.npy", odd[0], 2, 3);
+    assert_int_equal(report_run_read(&r, folder, &err), -E_FORMAT);
+    assert_non_null(strstr(err.message, "rows of 2 numbers"));
+}
+
+static void test_report__losses(void **state)
+{
+    enum { N = 100000 };
+    float *v = calloc(N, sizeof *v);
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < N; i++)
+        v[i] = 4 - 3 * (float)i / N;
+    report_html_loss(&b, v, N, 4.5);
+    assert_int_equal(times(b.p, "<polyline"), 1);
+    assert_non_null(strstr(b.p, ">100,000</text>"));
+    assert_non_null(strstr(b.p, "of guessing, 4.50"));
+    assert_true(b.n < 8000); /* thinned, however long the run */
+    buf_clear(&b);
+    for (size_t i = 0; i < 50; i++)
+        v[2 * i] = NAN; /* steps whose loss was not finite */
+    report_html_loss(&b, v, 100, 0);
+    assert_null(strstr(b.p, "nan"));
+    assert_null(strstr(b.p, "guessing"));
+    buf_clear(&b);
+    v[0] = NAN;
+    report_html_loss(&b, v, 1, 0); /* nothing to draw */
+    assert_int_equal(b.n, 0);
+    report_html_loss(&b, v, 0, 0);
+    assert_int_equal(b.n, 0);
+    buf_release(&b);
+    free(v);
+}
+
 /* ---- in a browser ---- */
 
 /* Run chromium on a page of ours; its stdout goes to out_path. */
@@ -460,6 +693,11 @@ int main(void)
         T(pictures_keep_to_their_budget),
         T(a_damaged_shard),
         T(is_published_whole),
+        T(a_run_is_read),
+        T(the_model_of_a_run),
+        T(what_a_run_lacks_is_said),
+        T(rows_of_other_lengths),
+        T(losses),
         T(looked_at_in_a_browser),
     };
 

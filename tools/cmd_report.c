@@ -22,6 +22,14 @@ static const struct opt rows[] = {
      .arg = "TEXT",
      .def = "Corpus report",
      .help = "Heading of the page."},
+    {.name = "model",
+     .type = OPT_STRING,
+     .at = offsetof(struct report_config, model),
+     .arg = "RUN",
+     .help = "A section about the model trained in this folder: its curve, "
+             "and what of zeroshot.json, retrieval.json (witmill eval --json), "
+             "pictures.npy, queries.npy (witmill embed), queries.txt and "
+             "queries.keys lies there."},
     {.name = "pictures",
      .type = OPT_U64,
      .at = offsetof(struct report_config, pictures),
@@ -50,7 +58,8 @@ static const struct opt_table table = {
         "The page is one file that fetches nothing and runs nothing, for a "
         "screen of any size or for paper. Equal corpora give equal bytes.",
     .examples = "witmill report my-corpus\n"
-                "witmill report my-corpus --out /tmp/corpus.html",
+                "witmill report my-corpus --out /tmp/corpus.html\n"
+                "witmill report my-corpus --model my-corpus/models/ViT-B-32",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct report_config),

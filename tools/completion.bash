@@ -16,7 +16,7 @@ _witmill()
     *:run) options="--rounds --threads --redo --help" ;;
     *:merge) options="--catalog --help" ;;
     *:coverage) options="--under --top --json --help" ;;
-    *:report) options="--out --title --pictures --top --help" ;;
+    *:report) options="--out --title --model --pictures --top --help" ;;
     *:explain) options="--everywhere --help" ;;
     *:verify) options="--deep --threads --help" ;;
     *:tokenizer) options="--vocabulary --specials --context --json --output --size --least --help" ;;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# make demo: a corpus from real pages and real pictures, start to report.
+# make demo: a corpus from real pages and real pictures, start to report, and a
+# small model of it (tools/demo_model.py).
 #
 # Two Debian packages are the web: the GIMP manual (gimp-help-en) and the stamps
 # of Tux Paint (tuxpaint-stamps-default).  They are downloaded by apt-get into
@@ -123,7 +124,7 @@ no-dns = yes
 min-side = 64
 
 [pack]
-samples = 500
+samples = 250
 INI
 
 say "the chain (witmill run $demo/corpus $demo/demo.ini)"
@@ -144,14 +145,17 @@ say "a branch of WordNet (witmill coverage $demo/corpus --under aquatic_bird.n.0
 awk '$(NF - 3) != "0"' "$demo/branch.txt"
 say "all of it (witmill coverage $demo/corpus --top 5)"
 "$witmill" coverage "$demo/corpus" --top 5 >"$demo/coverage.txt"
-# The funnel last, where it is still on the screen.
+# The funnel, and then the model, last, where they are still on the screen.
 sed '1,/^$/d' "$demo/coverage.txt"
 echo
 sed '/^$/,$d' "$demo/coverage.txt"
+say "a small model of it (witmill tokenizer, train, eval, embed, report)"
+tools/demo_model.py "$witmill" "$demo/corpus" "$demo"
 cat <<TXT
 
 The report:     $PWD/$demo/corpus/report.html
 The shards:     $PWD/$demo/corpus/shards/
+The model:      $PWD/$demo/corpus/models/demo/
 The settings:   $PWD/$demo/demo.ini
-What it said:   $PWD/$demo/chain.txt
+What it said:   $PWD/$demo/chain.txt, model.log
 TXT

@@ -45,8 +45,10 @@ static void head(struct page *p)
                        "<li><a href=\"#queries\">Queries</a></li>"
                        "<li><a href=\"#drops\">Drops</a></li>"
                        "<li><a href=\"#hosts\">Hosts</a></li>"
-                       "<li><a href=\"#measures\">Sizes and lengths</a></li>"
-                       "<li><a href=\"#pictures\">Pictures</a></li>\n"
+                       "<li><a href=\"#measures\">Sizes and lengths</a></li>");
+    if (p->config->model)
+        report_html_add(b, "<li><a href=\"#model\">Model</a></li>");
+    report_html_add(b, "<li><a href=\"#pictures\">Pictures</a></li>\n"
                        "</ul></nav>\n</header>\n<main>\n");
 }
 
@@ -146,6 +148,8 @@ static int sections(struct page *p, struct err *e)
         rc = page_hosts(p, e);
     if (!rc)
         rc = page_measures(p, e);
+    if (!rc && p->config->model)
+        rc = page_model(p, e);
     if (!rc)
         rc = page_pictures(p, e);
     report_html_add(p->b, "</main>\n</body>\n</html>\n");
@@ -192,7 +196,7 @@ int report_run(const struct corpus *c, const struct report_config *config,
         rc = catalog_open(&catalog, c->dir, DB_READ, e);
     if (rc)
         return rc;
-    buf_init(&b, REPORT_MAX + 2 * REPORT_PICTURE_BYTES);
+    buf_init(&b, REPORT_MAX + 2 * (REPORT_PICTURE_BYTES + REPORT_FOUND_BYTES));
     rc = report_render(c, config, &catalog, &b, e);
     if (!rc)
         rc = io_write_file(config->out ? config->out : path, buf_str(&b), e);

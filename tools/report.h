@@ -22,11 +22,14 @@
 #define REPORT_MAX           ((size_t)16 << 20)
 #define REPORT_PICTURE_BYTES ((size_t)2200 << 10) /* JPEG bytes in all */
 #define REPORT_PICTURE_MAX   ((size_t)160 << 10)  /* of one; larger: skipped */
+#define REPORT_FOUND_BYTES   ((size_t)1100 << 10) /* of those a model found */
 
 struct report_config {
     const char *corpus;
     const char *out; /* NULL: CORPUS/report.html */
     const char *title;
+    const char *model; /* folder of a training run (tools/report_run.h), or
+                          NULL: no section about it */
     uint64_t pictures; /* at most */
     uint64_t top;      /* rows of each table */
 };

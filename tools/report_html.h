@@ -64,4 +64,11 @@ struct report_html_curve {
 void report_html_curves(struct buf *b, const struct report_html_curve *curves,
                         size_t n, uint64_t cap);
 
+/* ---- a curve over steps, both axes linear ---- */
+
+/* The mean of each of at most some hundred equal parts; what is not finite is
+ * left out.  guess: a line across, 0: none.  Nothing without a finite loss. */
+void report_html_loss(struct buf *b, const float *losses, size_t n,
+                      double guess);
+
 #endif

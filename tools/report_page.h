@@ -31,6 +31,7 @@ int page_coverage(struct page *p, struct err *e); /* curve and spread */
 int page_queries(struct page *p, struct err *e);  /* head, tail, zero */
 int page_hosts(struct page *p, struct err *e);
 int page_measures(struct page *p, struct err *e); /* histograms */
+int page_model(struct page *p, struct err *e);    /* of config->model */
 int page_pictures(struct page *p, struct err *e);
 
 #endif

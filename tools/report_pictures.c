@@ -269,6 +269,71 @@ int pictures_draw(struct pictures *p, const struct corpus *c,
     return rc;
 }
 
+/* ---- by key ---- */
+
+/* KEY is N * 10^k + i of sample i in shard N, with k + 5 digits or more
+ * (docs/formats/shards.md). */
+static bool row_of(const struct drawing *d, struct str key, uint64_t *row)
+{
+    uint64_t shard = 0, at = 0;
+
+    if (key.n < 6 || key.n > 18)
+        return false;
+    for (size_t i = 0; i < key.n; i++) {
+        uint64_t *to = i < 5 ? &shard : &at;
+
+        if (key.p[i] < '0' || key.p[i] > '9')
+            return false;
+        *to = 10 * *to + (uint64_t)(key.p[i] - '0');
+    }
+    *row = at;
+    for (size_t k = 0; k < d->n_shards; k++) {
+        if (d->shards[k].shard == shard)
+            return at < d->shards[k].samples;
+        *row += d->shards[k].samples;
+    }
+    return false;
+}
+
+static int take_key(struct drawing *d, struct str key, uint64_t *left,
+                    struct err *e)
+{
+    struct pictures *p = d->p;
+    size_t before = p->n;
+    uint64_t row;
+    int rc = row_of(d, key, &row) ? take(d, row, left, e) : 0;
+
+    if (rc || (p->n > before && str_eq(p->v[before].key, key)))
+        return rc;
+    p->v = xgrow(p->v, &p->cap, before + 1, sizeof *p->v);
+    p->v[before] = (struct picture){.key = arena_str(&p->arena, key)};
+    p->n = before + 1;
+    return 0;
+}
+
+int pictures_find(struct pictures *p, const struct corpus *c,
+                  struct catalog *catalog, const struct str *keys, size_t n,
+                  uint64_t budget, uint64_t max_bytes, struct err *e)
+{
+    struct drawing d = {.p = p,
+                        .corpus = c,
+                        .max_bytes = max_bytes,
+                        .loaded = UINT64_MAX,
+                        .fd = -1};
+    int rc;
+
+    *p = (struct pictures){.n = 0};
+    arena_init(&p->arena, (size_t)1 << 30);
+    rc = ask_shards(catalog, &d.shards, &d.n_shards, e);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = take_key(&d, keys[i], &budget, e);
+    close_shard(&d);
+    free(d.shards);
+    if (rc)
+        pictures_release(p);
+    return rc;
+}
+
 void pictures_release(struct pictures *p)
 {
     free(p->v);

@@ -5,7 +5,8 @@
  *          corpus shows the same pictures; each is read by its index with
  *          pread.  Pictures over max_bytes are passed over, and drawing stops
  *          when `n` are there, `budget` bytes are spent, or too many draws met
- *          pictures that were seen or too large.
+ *          pictures that were seen or too large.  pictures_find() takes samples
+ *          by their keys instead.
  * Owns.    struct pictures all of it.
  * Fails.   -E_IO, -E_FORMAT, -E_DAMAGED with the shard's path.
  * Threads. One.
@@ -46,6 +47,12 @@ struct pictures {
 int pictures_draw(struct pictures *p, const struct corpus *c,
                   struct catalog *catalog, uint64_t n, uint64_t budget,
                   uint64_t max_bytes, struct err *e);
+
+/* p->v[i] is the sample of keys[i]; of one that is not in these shards, too
+ * large or over the budget only the key is there. */
+int pictures_find(struct pictures *p, const struct corpus *c,
+                  struct catalog *catalog, const struct str *keys, size_t n,
+                  uint64_t budget, uint64_t max_bytes, struct err *e);
 void pictures_release(struct pictures *p);
 
 #endif
