@@ -27,7 +27,7 @@ static const void *pixels_at(const struct clip_batch *b, int at, size_t bytes)
 }
 
 /* Let the pixels of a chunk of b travel, which is put next. */
-static void send(const struct job *j, const struct clip_batch *b, int at)
+static void send_of(const struct job *j, const struct clip_batch *b, int at)
 {
     const struct clip *m = j->m;
     int left = (b ? b->n : j->n) - at, n = left < j->chunk ? left : j->chunk;
@@ -38,15 +38,19 @@ static void send(const struct job *j, const struct clip_batch *b, int at)
         device_send(m->d, pixels_at(b, at, bytes), (size_t)n * bytes);
 }
 
-/* All of this batch is with the device. */
-static void send_next(const struct job *j)
+void job_send(const struct job *j, int at)
+{
+    send_of(j, j->b, at);
+}
+
+void job_send_next(const struct job *j)
 {
     const struct clip_batch *next = NULL;
 
     if (j->b && j->b->next && j->o->ahead)
         next = j->b->next(j->b->ctx);
     if (next || !j->b)
-        send(j, next, 0);
+        send_of(j, next, 0);
 }
 
 void job_put(const struct job *j, enum which side, int at, int n,
@@ -410,7 +414,7 @@ static void first_pass(const struct job *j, enum which k, int at,
 
     job_put(j, k, at, n, &in);
     if (k == IMAGE) /* behind the last one, the second pass's first */
-        send(j, j->b, at + n < j->n ? at + n : 0);
+        job_send(j, at + n < j->n ? at + n : 0);
     if (device_graph_begin(d, job_key(j, FORWARD, k, &in))) {
         job_forward(j, k, &in, false, true, t->y, t->norm);
         device_graph_end(d);
@@ -428,7 +432,7 @@ static void second_pass(const struct job *j, enum which k, int at,
 
     job_put(j, k, at, n, &in);
     if (k == IMAGE && at + n < j->n)
-        send(j, j->b, at + n);
+        job_send(j, at + n);
     copy_real(j, real_at(j, j->side[k].dy, at * dim), t->dy, n * dim);
     if (device_graph_begin(d, job_key(j, AGAIN, k, &in))) {
         job_forward(j, k, &in, true, false, t->y, t->norm);
@@ -475,6 +479,6 @@ double job_run(struct job *j)
         by_chunks(j);
     else
         whole(j);
-    send_next(j);
+    job_send_next(j);
     return read_loss(j);
 }

@@ -45,7 +45,7 @@ struct job {
 /* What a chunk of one side reads, on the device's stack. */
 struct input {
     int n;
-    struct pixels pixels;   /* images */
+    struct pixels pixels; /* images */
     struct rows pictures;
     struct caption_rows at; /* texts */
 };
@@ -67,6 +67,12 @@ static inline int job_chunk_at(const struct job *j, int at)
 /* Pairs [at, at + n) of a side. */
 void job_put(const struct job *j, enum which side, int at, int n,
              struct input *in);
+
+/* With options.ahead: let the pixels of the chunk at `at`, or those of the next
+ * batch's first one, which is asked for then, travel while the device computes
+ * what it was given; they are put next. */
+void job_send(const struct job *j, int at);
+void job_send_next(const struct job *j);
 
 /* Features of a chunk of one side, normalised into y [n, embed_dim], and their
  * norms [n]; with train, what job_backward() reads stays on the stack.  first:

@@ -210,9 +210,14 @@ double objective_run(struct job *j)
     put_real(d, t.by, 1 / count);
     job_begin_gradients(j);
     for (int at = 0; at < j->n; at += j->chunk) {
-        chunk(j, at, job_chunk_at(j, at), &t);
+        int n = job_chunk_at(j, at);
+
+        chunk(j, at, n, &t);
+        if (at + n < j->n)
+            job_send(j, at + n);
         device_release(d, mark);
     }
+    job_send_next(j);
     job_finish_gradients(j);
     return total(j, job_sum(j, t.loss, t.rows)) / count;
 }

@@ -84,7 +84,8 @@ static int open_maker(struct run *r, struct batch_maker *maker, struct err *e)
 
 /* Before the device, whose libraries have threads of their own: makers may
  * fork.  One batch is computed, one is made, and between the two a GPU has one
- * that is on its way. */
+ * that is on its way; of a dataset there are more, as samples differ in what
+ * they take. */
 static int open_batches(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;

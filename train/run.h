@@ -22,8 +22,8 @@
  *          without a message, which was an event of the log (train/ranks.h).
  * Threads. One; pairs are made by others (train/batches.h).
  * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
- *          the device, beside what the model takes; what
- *          is kept of a step's time is bounded (train/median.h).
+ *          the device, of a dataset four, beside what the model takes; what is
+ *          kept of a step's time is bounded (train/median.h).
  */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H

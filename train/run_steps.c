@@ -279,7 +279,8 @@ static int one_step(struct run *r, uint64_t i, struct record_step *s,
     if (rc || r->sum->stopped)
         return rc;
     rc = learn(r, &b, s, e);
-    batches_done(&r->batches);
+    if (!rc) /* else its copies may still be on their way */
+        batches_done(&r->batches);
     s->upload = device_stood(&r->d) - stood;
     s->seconds = (double)(clock_mono_ns() - began) * 1e-9;
     r->taken++;
@@ -396,6 +397,8 @@ int run_take_steps(struct run *r, struct err *e)
                        (uint64_t)c->batch * (c->steps - r->begin));
     for (uint64_t i = r->begin; !rc && i < c->steps && !r->sum->stopped; i++)
         rc = go_on(r, i, e);
+    /* A Ctrl-C reaches what makes pairs, too: that a batch failed then is no
+     * failure of the run. */
     if (r->sum->stopped)
         rc = stop(r, e);
     rc = meet(r, &waited, rc, e);

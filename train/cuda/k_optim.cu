@@ -10,8 +10,8 @@
  *          then adds, each thread its own in ascending order.
  * Cost.    Bytes a number: adamw 16 read, 14 written with a bfloat16 copy (12
  *          without; 4 less of each with half moments), so 4.5 GB for the 151
- * million of ViT-B/32, about 1.1 ms at 4.3 TB/s; sumsq 4, 0.6 GB, 0.14 ms;
- * axpby 12, clamp 8, cast 6, add 6 of bfloat16.
+ *          million of ViT-B/32, about 1.1 ms at 4.3 TB/s; sumsq 4, 0.6 GB, 0.14 ms;
+ *          axpby 12, clamp 8, cast 6, add 6 of bfloat16.
  */
 #include "train/cuda/kernel.cuh"
 
