@@ -3,7 +3,7 @@ _witmill()
 {
     local word=${COMP_WORDS[COMP_CWORD]} options=
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
-    1:*) options="queries crawl import match gather balance download dedup pack run merge coverage report explain verify tokenizer train eval" ;;
+    1:*) options="queries crawl import match gather balance download dedup pack run merge coverage report explain verify tokenizer train eval embed" ;;
     *:queries) options="--text --queries --sources --order --policy --size --seed --bucket-bits --min-word-count --word-budget --min-bigram-count --min-pmi --bigram-budget --count-memory --wordnet --redo --help" ;;
     *:crawl) options="--seed --seeds --contact --scope --max-depth --max-pages --max-pages-per-host --max-pages-per-domain --min-delay --host-limit --in-flight --max-page-size --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --retry-failed --allow-net --resolve --no-dns --dns-servers --ca-file --part-size --part --threads --redo --help" ;;
     *:import) options="--html --base --links --as --format --header --url-column --text-column --page-column --uid-column --part --threads --redo --help" ;;
@@ -20,8 +20,9 @@ _witmill()
     *:explain) options="--everywhere --help" ;;
     *:verify) options="--deep --threads --help" ;;
     *:tokenizer) options="--vocabulary --specials --context --json --output --size --least --help" ;;
-    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --init --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --save --help" ;;
+    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --init --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --eval --eval-every --eval-classnames --eval-templates --eval-caption-key --save --help" ;;
     *:eval) options="--model --best --vocabulary --device --gpu --threads --precision --batch --data --split --classnames --templates --cache --caption-key --prefix --workers --fail-under --per-class --json --help" ;;
+    *:embed) options="--model --best --vocabulary --device --gpu --threads --precision --batch --data --split --output --type --workers --help" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }
