@@ -252,25 +252,7 @@ static const struct opt rows[] = {
     {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
      .help = "Write the settings and every step to it, a JSON object a line. "
              "Default: log.jsonl in --out."},
-    {.name = "eval", .type = OPT_STRING, AT(eval.data), .arg = "SPEC",
-     .help = "Ask the model about these samples on the way, as `witmill eval` "
-             "does: zero-shot where there are class names, else retrieval. The "
-             "figures go to the log and the event files, a checkpoint follows, "
-             "and the best one is kept. The steps stay what they are."},
-    {.name = "eval-every", .type = OPT_U64, AT(eval.every), .arg = "STEPS",
-     .def = "1000", .help = "How often; and behind the last step. 0: then "
-                            "alone."},
-    {.name = "eval-classnames", .type = OPT_STRING, AT(eval.classnames),
-     .arg = "FILE",
-     .help = "Names of classes, one a line. Default: the benchmark's "
-             "classnames.txt."},
-    {.name = "eval-templates", .type = OPT_STRING, AT(eval.templates),
-     .arg = "FILE",
-     .help = "Sentences for a name, {} or {c} in its place. Default: the "
-             "benchmark's, or \"a photo of a {}.\"."},
-    {.name = "eval-caption-key", .type = OPT_STRING, AT(eval.caption_key),
-     .arg = "KEY",
-     .help = "Read captions from this member of the .json."},
+    TRAIN_EVAL_OPTIONS(struct train_options, eval),
     {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
      .help = "Write the weights at the end, as safetensors in open_clip's "
              "names, and open_clip_config.json beside it."},
