@@ -122,6 +122,12 @@ def learns():
                          "--epochs", "1", "--crop", "resized",
                          "--fast-decode")
     check("half of 96 and 24 are an epoch of 72", "of 72 samples" in out)
+    check("a third of 1,024 is near enough to be no news", "asked" not in err)
+    code, out, err = run("--data", WORK / "whole",
+                         "--data", f"{WORK / 'whole/00000.tar'}@0.006",
+                         "--steps", "1")
+    check(f"a share of 1.5 of 1,024 that becomes 2 is: {err[-200:]}",
+          code == 0 and "seen 1.3" in err)
 
 
 def goes_on():

@@ -228,13 +228,41 @@ static void test_source__stale_indexes_are_made_anew(void **state)
     assert_int_equal(s.made, 1);
     assert_int_equal(s.n, 7);
     source_close(&s);
-    WORLD_MUST(io_write_file(at("stale/00000.idx"), STR("nonsense"), we));
+    WORLD_MUST(io_write_file(at("stale/00000.idx"), STR(""), we));
     assert_int_equal(open_at(&s, at("stale"), &e), 0);
     assert_int_equal(s.made, 1);
     source_close(&s);
     assert_int_equal(open_at(&s, at("stale"), &e), 0);
     assert_int_equal(s.made, 0);
     source_close(&s);
+}
+
+static void test_source__files_of_others_stay(void **state)
+{
+    char folder_for[IO_PATH_MAX];
+    const struct source_options cache = {.cache = folder_for};
+    const struct str theirs = STR("v1.2 1\njpg 512 7 0.jpg\n");
+    struct source s;
+    struct err e = ERR_INIT;
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 1 << 10);
+    snprintf(folder_for, sizeof folder_for, "%s", at("others-cache"));
+    world_folder(&whole, "others", 12, 12);
+    WORLD_MUST(io_write_file(at("others/00000.idx"), theirs, we));
+    assert_int_equal(open_at(&s, at("others"), &e), -E_USAGE);
+    assert_non_null(strstr(e.message, "--cache"));
+    for (int again = 0; again < 2; again++) {
+        WORLD_MUST(source_open(&s, str_of(at("others")), &cache, we));
+        assert_int_equal(s.made, !again);
+        assert_int_equal(s.n, 12);
+        assert_true(s.shards[0].cached);
+        source_close(&s);
+    }
+    WORLD_MUST(io_read_file(at("others/00000.idx"), &b, we));
+    assert_true(str_eq(buf_str(&b), theirs));
+    buf_release(&b);
 }
 
 static void test_source__read_only_folders_want_a_cache(void **state)
@@ -341,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_source__says_what_is_missing),
         cmocka_unit_test(test_source__samples_without_text_are_left_out),
         cmocka_unit_test(test_source__stale_indexes_are_made_anew),
+        cmocka_unit_test(test_source__files_of_others_stay),
         cmocka_unit_test(test_source__read_only_folders_want_a_cache),
         cmocka_unit_test(test_source__processes_share_the_work),
         cmocka_unit_test(test_source__a_tar_stays_what_it_was),

@@ -77,7 +77,7 @@ static const struct opt_table table = {
         "word is followed by a space.\n\n"
         "train counts the words of all texts and merges the most frequent "
         "pair again and again: the same texts give the same file, in "
-        "whatever order.",
+        "whatever order. Lines over 65,536 bytes are left out and counted.",
     .examples =
         "witmill tokenizer encode --vocabulary bpe_simple_vocab_16e6.txt.gz "
         "captions.txt\n"
@@ -94,9 +94,10 @@ static const struct opt_table table = {
 
 typedef int (*line_fn)(void *ctx, struct str line, struct err *e);
 
-/* A line for a line: one that is too long is an error, not left out. */
-static int each_line_of(const char *path, size_t max, line_fn fn, void *ctx,
-                        struct err *e)
+/* Lines that are too long are counted in left_out; where that is NULL, for a
+ * line belongs to a line, one is an error. */
+static int each_line_of(const char *path, size_t max, uint64_t *left_out,
+                        line_fn fn, void *ctx, struct err *e)
 {
     struct stream *in;
     struct lines l;
@@ -107,13 +108,15 @@ static int each_line_of(const char *path, size_t max, line_fn fn, void *ctx,
     if (rc)
         return rc;
     lines_init(&l, in, max);
-    while (!rc && !(rc = lines_next(&l, &line, &more, e)) && !l.too_long &&
-           more) {
+    while (!rc && !(rc = lines_next(&l, &line, &more, e)) && more &&
+           (left_out || !l.too_long)) {
         rc = fn(ctx, line, e);
         if (rc)
             err_wrap(e, rc, "%s:%" PRIu64, path, l.number);
     }
-    if (!rc && l.too_long)
+    if (left_out)
+        *left_out += l.too_long;
+    else if (!rc && l.too_long)
         rc = err_set(e, E_TOOBIG, "%s: a line of more than %zu bytes", path,
                      max);
     lines_release(&l);
@@ -121,13 +124,13 @@ static int each_line_of(const char *path, size_t max, line_fn fn, void *ctx,
     return rc;
 }
 
-static int each_line(const struct opt_list *files, size_t max, line_fn fn,
-                     void *ctx, struct err *e)
+static int each_line(const struct opt_list *files, size_t max,
+                     uint64_t *left_out, line_fn fn, void *ctx, struct err *e)
 {
     int rc = 0;
 
     for (size_t i = 0; !rc && i < files->n; i++)
-        rc = each_line_of(files->v[i], max, fn, ctx, e);
+        rc = each_line_of(files->v[i], max, left_out, fn, ctx, e);
     return rc;
 }
 
@@ -239,6 +242,9 @@ static int code(const struct tokenizer_options *o, struct err *e)
 
     if (!o->vocabulary)
         return err_set(e, E_USAGE, "--vocabulary is missing");
+    if (o->output)
+        return err_set(e, E_USAGE, "--output is train's: ids and texts go to "
+                                   "standard output");
     if (o->context == 1)
         return err_set(e, E_USAGE, "--context is 2 or more, or 0");
     rc = tokenizer_open(&c.t, o->vocabulary,
@@ -252,9 +258,10 @@ static int code(const struct tokenizer_options *o, struct err *e)
     if (!c.ids)
         rc = err_set(e, E_NOMEM, "no memory for a caption");
     else if (o->action == ENCODE)
-        rc = each_line(&o->files, TOKENIZER_TEXT_MAX, encode_line, &c, e);
+        rc = each_line(&o->files, TOKENIZER_TEXT_MAX, NULL, encode_line, &c,
+                       e);
     else
-        rc = each_line(&o->files, IDS_LINE_MAX, decode_line, &c, e);
+        rc = each_line(&o->files, IDS_LINE_MAX, NULL, decode_line, &c, e);
     if (c.garbled)
         log_event("warning",
                   "lines that look like text in a misread encoding: %" PRIu64,
@@ -294,20 +301,27 @@ static int write_vocabulary(const char *path, struct str file, struct err *e)
 static int train(const struct tokenizer_options *o, struct err *e)
 {
     struct word_counts words;
+    uint64_t left_out = 0;
     struct buf file;
     uint32_t made;
     int rc;
 
     if (!o->output)
         return err_set(e, E_USAGE, "--output is missing");
+    if (o->vocabulary)
+        return err_set(e, E_USAGE, "--vocabulary: train makes one of texts "
+                                   "alone");
     word_counts_init(&words);
     buf_init(&file, TOKENIZER_FILE_MAX);
-    rc = each_line(&o->files, TOKENIZER_TEXT_MAX, count_line, &words, e);
+    rc = each_line(&o->files, TOKENIZER_TEXT_MAX, &left_out, count_line,
+                   &words, e);
     if (!rc)
         rc = vocabulary_make(&words, (uint32_t)o->size, o->least, &file, &made,
                              e);
     if (!rc) {
         summary_line("texts", words.texts);
+        if (left_out)
+            summary_line("too long", left_out);
         summary_line("words", words.pieces);
         summary_line("different", words.n);
         rc = write_vocabulary(o->output, buf_str(&file), e);

@@ -1,6 +1,7 @@
 #include "train/dataset.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 /* Files that stay mapped: half of those that Linux allows a process
  * (vm.max_map_count, 65,530). */
 #define MAPS_MAX 32768
+
+#define SHARE_OFF 0.05 /* of a source's share, from which on it is told */
 
 /* What a vocabulary is called that lies in a corpus. */
 static const char *const vocabularies[] = {"vocabulary.txt",
@@ -85,6 +88,27 @@ static int open_sources(struct dataset *d, struct err *e)
     return 0;
 }
 
+/* Shares are whole positions of a block: a small one can be far from what its
+ * weight says. */
+static void tell_shares(const struct dataset *d)
+{
+    double all = 0;
+
+    for (unsigned i = 0; i < d->n; i++)
+        all += d->sources[i].weight * (double)order_length(d->order, i);
+    for (unsigned i = 0; i < d->n; i++) {
+        double asked = ORDER_BLOCK * d->sources[i].weight *
+                       (double)order_length(d->order, i) / all;
+        double times = order_quota(d->order, i) / asked;
+
+        if (fabs(times - 1) > SHARE_OFF)
+            log_event("warning",
+                      "%s: its samples are seen %.2f times as often as "
+                      "asked: shares are multiples of 1/%u",
+                      d->sources[i].name, times, ORDER_BLOCK);
+    }
+}
+
 static int open_order(struct dataset *d, struct err *e)
 {
     const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads,
@@ -105,9 +129,11 @@ static int open_order(struct dataset *d, struct err *e)
         return rc;
     d->order = xcalloc(1, sizeof *d->order);
     rc = order_open(d->order, &o, s, (unsigned)d->n, e);
-    if (!rc)
-        d->epoch = order_epoch(d->order);
-    return rc;
+    if (rc)
+        return rc;
+    d->epoch = order_epoch(d->order);
+    tell_shares(d);
+    return 0;
 }
 
 /* Names of files are left out: they may lie elsewhere on another machine. */

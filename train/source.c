@@ -256,6 +256,30 @@ static bool found_index(void *ctx)
     return have_index(l->s, l->shard);
 }
 
+/* Where a tar's index is to be made.  Other programs keep indexes of their own
+ * under such names (NVIDIA DALI's wds2idx): those stay. */
+static int index_place(const struct source *s, size_t i, char path[],
+                       struct err *e)
+{
+    const char *ending = endings[s->text];
+    struct index_head h;
+    uint64_t size;
+    bool cached;
+    int rc = source_writable(s, i, &cached, e);
+
+    if (!rc)
+        rc = source_beside(s, i, ending, cached, path, e);
+    if (rc || cached || index_read_head(&h, path, NULL) != -E_FORMAT ||
+        io_size(path, &size, NULL) || !size)
+        return rc;
+    if (!s->cache)
+        return err_set(e, E_USAGE,
+                       "%s is no index of ours, and stays: name a folder for "
+                       "indexes (--cache DIR), or remove it",
+                       path);
+    return source_beside(s, i, ending, true, path, e);
+}
+
 static int index_shard(void *ctx, void *item, struct err *e)
 {
     const struct source *s = ctx;
@@ -263,15 +287,13 @@ static int index_shard(void *ctx, void *item, struct err *e)
     struct looked l = {s, m->shard};
     char path[IO_PATH_MAX];
     struct io_file f;
-    bool cached, there = false;
+    bool there = false;
     int rc = source_look(s, m->shard, e);
 
     m->made = false;
     if (rc || have_index(s, m->shard))
         return rc;
-    rc = source_writable(s, m->shard, &cached, e);
-    if (!rc)
-        rc = source_beside(s, m->shard, endings[s->text], cached, path, e);
+    rc = index_place(s, m->shard, path, e);
     if (!rc)
         rc = source_make(&f, path, found_index, &l, &there, e);
     if (rc || there)

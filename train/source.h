@@ -19,15 +19,16 @@
  *          and keeps of it the number of samples, of the tar its size and time.
  *          A tar without one, or whose index was made of another size or time,
  *          is read through once, several at a time, and its index kept: beside
- *          it, or in the folder `cache` where that cannot be written.  Of
- *          several processes one makes it, the others wait.
+ *          it, or in the folder `cache` where that cannot be written or a file
+ *          of this name is another program's.  Of several processes one makes
+ *          it, the others wait.
  *          From then on a tar is what it was: source_look() and
  *          source_shard_open() refuse one that is gone or another.
  * Owns.    Names and numbers; no file stays open.
  * Fails.   -E_NOTFOUND for nothing there, -E_FORMAT for what is no tar and for
  *          a source without a sample, -E_RANGE for a weight, -E_TOOBIG over
- *          SOURCE_SHARDS_MAX; -E_USAGE for a spec, and for a folder that
- *          cannot be written without a `cache`.  Each names what it is about.
+ *          SOURCE_SHARDS_MAX; -E_USAGE for a spec, and where a `cache`
+ *          is needed and not given.  Each names what it is about.
  *          Of a tar that changed: -E_IO.
  * Threads. Constant behind source_open(), which has `threads` of its own.
  * Cost.    A stat and 64 bytes read a tar.
