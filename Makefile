@@ -42,7 +42,7 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train interrupt print train_data
+bare_tool := main commands cmd_train interrupt print train_data train_eval
 # What reads shards, and with it libraries.
 shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
              clean_garbled clean_refs dataset embedding encoder evalset \
@@ -102,7 +102,7 @@ lib_src   := $(bare_base:%=base/%.c) $(filter-out $(shard_src),$(foreach d,$(fil
 tool_src  := $(bare_tool:%=tools/%.c)
 test_src  := $(wildcard $(bare_test:%=tests/test_%.c))
 else
-lib_src   := $(filter-out base/hash_bare.c train/loader_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
+lib_src   := $(filter-out base/hash_bare.c train/loader_bare.c train/evaluator_bare.c,$(foreach d,$(folders),$(wildcard $d/*.c)))
 tool_src  := $(wildcard tools/*.c)
 test_src  := $(wildcard tests/test_*.c)
 test_libs := -lcmocka

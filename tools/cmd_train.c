@@ -10,6 +10,7 @@
 #include "tools/command.h"
 #include "tools/interrupt.h"
 #include "tools/train_data.h"
+#include "tools/train_eval.h"
 #include "train/launch.h"
 #include "train/run.h"
 
@@ -22,6 +23,7 @@ static const char *const rule_names[] = {"paper", "rank", NULL};
 
 struct train_options {
     struct train_data data;
+    struct train_eval_options eval;
     const char *model;     /* a name, or a file that ends in .json */
     int device, precision, moments, objective, loss, rule; /* into the names */
     const char *gpu;       /* a number; NULL: by the rank */
@@ -250,6 +252,7 @@ static const struct opt rows[] = {
     {.name = "log", .type = OPT_STRING, AT(log), .arg = "FILE",
      .help = "Write the settings and every step to it, a JSON object a line. "
              "Default: log.jsonl in --out."},
+    TRAIN_EVAL_OPTIONS(struct train_options, eval),
     {.name = "save", .type = OPT_STRING, AT(save), .arg = "FILE",
      .help = "Write the weights at the end, as safetensors in open_clip's "
              "names, and open_clip_config.json beside it."},
@@ -405,6 +408,10 @@ static void print(const struct run_config *c, const struct run_summary *s)
     printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
            (double)s->weights / 1048576, each);
     print_libraries(&s->libraries);
+    if (s->evals)
+        printf("  %-30s %12.4f  in %llu evaluations of %.1f seconds\n",
+               "metric of the last", s->metric, (unsigned long long)s->evals,
+               s->eval_s / (double)s->evals);
     if (c->data)
         train_data_print(c->data, &s->load, s->workers, s->replaced,
                          (uint64_t)c->batch * s->steps, s->seconds,
@@ -502,7 +509,8 @@ static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
 
 /* Options into a run; what is wrong with them is all ranks' business. */
 static int prepare(struct run_config *c, const struct train_options *t,
-                   char folder[IO_PATH_MAX], struct dataset *d, struct err *e)
+                   char folder[IO_PATH_MAX], struct dataset *d,
+                   struct train_eval *v, struct err *e)
 {
     bool own = str_ends(str_of(t->model), STR(".json"));
     int rc = read_model(&c->model, t, e);
@@ -524,7 +532,7 @@ static int prepare(struct run_config *c, const struct train_options *t,
     optimiser(&c->optim, t, &c->model, c->steps);
     if (c->caption_tokens > c->model.text.context_length)
         c->caption_tokens = c->model.text.context_length;
-    return 0;
+    return train_eval_open(v, &t->eval, c, e);
 }
 
 /* Ctrl-C is waited for where there is something to go on from. */
@@ -573,6 +581,7 @@ static int run(const void *config, struct err *e)
     const struct train_options *t = config;
     char folder[IO_PATH_MAX];
     struct run_config c = {0};
+    struct train_eval v = {0};
     struct dataset d = {0};
     int rc = train_data_check(&t->data, e);
 
@@ -580,8 +589,9 @@ static int run(const void *config, struct err *e)
         rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    c.unready = prepare(&c, t, folder, &d, e);
+    c.unready = prepare(&c, t, folder, &d, &v, e);
     rc = c.unready && c.launch.size == 1 ? c.unready : train(t, &c, e);
+    train_eval_close(&v);
     dataset_close(&d);
     return rc;
 }

@@ -20,7 +20,7 @@ _witmill()
     *:explain) options="--everywhere --help" ;;
     *:verify) options="--deep --threads --help" ;;
     *:tokenizer) options="--vocabulary --specials --context --json --output --size --least --help" ;;
-    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --init --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --save --help" ;;
+    *:train) options="--data --generated --vocabulary --window --texts --caption-key --balance --crop --fast-decode --workers --cache --model --device --gpu --threads --feed-threads --precision --batch --chunk --bn-batch --steps --samples --epochs --init --seed --caption-tokens --packed --reduce --recompute --objective --loss --lr --warmup --beta1 --beta2 --eps --decay --decay-rule --clip-norm --skip-spikes --stochastic --moments --tune --profile --out --resume --checkpoint-every --checkpoint-minutes --keep --keep-every --log --eval --eval-every --eval-classnames --eval-templates --eval-caption-key --save --help" ;;
     *:eval) options="--model --best --vocabulary --device --gpu --threads --precision --batch --data --split --classnames --templates --cache --caption-key --prefix --workers --fail-under --per-class --json --help" ;;
     *:embed) options="--model --best --vocabulary --device --gpu --threads --precision --batch --data --split --output --type --workers --help" ;;
     esac

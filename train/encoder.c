@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pixel_norm encoder_norm(void)
 {
@@ -40,8 +41,16 @@ int encoder_open(struct encoder *n, struct clip *m,
     n->ids = malloc(rows * (size_t)n->context * sizeof *n->ids);
     if (m->d->real == DTYPE_F64)
         n->real = malloc(rows * (size_t)n->dim * sizeof *n->real);
+    n->pads = m->d->ops->plan != NULL;
     if (!n->ids || (m->d->real == DTYPE_F64 && !n->real))
         return err_set(e, E_NOMEM, "no room for a batch of %d", batch);
+    for (size_t i = 0; t && i < rows; i++) {
+        int32_t *ids = n->ids + i * (size_t)n->context;
+
+        memset(ids, 0, (size_t)n->context * sizeof *ids);
+        ids[0] = tokenizer_sot(t);
+        ids[1] = tokenizer_eot(t);
+    }
     return 0;
 }
 
@@ -74,6 +83,12 @@ static void *room_for(const struct encoder *n, float *features)
     return n->real ? (void *)n->real : features;
 }
 
+/* Where shapes are prepared, only what was planned for is computed. */
+static int padded(const struct encoder *n, int count)
+{
+    return n->pads ? n->batch : count;
+}
+
 static int hand_out(const struct encoder *n, int count, const char *what,
                     float *features, struct err *e)
 {
@@ -93,7 +108,7 @@ static int hand_out(const struct encoder *n, int count, const char *what,
 
 int encoder_texts(struct encoder *n, int count, float *features, struct err *e)
 {
-    const struct captions c = {count, n->context, n->ids};
+    const struct captions c = {padded(n, count), n->context, n->ids};
     int rc;
 
     assert(count > 0 && count <= n->batch);
@@ -108,6 +123,7 @@ int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
     int rc;
 
     assert(count > 0 && count <= n->batch);
-    rc = clip_encode_images(n->m, &n->o, count, &p, room_for(n, features), e);
+    rc = clip_encode_images(n->m, &n->o, padded(n, count), &p,
+                            room_for(n, features), e);
     return rc ? rc : hand_out(n, count, "pictures", features, e);
 }

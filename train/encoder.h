@@ -32,6 +32,7 @@ struct encoder {
     struct tokenizer_scratch scratch;
     struct pixel_norm norm;
     int batch, dim, context;
+    bool pads;    /* the device keeps something per shape (its `plan`) */
     int32_t *ids; /* [batch, context] */
     double *real; /* [batch, dim], of a device of doubles */
 };
@@ -44,10 +45,12 @@ void encoder_close(struct encoder *n); /* fine when zero */
 /* Text i of the next batch. */
 int encoder_put(struct encoder *n, int i, struct str text, struct err *e);
 
-/* Of texts 0 to count - 1, count <= batch. */
+/* Of texts 0 to count - 1, count <= batch.  features has room for a batch: on a
+ * device that prepares shapes a whole one is computed. */
 int encoder_texts(struct encoder *n, int count, float *features, struct err *e);
 
-/* rgb: count squares of the model's size, count <= batch. */
+/* rgb: count squares of the model's size, count <= batch, in memory for a
+ * batch; features likewise. */
 int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
                      float *features, struct err *e);
 

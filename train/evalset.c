@@ -305,7 +305,7 @@ static int open_room(struct evalset *s, struct err *e)
     s->out = xcalloc(batch, sizeof *s->out);
     for (size_t i = 0; i < batch; i++)
         buf_init(&s->out[i].bytes, TEXT_MAX);
-    s->rgb = malloc(batch * square);
+    s->rgb = calloc(batch, square); /* all of it may be computed */
     for (size_t i = 0; i < s->cap; i++) {
         buf_init(&s->ring[i].bytes, TEXT_MAX);
         s->ring[i].rgb = malloc(square);

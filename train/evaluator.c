@@ -240,6 +240,34 @@ int evaluator_run(struct evaluator *v, struct clip *m,
 
 /* ---- in words ---- */
 
+size_t evaluator_numbers(const struct evaluator *v,
+                         struct record_eval list[RECORD_EVALS_MAX])
+{
+    const struct retrieval_result *r = &v->found;
+    const struct zeroshot_score *s = &v->score;
+    double images = (double)s->images;
+    size_t n = 0;
+
+    if (v->c.task == EVALUATE_ZEROSHOT) {
+        list[n++] =
+            (struct record_eval){"zeroshot_top1", (double)s->right / images};
+        if (s->classes > 5)
+            list[n++] =
+                (struct record_eval){"zeroshot_top5", (double)s->top5 / images};
+        list[n++] = (struct record_eval){"zeroshot_recall", zeroshot_recall(s)};
+        return n;
+    }
+    list[n++] = (struct record_eval){"retrieval_r1",
+                                     (r->to_text[0] + r->to_picture[0]) / 2};
+    list[n++] = (struct record_eval){"image_to_text_r1", r->to_text[0]};
+    list[n++] = (struct record_eval){"image_to_text_r5", r->to_text[1]};
+    list[n++] = (struct record_eval){"image_to_text_r10", r->to_text[2]};
+    list[n++] = (struct record_eval){"text_to_image_r1", r->to_picture[0]};
+    list[n++] = (struct record_eval){"text_to_image_r5", r->to_picture[1]};
+    list[n++] = (struct record_eval){"text_to_image_r10", r->to_picture[2]};
+    return n;
+}
+
 static void put_share(struct json_out *o, const char *name, uint64_t part,
                       uint64_t whole)
 {

@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "train/evalset.h"
+#include "train/record.h"
 #include "train/retrieval.h"
 #include "train/zeroshot.h"
 
@@ -59,6 +60,10 @@ void evaluator_close(struct evaluator *v); /* fine when zero */
 int evaluator_run(struct evaluator *v, struct clip *m,
                   const struct clip_options *o, const struct tokenizer *t,
                   struct zeroshot_cache *cache, double *metric, struct err *e);
+
+/* The same as numbers for a run's log, the metric's first: how many. */
+size_t evaluator_numbers(const struct evaluator *v,
+                         struct record_eval list[RECORD_EVALS_MAX]);
 
 /* The members of an object: what the last run found.  table: class by class. */
 void evaluator_json(const struct evaluator *v, bool table, struct json_out *o);

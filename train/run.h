@@ -8,6 +8,8 @@
  *          the last bit, also of a run that was stopped or killed, and resumed:
  *          what is written down on the way, and gone on from, is
  *          train/record.h's.  With `save`, weights_save() at the end.
+ *          With `eval` the model is asked on the way; a checkpoint follows, and
+ *          the steps behind are what they would have been.
  *          Several processes (`launch`) train one model, each on its share of
  *          every batch, in the order of their ranks: losses and weights are
  *          those of one process with the whole batch, to rounding.  Rank 0
@@ -39,6 +41,20 @@
 #include "train/launch.h"
 #include "train/loader.h"
 #include "train/optim.h"
+
+struct record_eval;
+
+/* What is asked of the model on the way, by rank 0 alone: numbers for the log
+ * (RECORD_EVALS_MAX at most), and the one of them that tells which checkpoint
+ * is the best.  o: with it clip_encode_*() has room for a chunk, or where there
+ * is none a rank's share of the batch. */
+struct run_eval {
+    int (*ask)(void *ctx, struct clip *m, const struct clip_options *o,
+               struct record_eval *list, size_t *n, double *metric,
+               struct err *e); /* NULL: nothing is asked */
+    void *ctx;
+    uint64_t every; /* steps; the last one in any case; 0: it alone */
+};
 
 struct run_config {
     struct clip_config model;
@@ -72,10 +88,11 @@ struct run_config {
                                 many times the median, or not finite; 0: off */
     const atomic_bool *stop; /* set: behind the step, save and return; or
                                 NULL */
-    struct str settings;     /* a JSON object: the log's first line, and what
-                                has to be the same on resume */
-    struct buf *profile;     /* behind the run, one more step is taken apart
-                                into it as text (train/profile.h); or NULL */
+    struct run_eval eval;
+    struct str settings; /* a JSON object: the log's first line, and what
+                            has to be the same on resume */
+    struct buf *profile; /* behind the run, one more step is taken apart
+                            into it as text (train/profile.h); or NULL */
 };
 
 struct run_summary {
@@ -99,6 +116,8 @@ struct run_summary {
                               sent ahead, on each rank */
     uint64_t weights;      /* of weights, gradients and moments, likewise */
     struct backend_counts libraries; /* behind the run */
+    uint64_t evals;                  /* evaluations, ... */
+    double metric, eval_s;           /* ... of the last one, seconds of all */
     struct load load;                /* of a dataset: what its pairs took */
     unsigned workers;                /* that decoded; 0: no dataset */
     char replaced[1024];             /* samples, by reason, a JSON object */

@@ -339,18 +339,58 @@ static void put_load(struct run *r, struct record_step *s)
     s->stages = buf_str(&r->load);
 }
 
+/* The model as it stands behind step `number`, of pixels that are not sent
+ * ahead: the next batch's may be on their way.  Its operations are no step's.
+ */
+static int ask(struct run *r, uint64_t number, struct err *e)
+{
+    struct record_eval list[RECORD_EVALS_MAX];
+    struct clip_options o = r->options;
+    uint64_t began = clock_mono_ns(), flops = r->d.flops;
+    double metric;
+    size_t n = 0;
+    int rc;
+
+    o.ranks = NULL;
+    o.ahead = false;
+    rc = r->c->eval.ask(r->c->eval.ctx, &r->m, &o, list, &n, &metric, e);
+    r->d.flops = flops;
+    r->sum->eval_s += (double)(clock_mono_ns() - began) * 1e-9;
+    if (rc)
+        return rc;
+    r->sum->evals++;
+    r->sum->metric = metric;
+    log_event("eval", "behind step %llu: %s %.4f", (unsigned long long)number,
+              n ? list[0].name : "metric", n ? list[0].value : metric);
+    return record_eval(&r->record, list, n, metric, e);
+}
+
+static bool asks(const struct run *r, uint64_t number)
+{
+    const struct run_eval *v = &r->c->eval;
+
+    return r->writes && v->ask &&
+           (number == r->c->steps || (v->every && number % v->every == 0));
+}
+
 /* A step, written down, and saved where it is time; the others wait at the next
  * meeting. */
 static int go_on(struct run *r, uint64_t i, struct err *e)
 {
     struct record_step s;
     int rc = one_step(r, i, &s, e);
+    bool due;
 
     if (rc || r->sum->stopped)
         return rc;
     put_load(r, &s);
     rc = record_step(&r->record, &s, e);
-    if (!rc && (s.number == r->c->steps || record_due(&r->record)))
+    due = s.number == r->c->steps || record_due(&r->record);
+    if (!rc && asks(r, s.number)) {
+        rc = ask(r, s.number, e);
+        due = true;
+    }
+    if (!rc && due)
         rc = record_save(&r->record, &r->m, e);
     if (rc)
         return rc;
