@@ -18,6 +18,7 @@
 
 #define IMAGE_PRECISION    22 /* 32 bits less 8 of the sample, 2 for overshoot */
 #define IMAGE_ROWS_AT_ONCE 4u
+#define IMAGE_BEYOND       64u /* bytes that may be read behind a row's last */
 
 /* One direction of a resize: of `to` samples made from `in`, n from `first`
  * on are wanted. */
@@ -33,9 +34,15 @@ uint32_t image_weights(const struct image_axis *a, uint64_t at,
                        enum image_filter filter, double *w, uint32_t *low);
 size_t image_weights_max(const struct image_axis *a, enum image_filter filter);
 
-/* The weights of an axis.  split holds them in halves, w = 256 high + low,
- * for kernels that multiply 16 bits: [n][size / 4][4 high, 4 low]; NULL where
- * that would not fit. */
+#define IMAGE_DIGITS 3 /* signed bytes of a weight */
+
+/* The weights of an axis, and the same in parts, for kernels whose
+ * multiplications are narrower than 32 bits; NULL where one does not fit:
+ *
+ *     split   w = 256 high + low:                 [n][size / 4][4 high, 4 low]
+ *     digits  w = 65536 high + 256 middle + low:
+ *                                     [n][size / 4][4 high, 4 middle, 4 low]
+ */
 struct image_taps {
     uint32_t n;      /* output samples */
     uint32_t size;   /* room for weights of one, a multiple of 4 */
@@ -43,13 +50,16 @@ struct image_taps {
     uint32_t *count; /* [n] weights in use */
     int32_t *weight; /* [n][size], zeros behind those in use */
     int16_t *split;
+    int8_t *digits;
+    uint32_t group; /* output pixels to a vector; 0: none, see below */
+    uint8_t *wide;  /* tables for them */
     uint32_t reach; /* input samples that kernels may touch: beyond the last
                        one by at most 3, with weight 0 */
 };
 
 /*
  * across: IMAGE_ROWS_AT_ONCE rows of pixels of 3 or 4 bytes, each to t->n
- * pixels.  From every row it may read t->reach pixels and 4 bytes.
+ * pixels.  From every row it may read t->reach pixels and IMAGE_BEYOND bytes.
  * down: output row `at` of n bytes; from is the first input row that counts.
  */
 struct image_kernels {
@@ -61,8 +71,18 @@ struct image_kernels {
 
 extern const struct image_kernels image_kernels_plain;
 
-/* For this processor; NULL when it has nothing better. */
-const struct image_kernels *image_kernels_fast(void);
+/* With AVX-512 VBMI, too: along rows only (down is NULL), and behind
+ * image_wide_init(); where t->group is 0 it is VNNI's. */
+const struct image_kernels *image_kernels_vbmi(void);
+
+/* Its tables, from t->digits, to room. */
+size_t image_wide_bytes(const struct image_axis *a, uint32_t size);
+void image_wide_init(struct image_taps *t, uint8_t *room);
+
+/* With AVX2, by t->split, and with AVX-512 VNNI, by t->digits; NULL where the
+ * processor lacks that. */
+const struct image_kernels *image_kernels_avx2(void);
+const struct image_kernels *image_kernels_vnni(void);
 
 /* Fill t, which may use all of `room` (image_taps_bytes of it). */
 size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter);

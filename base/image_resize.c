@@ -120,10 +120,11 @@ static size_t aligned(size_t n)
 size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter)
 {
     size_t size = size_of(a, filter);
-    size_t all = size * a->n * sizeof(int32_t);
+    size_t all = size * a->n;
 
     return aligned(size * sizeof(double)) +
-           2 * aligned(a->n * sizeof(uint32_t)) + 2 * aligned(all);
+           2 * aligned(a->n * sizeof(uint32_t)) +
+           2 * aligned(all * sizeof(int32_t)) + aligned(all * IMAGE_DIGITS);
 }
 
 /* Halves for 16-bit multiplications; false when one does not fit. */
@@ -143,21 +144,44 @@ static bool split(const struct image_taps *t)
     return true;
 }
 
+/* Bytes for 8-bit multiplications, likewise. */
+static bool split_fine(const struct image_taps *t)
+{
+    const int32_t *w = t->weight;
+
+    for (size_t i = 0; i < (size_t)t->n * t->size; i++, w++) {
+        int8_t *to = t->digits + i / 4 * 4 * IMAGE_DIGITS + i % 4;
+        int32_t low = ((*w + 128) & 255) - 128, rest = (*w - low) / 256;
+        int32_t middle = ((rest + 128) & 255) - 128;
+        int32_t high = (rest - middle) / 256;
+
+        if (high > INT8_MAX || high < INT8_MIN)
+            return false;
+        to[0] = (int8_t)high;
+        to[4] = (int8_t)middle;
+        to[8] = (int8_t)low;
+    }
+    return true;
+}
+
 void image_taps_init(struct image_taps *t, const struct image_axis *a,
                      enum image_filter filter, uint8_t *room)
 {
-    size_t lists = aligned(a->n * sizeof(uint32_t));
+    size_t lists = aligned(a->n * sizeof(uint32_t)), words;
     double *w = (double *)room;
 
     t->n = a->n;
     t->size = size_of(a, filter);
+    words = aligned((size_t)t->n * t->size * sizeof(int32_t));
     t->reach = 0;
+    t->group = 0;
+    t->wide = NULL;
     room += aligned(t->size * sizeof *w);
     t->first = (uint32_t *)room;
     t->count = (uint32_t *)(room + lists);
     t->weight = (int32_t *)(room + 2 * lists);
-    t->split = (int16_t *)(room + 2 * lists +
-                           aligned((size_t)t->n * t->size * sizeof(int32_t)));
+    t->split = (int16_t *)(room + 2 * lists + words);
+    t->digits = (int8_t *)(room + 2 * lists + 2 * words);
     for (uint32_t x = 0; x < a->n; x++) {
         uint32_t n = image_weights(a, a->first + x, filter, w, &t->first[x]);
         int32_t *out = t->weight + (size_t)x * t->size;
@@ -176,6 +200,8 @@ void image_taps_init(struct image_taps *t, const struct image_axis *a,
     }
     if (!split(t))
         t->split = NULL;
+    if (!split_fine(t))
+        t->digits = NULL;
 }
 
 /* ---- kernels for any processor ---- */
@@ -249,9 +275,11 @@ const struct image_kernels image_kernels_plain = {plain_across, plain_down};
 
 static const struct image_kernels *kernels_for(const struct image_taps *t)
 {
-    const struct image_kernels *fast = image_kernels_fast();
+    const struct image_kernels *k = t->digits ? image_kernels_vnni() : NULL;
 
-    return t->split && fast ? fast : &image_kernels_plain;
+    if (!k && t->split)
+        k = image_kernels_avx2();
+    return k ? k : &image_kernels_plain;
 }
 
 /* ---- the passes ---- */
@@ -269,15 +297,16 @@ struct row_pass {
 
 static size_t spare_bytes(const struct image *in, unsigned pixel_bytes)
 {
-    return aligned(((size_t)in->width + 3) * pixel_bytes + 4);
+    return aligned(((size_t)in->width + 3) * pixel_bytes + IMAGE_BEYOND);
 }
 
 static void across_rows(const struct row_pass *p, uint32_t from, uint32_t n,
                         uint8_t *to, size_t stride)
 {
-    const struct image_kernels *k = kernels_for(p->taps);
+    const struct image_kernels *k =
+        p->taps->group ? image_kernels_vbmi() : kernels_for(p->taps);
     size_t row_bytes = (size_t)p->in->width * p->pixel_bytes;
-    size_t reach = (size_t)p->taps->reach * p->pixel_bytes + 4;
+    size_t reach = (size_t)p->taps->reach * p->pixel_bytes + IMAGE_BEYOND;
     size_t all = (p->in->height - 1) * p->in->stride + row_bytes;
     const uint8_t *row[IMAGE_ROWS_AT_ONCE];
     uint8_t *out[IMAGE_ROWS_AT_ONCE];
@@ -328,8 +357,8 @@ static void span(const struct image_axis *a, enum image_filter filter,
 
 /* What a resize needs besides the pixels: one behind the other in a room. */
 struct layout {
-    size_t across, down, rows, spare, all; /* bytes */
-    size_t stride;                         /* of rows */
+    size_t across, wide, down, rows, spare, all; /* bytes */
+    size_t stride;                               /* of rows */
 };
 
 static struct layout layout_of(const struct image *in, unsigned pixel_bytes,
@@ -344,10 +373,12 @@ static struct layout layout_of(const struct image *in, unsigned pixel_bytes,
     span(down, filter, &first, &rows);
     l.stride = aligned((size_t)across->n * pixel_bytes);
     l.across = wide ? image_taps_bytes(across, filter) : 0;
+    if (wide && pixel_bytes == 3 && image_kernels_vbmi())
+        l.wide = image_wide_bytes(across, size_of(across, filter));
     l.down = high ? image_taps_bytes(down, filter) : 0;
     l.rows = wide && high ? l.stride * rows : 0;
     l.spare = wide ? spare_bytes(in, pixel_bytes) * IMAGE_ROWS_AT_ONCE : 0;
-    l.all = l.across + l.down + l.rows + l.spare + ALIGN;
+    l.all = l.across + l.wide + l.down + l.rows + l.spare + ALIGN;
     return l;
 }
 
@@ -378,7 +409,7 @@ enum image_reason image_resample(const struct image *in, unsigned pixel_bytes,
     if (r)
         return r;
     room = work->p + (ALIGN - (uintptr_t)work->p % ALIGN);
-    rows = room + l.across + l.down;
+    rows = room + l.across + l.wide + l.down;
     span(down, filter, &first, &n);
     from = in->rgb + first * in->stride + across->first * pixel_bytes;
     from_stride = in->stride;
@@ -387,12 +418,14 @@ enum image_reason image_resample(const struct image *in, unsigned pixel_bytes,
                              spare_bytes(in, pixel_bytes)};
 
         image_taps_init(&t, across, filter, room);
+        if (l.wide)
+            image_wide_init(&t, room + l.across);
         across_rows(&p, first, n, high ? rows : to, high ? l.stride : stride);
         from = rows;
         from_stride = l.stride;
     }
     if (high) {
-        image_taps_init(&t, down, filter, room + l.across);
+        image_taps_init(&t, down, filter, room + l.across + l.wide);
         down_rows(from, from_stride, first, &t, to, stride, row_bytes);
     }
     for (uint32_t y = 0; !wide && !high && y < n; y++)

@@ -200,7 +200,7 @@ AVX2 static void avx2_down(const uint8_t *from, size_t stride,
         down_wide(from + n - WIDE, stride, w, t->count[at], to + n - WIDE);
 }
 
-const struct image_kernels *image_kernels_fast(void)
+const struct image_kernels *image_kernels_avx2(void)
 {
     static const struct image_kernels avx2 = {avx2_across, avx2_down};
 
@@ -209,7 +209,7 @@ const struct image_kernels *image_kernels_fast(void)
 
 #else
 
-const struct image_kernels *image_kernels_fast(void)
+const struct image_kernels *image_kernels_avx2(void)
 {
     return NULL;
 }

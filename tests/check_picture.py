@@ -24,11 +24,10 @@ import tarfile
 import warnings
 import zlib
 
-try:
-    from PIL import Image
-except ImportError:
-    print("skipped: no python3-pil")
-    sys.exit(77)
+import debian
+
+debian.need("PIL", "python3-pil")
+from PIL import Image  # noqa: E402
 
 MAGIC = 0x63697077
 EVAL, SQUARE, RESIZED = range(3)

@@ -150,6 +150,23 @@ def check_refusals(args, reference):
     if found.returncode or "all 48 steps have been taken" not in found.stdout:
         sys.exit(f"resumed at its end:\n{found.stdout}{found.stderr}")
     done("resumed at its end: nothing to do")
+    saved = WORK / "saved.safetensors"
+    expect("resumed at its end, to be saved",
+           run(reference, args, "--resume", "--save", saved), 0)
+    if saved.read_bytes() != (reference / steps(reference)[-1] /
+                              "model.safetensors").read_bytes():
+        sys.exit("what was saved is not the last checkpoint's")
+    done("killed before it saved: saved when resumed")
+    weights = WORK / "init.safetensors"
+    must(fresh("init-first"), VIT + ["--steps", 2, "--save", weights])
+    begun = VIT + ["--steps", 6, "--checkpoint-every", 3, "--init", weights]
+    whole = fresh("init")
+    must(whole, begun)
+    weights.unlink()
+    folder = drop_last(whole, "init-again")
+    must(folder, begun, "--resume")
+    compare("--init", whole, folder)
+    done("the weights it began with may be gone when it goes on")
     found = subprocess.run([os.environ.get("WITMILL", resume_runs.WITMILL),
                             "train", "--generated", "--resume"], text=True,
                            capture_output=True)

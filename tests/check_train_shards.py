@@ -149,6 +149,14 @@ def goes_on():
     shutil.copytree(WORK / "models", moved / "models")
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"a corpus may be moved: {err[-300:]}", code == 0)
+    out = ["--epochs", "2", "--checkpoint-every", "6", "--out", WORK / "out",
+           "--data"]
+    code, _, err = run(*out, WORK / "whole")
+    check(f"shards by name: {err[-300:]}", code == 0)
+    shutil.rmtree(WORK / "out/step-000000012")
+    code, _, err = run(*out, moved, "--resume")
+    check(f"shards may be moved, too: {err[-300:]}",
+          code == 0 and "going on behind step 6" in err)
     shutil.rmtree(moved / "models")
     shutil.move(WORK / "models", moved / "models")
     with tarfile.open(moved / "00003.tar", "a") as tar:
@@ -156,7 +164,7 @@ def goes_on():
         add(tar, "more.png", png((1, 2)))
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"other shards are not gone on with: {err[-300:]}",
-          code == 3 and "--shards" in err)
+          code == 3 and "96 samples in 4 tars" in err)
 
 
 def replaces():
@@ -177,7 +185,7 @@ def refuses():
         ([WORK / "nowhere"], 3, "nowhere"),
         ([WORK / "whole", "--batch", "97"], 3, "twice"),
         ([WORK / "whole", "--balance", "10"], 3, "counts.tsv"),
-        ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "no"),
+        ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "open "),
         (["--data", f"{WORK / 'whole'}@0"], 3, "weight"),
         (["--data", WORK / "whole/{1..2"], 2, "brace"),
     ]
@@ -185,6 +193,32 @@ def refuses():
         code, _, err = run(*arguments)
         check(f"{arguments}: exit code {want}, not {code}: {err[-200:]}",
               code == want and says in err)
+
+
+def says_early():
+    """What is missing is said before tars are read through; an index that was
+    damaged later, when its turn comes, with what helps."""
+    folder = WORK / "unread"
+    make(folder)
+    done = subprocess.run([WITMILL, "train", "--data", folder, "--model",
+                           "tiny-vit"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    check("a vocabulary is asked for: exit code 2",
+          done.returncode == 2 and "--vocabulary" in done.stderr)
+    check("and no index was made before", not list(folder.glob("*.idx")))
+    code, _, err = run("--data", folder, "--steps", "1")
+    check(f"indexes are made: {err[-200:]}",
+          code == 0 and len(list(folder.glob("*.idx"))) == 4)
+    index = folder / "00002.idx"
+    damaged = bytearray(index.read_bytes())
+    damaged[-1] ^= 1
+    index.write_bytes(damaged)
+    code, _, err = run("--data", folder, "--epochs", "1")
+    check(f"a damaged index is named, and what helps: {err[-200:]}",
+          code == 3 and "00002.idx" in err and "remove" in err)
+    index.unlink()
+    code, _, err = run("--data", folder, "--epochs", "1")
+    check(f"and does: {err[-200:]}", code == 0 and index.exists())
 
 
 def stops():
@@ -212,7 +246,7 @@ def main():
     (WORK / "vocabulary").write_text("#witmill-vocabulary 1 514\n")
     make(WORK / "whole")
     make(WORK / "broken", broken=(5, 40, 41))
-    for part in (learns, replaces, refuses, stops):
+    for part in (learns, replaces, refuses, says_early, stops):
         part()
     shutil.rmtree(WORK, ignore_errors=True)
     print(f"{passed} passed, {len(failures)} failed")

@@ -20,18 +20,10 @@ import subprocess
 import sys
 import tarfile
 
-try:
-    import html5lib  # noqa: F401
-except ImportError:
-    debian = "/usr/bin/python3"
-    if os.path.realpath(sys.executable) != os.path.realpath(debian) and \
-            os.path.exists(debian) and not os.environ.get("EXTRACT_AGAIN"):
-        os.environ["EXTRACT_AGAIN"] = "1"
-        os.execv(debian, [debian] + sys.argv)
-    print("skipped: no python3-html5lib")
-    sys.exit(77)
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import debian  # noqa: E402
+
+debian.need("html5lib", "python3-html5lib")
 import extract_oracle  # noqa: E402
 
 # (archive, path) of pages that are known to differ, and why.

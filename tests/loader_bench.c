@@ -43,7 +43,8 @@ static int play(struct batch_maker *m, uint64_t batches, double *seconds,
     for (int i = 0; i < BATCHES_MAX; i++) {
         to[i] = xmalloc(pixels);
         ids[i] = xcalloc((size_t)BATCH * CONTEXT, sizeof **ids);
-        m->start(m->ctx, (uint64_t)i, to[i], ids[i]);
+        if ((uint64_t)i < WARM + batches)
+            m->start(m->ctx, (uint64_t)i, to[i], ids[i]);
     }
     for (uint64_t s = 0; !rc && s < WARM + batches; s++) {
         uint64_t next = s + BATCHES_MAX;

@@ -8,8 +8,11 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tests/shards_world.h"
 #include "train/balance.h"
@@ -127,7 +130,7 @@ static void test_balance__keeps_what_the_formula_says(void **state)
 {
     static const struct world w = {.q = queries};
     const struct source_options so = {.threads = 2};
-    const struct balance_options o = {.cap = 300, .seed = 5, .threads = 2};
+    struct balance_options o = {.cap = 300, .seed = 5, .threads = 2};
     double expected = 0;
     struct source s;
     struct balance b;
@@ -138,6 +141,7 @@ static void test_balance__keeps_what_the_formula_says(void **state)
     for (int i = 0; i < SAMPLES; i++)
         expected += chance(i);
     for (int again = 0; again < 2; again++) { /* then from .keep files */
+        o.maps = (size_t)again; /* and all but one of them copied */
         assert_int_equal(source_open(&s, str_of(at("c")), &so, &e), 0);
         assert_int_equal(balance_open(&b, &s, &o, &e), 0);
         assert_true(fabs((double)b.mean - expected) <= 1);
@@ -202,6 +206,67 @@ static void test_balance__stale_thresholds_are_made_anew(void **state)
         assert_int_equal(first.st_ino != next.st_ino, i >= 1 && i <= 3);
     }
     source_close(&s);
+}
+
+static void make_keeps(const char *name)
+{
+    const struct source_options so = {.threads = 1};
+    const struct balance_options o = {.cap = 300, .seed = 5, .threads = 1};
+    struct source s;
+    struct balance b;
+
+    WORLD_MUST(source_open(&s, str_of(at(name)), &so, we));
+    WORLD_MUST(balance_open(&b, &s, &o, we));
+    balance_close(&b);
+    source_close(&s);
+}
+
+/* What another process makes is waited for and taken: the tar, away, is not
+ * read for it. */
+static void *open_waiting(void *rc)
+{
+    const struct source_options so = {.threads = 1};
+    const struct balance_options o = {.cap = 300, .seed = 5, .threads = 1};
+    struct source s;
+    struct balance b;
+    struct err e = ERR_INIT;
+
+    *(int *)rc = source_open(&s, str_of(at("wait")), &so, &e);
+    assert_int_equal(rename(at("wait/00000.tar"), at("wait/away")), 0);
+    if (!*(int *)rc)
+        *(int *)rc = balance_open(&b, &s, &o, &e);
+    if (!*(int *)rc)
+        balance_close(&b);
+    source_close(&s);
+    return NULL;
+}
+
+static void test_balance__waits_for_another_process(void **state)
+{
+    static const struct world w = {.q = queries};
+    struct err e = ERR_INIT;
+    struct io_file f;
+    struct buf bytes;
+    pthread_t waits;
+    int rc = -1;
+
+    (void)state;
+    make_corpus("wait", &w);
+    open_waiting(&rc);
+    assert_int_equal(rc, -E_IO); /* nobody makes it */
+    assert_int_equal(rename(at("wait/away"), at("wait/00000.tar")), 0);
+    make_keeps("wait");
+    buf_init(&bytes, 1 << 16);
+    WORLD_MUST(io_read_file(at("wait/00000.keep"), &bytes, we));
+    assert_int_equal(unlink(at("wait/00000.keep")), 0);
+    assert_int_equal(io_file_open(&f, at("wait/00000.keep"), &e), 0);
+    assert_int_equal(pthread_create(&waits, NULL, open_waiting, &rc), 0);
+    nanosleep(&(struct timespec){0, 300000000}, NULL);
+    assert_int_equal(io_file_write(&f, buf_str(&bytes), &e), 0);
+    assert_int_equal(io_file_publish(&f, &e), 0);
+    pthread_join(waits, NULL);
+    assert_int_equal(rc, 0);
+    buf_release(&bytes);
 }
 
 static int unknown_query(int i, int *ids)
@@ -346,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_balance__thresholds),
         cmocka_unit_test(test_balance__keeps_what_the_formula_says),
         cmocka_unit_test(test_balance__stale_thresholds_are_made_anew),
+        cmocka_unit_test(test_balance__waits_for_another_process),
         cmocka_unit_test(test_balance__says_what_is_wrong),
         cmocka_unit_test(test_balance__damaged_thresholds_are_refused),
         cmocka_unit_test(test_texts__which_is_read),

@@ -400,8 +400,10 @@ static void test_checkpoint__prune(void **unused)
         for (uint64_t step = 10; step <= 60; step += 10) {
             struct checkpoint_state s = state_at(step);
 
-            s.has_metric = cases[i].best && step <= cases[i].step;
-            s.metric = (int)step == cases[i].best ? 0.5 : 0.25;
+            s.has_metric = cases[i].best;
+            s.metric = step > cases[i].step         ? 0.75
+                       : (int)step == cases[i].best ? 0.5
+                                                    : 0.25;
             assert_int_equal(write_at(&m, run, &s, NULL), 0);
         }
         assert_int_equal(
@@ -452,6 +454,14 @@ static void test_checkpoint__sweep(void **unused)
     assert_int_equal(io_mkdirs(at("sweep/step-000000001.gone.tmp"), NULL), 0);
     assert_int_equal(io_mkdirs(at("sweep/mine.tmp"), NULL), 0);
     assert_int_equal(io_mkdirs(at("sweep/step-7"), NULL), 0);
+    assert_int_equal(io_mkdirs(at("sweep/step-by-step.tmp"), NULL), 0);
+    assert_int_equal(io_mkdirs(at("sweep/step-7.tmp"), NULL), 0);
+    assert_int_equal(
+        io_write_file(at("sweep/step-000000003.tmp"), STR("no folder"), NULL),
+        0);
+    assert_int_equal(io_mkdirs(at("elsewhere/in it"), NULL), 0);
+    assert_int_equal(symlink("../elsewhere", at("sweep/step-000000004.tmp")),
+                     0);
     assert_int_equal(checkpoint_sweep(run, NULL), 0);
     assert_int_equal(checkpoint_sweep(at("nowhere"), NULL), 0);
     assert_int_equal(io_list(run, &l, NULL), 0);
@@ -459,7 +469,10 @@ static void test_checkpoint__sweep(void **unused)
         snprintf(left + strlen(left), sizeof left - strlen(left), "%s ",
                  l.names[i]);
     io_list_release(&l);
-    assert_string_equal(left, "mine.tmp step-7 ");
+    assert_string_equal(left,
+                        "mine.tmp step-000000003.tmp step-000000004.tmp step-7 "
+                        "step-7.tmp step-by-step.tmp ");
+    assert_true(io_exists(at("elsewhere/in it")));
 }
 
 /* No room for the files, from one byte on: said, no half of one, and the one

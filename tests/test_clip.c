@@ -411,9 +411,33 @@ static void test_clip__bytes_equal_numbers(void **state)
         }
 }
 
+/* A plan sees packed captions in all their sizes, one after the other: the
+ * largest is what a step takes that computes all of every caption. */
+static void test_clip__packed_plans_no_more(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < MODELS; m++) {
+        const struct clip_options padded = {0}, packed = {.packed = true};
+        struct clip_config c = world_config(models[m]);
+        struct err e = ERR_INIT;
+        struct world w;
+        size_t most;
+
+        if (!world_has(CPU_FLOAT))
+            continue;
+        world_open(&w, CPU_FLOAT, &c, BATCH, 5);
+        assert_int_equal(clip_plan(&w.m, &padded, BATCH, &e), 0);
+        most = w.d.peak;
+        assert_int_equal(clip_plan(&w.m, &packed, BATCH, &e), 0);
+        assert_true(w.d.peak <= most + most / 4); /* rows are padded */
+        world_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clip__packed_plans_no_more),
         cmocka_unit_test(test_clip__chunks_equal_the_batch),
         cmocka_unit_test(test_clip__a_last_chunk_may_be_smaller),
         cmocka_unit_test(test_clip__packed_equals_padded),

@@ -160,11 +160,12 @@ struct lines {
     uint8_t *from[IMAGE_ROWS_AT_ONCE], *to[2][IMAGE_ROWS_AT_ONCE];
 };
 
-static void compare_across(const struct image_taps *t, unsigned bytes)
+static void compare_across(const struct image_kernels *fast,
+                           const struct image_taps *t, unsigned bytes)
 {
-    const struct image_kernels *both[] = {&image_kernels_plain,
-                                          image_kernels_fast()};
-    size_t in = (size_t)t->reach * bytes + 4, out = (size_t)t->n * bytes;
+    const struct image_kernels *both[] = {&image_kernels_plain, fast};
+    size_t in = (size_t)t->reach * bytes + IMAGE_BEYOND;
+    size_t out = (size_t)t->n * bytes;
     struct lines l;
 
     for (unsigned i = 0; i < IMAGE_ROWS_AT_ONCE; i++) {
@@ -184,7 +185,8 @@ static void compare_across(const struct image_taps *t, unsigned bytes)
     }
 }
 
-static void compare_down(const struct image_taps *t, uint32_t in, size_t n)
+static void compare_down(const struct image_kernels *fast,
+                         const struct image_taps *t, uint32_t in, size_t n)
 {
     uint8_t *from = malloc(in * n), *to[2] = {malloc(n), malloc(n)};
 
@@ -194,7 +196,7 @@ static void compare_down(const struct image_taps *t, uint32_t in, size_t n)
         const uint8_t *first = from + t->first[at] * n;
 
         image_kernels_plain.down(first, n, t, at, to[0], n);
-        image_kernels_fast()->down(first, n, t, at, to[1], n);
+        fast->down(first, n, t, at, to[1], n);
         assert_memory_equal(to[0], to[1], n);
     }
     free(from);
@@ -202,31 +204,54 @@ static void compare_down(const struct image_taps *t, uint32_t in, size_t n)
     free(to[1]);
 }
 
-static void test_picture__fast_kernels_equal_plain_ones(void **state)
+static void compare_kernels(const struct image_kernels *fast)
 {
-    static const uint32_t sizes[][2] = {{640, 224}, {100, 224}, {1, 7},
-                                        {2, 9},     {7, 3},     {999, 10},
-                                        {225, 224}, {50, 1}};
-    static const size_t widths[] = {1, 31, 32, 33, 64, 95};
+    static const uint32_t sizes[][2] = {
+        {640, 224}, {100, 224}, {1, 7},     {2, 9},      {7, 3},      {999, 10},
+        {225, 224}, {50, 1},    {512, 224}, {1000, 224}, {1300, 224}, {700, 4}};
+    static const size_t widths[] = {1, 31, 32, 33, 63, 64, 65, 95, 129};
 
-    (void)state;
-    if (!image_kernels_fast())
+    if (!fast)
         skip();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int f = 0; f < IMAGE_FILTERS; f++) {
             struct image_axis a = {sizes[i][0], sizes[i][1], 0, sizes[i][1]};
             struct image_taps t;
-            uint8_t *room;
+            uint8_t *room, *wide;
 
             room = malloc(image_taps_bytes(&a, (enum image_filter)f));
             image_taps_init(&t, &a, (enum image_filter)f, room);
+            wide = malloc(image_wide_bytes(&a, t.size) + 1);
+            if (image_wide_bytes(&a, t.size))
+                image_wide_init(&t, wide);
             assert_non_null(t.split);
-            compare_across(&t, 3);
-            compare_across(&t, 4);
-            for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
-                compare_down(&t, a.in, widths[w]);
+            assert_non_null(t.digits);
+            compare_across(fast, &t, 3);
+            compare_across(fast, &t, 4);
+            for (size_t w = 0;
+                 fast->down && w < sizeof widths / sizeof widths[0]; w++)
+                compare_down(fast, &t, a.in, widths[w]);
+            free(wide);
             free(room);
         }
+}
+
+static void test_picture__avx2_equals_the_plain_kernels(void **state)
+{
+    (void)state;
+    compare_kernels(image_kernels_avx2());
+}
+
+static void test_picture__vnni_equals_the_plain_kernels(void **state)
+{
+    (void)state;
+    compare_kernels(image_kernels_vnni());
+}
+
+static void test_picture__vbmi_equals_the_plain_kernels(void **state)
+{
+    (void)state;
+    compare_kernels(image_kernels_vbmi());
 }
 
 /* ---- pixels ---- */
@@ -550,7 +575,9 @@ int main(void)
         cmocka_unit_test(test_picture__draws_resized_crops_within_bounds),
         cmocka_unit_test(test_picture__falls_back_to_the_middle),
         cmocka_unit_test(test_picture__names_its_rules),
-        cmocka_unit_test(test_picture__fast_kernels_equal_plain_ones),
+        cmocka_unit_test(test_picture__avx2_equals_the_plain_kernels),
+        cmocka_unit_test(test_picture__vnni_equals_the_plain_kernels),
+        cmocka_unit_test(test_picture__vbmi_equals_the_plain_kernels),
         cmocka_unit_test(test_picture__equals_resizing_the_whole),
         cmocka_unit_test(test_picture__fast_decode_is_near),
         cmocka_unit_test(test_picture__keeps_to_the_files_mode),

@@ -215,6 +215,10 @@ static void test_zeroshot__cache(void **state)
     assert_false(hit("cat\ndog\n", "a {}", SHA));
     assert_false(hit("cat\ndog\n", "a {}.\na {}.", SHA));
     assert_false(hit("cat\ndog\n", "a {}.", "1" SHA));
+    /* the same weights, but the file beside them says another activation */
+    model.config.quick_gelu = !model.config.quick_gelu;
+    assert_false(hit("cat\ndog\n", "a {}.", SHA));
+    model.config.quick_gelu = !model.config.quick_gelu;
     assert_true(hit("cat\ndog\n", "a {}.", SHA));
 }
 

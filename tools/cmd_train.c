@@ -283,8 +283,8 @@ static const struct opt_table table = {
         "--model ViT-B-32 --epochs 32\n"
         "witmill train corpus --balance 20000 --data more/shards@0.5 "
         "--batch 4096 --device cuda --precision bf16\n"
-        "witmill train --data 'laion/{00000..00099}.tar' --crop resized "
-        "--fast-decode\n"
+        "witmill train --data 'laion/{00000..00099}.tar' --vocabulary "
+        "bpe_simple_vocab_16e6.txt.gz --crop resized --fast-decode\n"
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
         "witmill train --generated --model tiny-vit --batch 64 --steps 2000 "
         "--out models/tiny --checkpoint-every 500 --resume\n"
@@ -362,8 +362,11 @@ static void print(const struct run_config *c, const struct run_summary *s)
     const char *each = c->launch.size > 1 ? "  on each rank" : "";
 
     if (!s->steps) {
-        printf("train: all %llu steps have been taken\n",
-               (unsigned long long)c->steps);
+        if (s->stopped)
+            printf("train: stopped before a step was taken\n");
+        else
+            printf("train: all %llu steps have been taken\n",
+                   (unsigned long long)c->steps);
         return;
     }
     printf("train: %s, %llu steps of %d pairs in %s on %s\n",

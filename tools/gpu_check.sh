@@ -350,15 +350,32 @@ claimed() {
     esac
 }
 
+# MODEL BATCH STEPS [option...]: as run_train; a device that has no room for the
+# batch gets half of it, while $halve says so.  Leaves $batch.
+halve=yes
+run_fitting() {
+    model=$1 batch=$2 steps=$3
+    shift 3
+    until run_train "$model" "$fast" "$batch" "$steps" "$@" \
+        2>"$work/bench.err"
+    do
+        cat "$work/bench.err" >&2
+        if [ -z "$halve" ] || [ "$batch" -le 128 ] ||
+            ! grep -q 'no room' "$work/bench.err"
+        then
+            return 1
+        fi
+        batch=$((batch / 2))
+    done
+}
+
 # bench MODEL BATCH TOKENS [option...]
 bench() {
     model=$1 batch=$2 tokens=$3 steps=12 bad=0
     shift 3
     if [ "$batch" -gt 8192 ]; then steps=4; fi
     if [ -n "$dry" ]; then batch=4 steps=2; fi
-    run_train "$model" "$fast" "$batch" $steps --caption-tokens "$tokens" \
-        "$@" 2>"$work/bench.err" || {
-        cat "$work/bench.err" >&2
+    run_fitting "$model" "$batch" $steps --caption-tokens "$tokens" "$@" || {
         tail -1 "$work/bench.err"
         return 1
     }
@@ -392,14 +409,14 @@ if [ -n "$dry" ]; then b32=tiny-vit l14=tiny-vit r50=tiny-resnet; fi
 bench_b32() { bench $b32 4096 77; }
 bench_b32_short() { bench $b32 4096 20; }
 bench_b32_tuned() { bench $b32 4096 77 --tune; }
-bench_l14() { bench $l14 1024 77; }
-bench_l14_tuned() { bench $l14 1024 77 --tune; }
+bench_l14() { bench $l14 512 77; } # 1,024 take 212 GiB
+bench_l14_tuned() { bench $l14 512 77 --tune; }
 bench_r50() { bench $r50 1024 77; }
 # MODEL BATCH: the step taken apart, its most expensive rows into $work/profile.
 profile() {
     batch=$2
     if [ -n "$dry" ]; then batch=2; fi
-    run_train "$1" "$fast" "$batch" 3 --caption-tokens 77 --profile || return 1
+    run_fitting "$1" "$batch" 3 --caption-tokens 77 --profile || return 1
     {
         echo "$1, batch $batch"
         sed -n '/^ceilings/,$p' "$said" | head -30
@@ -414,6 +431,7 @@ chunk=4096
 if [ -n "$dry" ]; then chunk=2; fi
 bench_large() { bench $b32 32768 77 --chunk $chunk; }
 bench_whole() {
+    halve=
     bench $b32 32768 77 && return
     grep -q 'no room' "$work/bench.err" && return 77
     return 1

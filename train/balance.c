@@ -204,8 +204,10 @@ static int map_file(struct balance_shard *t, const char *path, struct err *e)
 
 static void unmap(struct balance_shard *t)
 {
-    if (t->map)
+    if (t->map_size)
         munmap(t->map, t->map_size);
+    else
+        free(t->map);
     *t = (struct balance_shard){0};
 }
 
@@ -221,6 +223,20 @@ static int load(struct balance_shard *t, const char *path,
     if (rc)
         unmap(t);
     return rc;
+}
+
+/* From the map into memory of their own. */
+static int unfile(struct balance_shard *t, const char *path, struct err *e)
+{
+    size_t size = (size_t)t->n * sizeof *t->v;
+    void *copy = malloc(size + 1);
+
+    if (!copy)
+        return err_set(e, E_NOMEM, "%s: no room for thresholds", path);
+    memcpy(copy, t->v, size);
+    munmap(t->map, t->map_size);
+    *t = (struct balance_shard){.v = copy, .n = t->n, .map = copy};
+    return 0;
 }
 
 /* ---- all shards of a source ---- */
@@ -251,27 +267,51 @@ static int produce(void *ctx, void *item, bool *more, struct err *e)
     return 0;
 }
 
-static int load_or_make(struct job *j, size_t shard, struct err *e)
+struct looked {
+    const struct job *j;
+    size_t shard;
+    struct balance_head h;
+};
+
+/* One that cannot be used is made anew. */
+static bool found(void *ctx)
 {
-    struct balance_head h = {.n = j->s->shards[shard].n,
-                             .cap = j->o->cap,
-                             .counts = j->counts->check,
-                             .index = j->s->shards[shard].check};
-    struct balance_shard *t = &j->b->shards[shard];
+    const struct looked *l = ctx;
+    struct balance_shard *t = &l->j->b->shards[l->shard];
     char path[IO_PATH_MAX];
-    bool cached;
-    int rc;
 
     for (int i = 0; i < 2; i++)
-        if (!source_beside(j->s, shard, BALANCE_ENDING, i, path, NULL) &&
-            io_exists(path) && !load(t, path, &h, NULL))
-            return 0;
+        if (!source_beside(l->j->s, l->shard, BALANCE_ENDING, i, path, NULL) &&
+            io_exists(path) && !load(t, path, &l->h, NULL))
+            return true;
+    return false;
+}
+
+static int load_or_make(struct job *j, size_t shard, struct err *e)
+{
+    const struct source_shard *of = &j->s->shards[shard];
+    struct looked l = {j,
+                       shard,
+                       {.n = of->n,
+                        .cap = j->o->cap,
+                        .counts = j->counts->check,
+                        .index = of->check}};
+    char path[IO_PATH_MAX];
+    struct io_file f;
+    bool cached, there = false;
+    int rc;
+
+    if (found(&l))
+        return 0;
     rc = source_writable(j->s, shard, &cached, e);
     if (!rc)
         rc = source_beside(j->s, shard, BALANCE_ENDING, cached, path, e);
     if (!rc)
-        rc = balance_keep_make(j->s, shard, j->counts, &h, path, e);
-    return rc ? rc : load(t, path, &h, e);
+        rc = source_make(&f, path, found, &l, &there, e);
+    if (rc || there)
+        return rc;
+    rc = balance_keep_make(j->s, shard, j->counts, &l.h, &f, e);
+    return rc ? rc : load(&j->b->shards[shard], path, &l.h, e);
 }
 
 static int work(void *ctx, void *item, struct err *e)
@@ -281,6 +321,8 @@ static int work(void *ctx, void *item, struct err *e)
     const struct balance_shard *t = &j->b->shards[m->shard];
     int rc = load_or_make(j, m->shard, e);
 
+    if (!rc && j->o->maps && m->shard >= j->o->maps)
+        rc = unfile(&j->b->shards[m->shard], j->s->shards[m->shard].path, e);
     m->sum = 0;
     for (uint64_t i = 0; !rc && i < t->n; i++) {
         uint64_t v = le64toh(t->v[i].threshold);

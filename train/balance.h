@@ -25,7 +25,9 @@
  *          and for a sample with an id that is not in it or a shard without
  *          any id at all; as source_shard_open().
  * Threads. Constant behind balance_open(), which has threads of its own.
- * Cost.    Once: every .json is read.  Then 16 bytes a sample, mapped.
+ * Cost.    Once, by one of several processes: every .json is read.  Then 16
+ *          bytes a sample, mapped; in memory of this process for the shards
+ *          behind the options' `maps`.
  */
 #ifndef TRAIN_BALANCE_H
 #define TRAIN_BALANCE_H
@@ -74,8 +76,8 @@ struct balance_sample {
 struct balance_shard {
     const struct balance_sample *v;
     uint64_t n;
-    void *map; /* the file, or NULL */
-    size_t map_size;
+    void *map;       /* the file, a copy of v, or NULL */
+    size_t map_size; /* bytes; 0 of a copy */
 };
 
 struct balance {
@@ -99,6 +101,7 @@ int balance_keep_parse(struct str bytes, const struct balance_head *expect,
 struct balance_options {
     uint64_t cap, seed;
     unsigned threads; /* for computing thresholds, 0: one a processor */
+    size_t maps;      /* shards whose file stays mapped, 0: all */
 };
 
 int balance_open(struct balance *b, const struct source *s,

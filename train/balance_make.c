@@ -1,7 +1,6 @@
 /* The thresholds of a shard, from the query ids in its .json. */
 #include <endian.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -10,7 +9,6 @@
 #include "train/balance_private.h"
 
 #define META_MAX ((size_t)1 << 20) /* bytes of a sample's json */
-#define WAIT_MS  100               /* between two looks at another's work */
 
 int balance_ids(struct str json, uint32_t *q, size_t max, size_t *n, bool *has,
                 struct err *e)
@@ -128,35 +126,27 @@ static int all_samples(const struct source *s, size_t shard,
     return rc;
 }
 
-/* Another process that makes the same file makes the same bytes: when it is
- * done, there is nothing left to do. */
-static int publish(const char *path, struct str bytes, struct err *e)
-{
-    int rc;
-
-    while ((rc = io_write_file(path, bytes, NULL)) == -E_BUSY)
-        nanosleep(&(struct timespec){0, WAIT_MS * 1000000}, NULL);
-    return rc ? io_write_file(path, bytes, e) : 0;
-}
-
 int balance_keep_make(const struct source *s, size_t shard,
                       const struct balance_counts *counts,
-                      const struct balance_head *h, const char *path,
+                      const struct balance_head *h, struct io_file *f,
                       struct err *e)
 {
     struct balance_sample *v = malloc((size_t)(h->n + 1) * sizeof *v);
     struct buf b;
-    int rc;
+    int rc = v ? 0 : err_set(e, E_NOMEM, "%s: no room for thresholds", f->path);
 
-    if (!v)
-        return err_set(e, E_NOMEM, "%s: no room for thresholds", path);
     buf_init(&b, BUF_NO_LIMIT);
-    rc = all_samples(s, shard, counts, h, v, e);
+    if (!rc)
+        rc = all_samples(s, shard, counts, h, v, e);
     if (!rc) {
         balance_keep_write(&b, h, v);
-        rc = b.rc ? err_set(e, -b.rc, "%s: no room", path)
-                  : publish(path, buf_str(&b), e);
+        rc = b.rc ? err_set(e, -b.rc, "%s: no room", f->path)
+                  : io_file_write(f, buf_str(&b), e);
     }
+    if (rc)
+        io_file_abandon(f);
+    else
+        rc = io_file_publish(f, e);
     buf_release(&b);
     free(v);
     return rc;

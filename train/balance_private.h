@@ -15,10 +15,10 @@
 void balance_keep_write(struct buf *out, const struct balance_head *h,
                         const struct balance_sample *v);
 
-/* Compute a shard's thresholds and publish them as path. */
+/* Compute a shard's thresholds and publish them as f. */
 int balance_keep_make(const struct source *s, size_t shard,
                       const struct balance_counts *counts,
-                      const struct balance_head *h, const char *path,
+                      const struct balance_head *h, struct io_file *f,
                       struct err *e);
 
 /* The q of a sample's .json into q[max], how many in *n; *has: there is such a

@@ -79,25 +79,6 @@ int checkpoint_publish(const char *from, const char *to, struct err *e)
     return rc ? rc : io_sync_parent(to, e);
 }
 
-int checkpoint_sweep(const char *folder, struct err *e)
-{
-    char path[IO_PATH_MAX];
-    struct io_list list;
-    int rc = list_any(folder, &list, e);
-
-    for (size_t i = 0; i < list.n && !rc; i++) {
-        struct str name = str_of(list.names[i]);
-
-        if (!str_starts(name, STR(PREFIX)) || !str_ends(name, STR(TMP)))
-            continue;
-        rc = io_join(path, folder, list.names[i], e);
-        if (!rc)
-            rc = checkpoint_remove(path, e);
-    }
-    io_list_release(&list);
-    return rc;
-}
-
 /* ---- a run's checkpoints ---- */
 
 struct steps {
@@ -142,6 +123,41 @@ static int list_steps(struct steps *s, const char *folder, struct err *e)
     qsort(s->list, s->n, sizeof *s->list, by_number);
     return 0;
 }
+
+/* ---- what was left behind ---- */
+
+/* Half made or half removed, by us: the names of others' things stay. */
+static bool is_left(const char *folder, struct str name, char *path)
+{
+    const char *ending = str_ends(name, STR(GONE)) ? GONE : TMP;
+    char plain[64];
+    uint64_t step;
+    struct stat st;
+
+    if (!str_ends(name, str_of(ending)) || name.n >= sizeof plain)
+        return false;
+    name.n -= strlen(ending);
+    memcpy(plain, name.p, name.n);
+    plain[name.n] = 0;
+    return is_step(plain, &step) &&
+           !checkpoint_path(path, folder, step, ending, NULL) &&
+           !lstat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+int checkpoint_sweep(const char *folder, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    struct io_list list;
+    int rc = list_any(folder, &list, e);
+
+    for (size_t i = 0; i < list.n && !rc; i++)
+        if (is_left(folder, str_of(list.names[i]), path))
+            rc = checkpoint_remove(path, e);
+    io_list_release(&list);
+    return rc;
+}
+
+/* ---- which one to go on from ---- */
 
 /* checkpoint.json of a step; path is that of its folder then. */
 static int read_meta(const char *folder, uint64_t step, char *path,
@@ -278,13 +294,16 @@ int checkpoint_prune(const char *folder, const struct checkpoint_rules *r,
                      uint64_t step, struct err *e)
 {
     uint64_t keep = r->keep ? r->keep : 1, later = 0;
-    struct steps s;
+    struct steps s, past;
     size_t best;
     int rc = list_steps(&s, folder, e);
 
     if (rc)
         return rc;
-    best = first_choice(&s, folder, CHECKPOINT_BEST);
+    past = s;
+    while (past.n && past.list[past.n - 1] > step)
+        past.n--;
+    best = first_choice(&past, folder, CHECKPOINT_BEST);
     for (size_t i = s.n; i-- > 0 && !rc;) {
         uint64_t at = s.list[i];
         char path[IO_PATH_MAX];

@@ -294,6 +294,7 @@ int clip_plan(struct clip *m, const struct clip_options *o, int n,
             objective_run(&j);
         else
             job_run(&j);
+        device_release(d, 0); /* of the step; these are no part of it */
         plan_packed(&j, j.chunk, true);
         if (n % j.chunk)
             plan_packed(&j, n % j.chunk, true);
@@ -306,6 +307,7 @@ int clip_plan(struct clip *m, const struct clip_options *o, int n,
             objective_plan_scores(&j);
         else
             encode(&j, TEXT, NULL);
+        device_release(d, 0);
         plan_packed(&j, j.chunk, false);
         if (n % j.chunk)
             plan_packed(&j, n % j.chunk, false);

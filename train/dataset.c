@@ -12,17 +12,21 @@
 #include "train/random.h"
 #include "train/tokenizer.h"
 
+/* Files that stay mapped: half of those that Linux allows a process
+ * (vm.max_map_count, 65,530). */
+#define MAPS_MAX 32768
+
 /* What a vocabulary is called that lies in a corpus. */
 static const char *const vocabularies[] = {"vocabulary.txt",
                                            "bpe_simple_vocab_16e6.txt.gz"};
 
-static int find_vocabulary(const struct dataset *d, char path[], struct err *e)
+static int find_vocabulary(const char *folder, char path[], struct err *e)
 {
-    const char *folder = d->sources[0].name;
-
     for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++)
         if (!io_join(path, folder, vocabularies[i], NULL) && io_exists(path))
             return 0;
+    if (!io_exists(folder) && !strchr(folder, '{'))
+        return err_set(e, E_NOTFOUND, "%s is not there", folder);
     return err_set(e, E_USAGE,
                    "no vocabulary: --vocabulary FILE names the published one "
                    "(bpe_simple_vocab_16e6.txt.gz) or one that `witmill "
@@ -32,11 +36,18 @@ static int find_vocabulary(const struct dataset *d, char path[], struct err *e)
 
 static int open_tokenizer(struct dataset *d, struct err *e)
 {
-    char path[IO_PATH_MAX];
+    char path[IO_PATH_MAX], *folder;
+    struct source_spec first;
     int rc = 0;
 
-    if (!d->c.vocabulary)
-        rc = find_vocabulary(d, path, e);
+    if (!d->c.vocabulary) {
+        rc = source_spec_read(str_of(d->c.data[0]), &first, e);
+        if (rc)
+            return rc;
+        folder = xstrndup(first.path);
+        rc = find_vocabulary(folder, path, e);
+        free(folder);
+    }
     if (!rc)
         rc = tokenizer_open(&d->tokenizer,
                             d->c.vocabulary ? d->c.vocabulary : path,
@@ -76,7 +87,8 @@ static int open_sources(struct dataset *d, struct err *e)
 
 static int open_order(struct dataset *d, struct err *e)
 {
-    const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads};
+    const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads,
+                                      MAPS_MAX / d->n};
     const struct order_config o = {d->c.seed, d->c.window};
     struct order_source s[SOURCES_MAX];
     int rc = 0;
@@ -131,9 +143,10 @@ int dataset_open(struct dataset *d, const struct dataset_config *c,
         return err_set(e, E_USAGE, "%zu sources: 1 to %d can be read", c->n,
                        SOURCES_MAX);
     d->sources = xcalloc(c->n, sizeof *d->sources);
-    rc = open_sources(d, e);
+    /* first what is known at once: indexes can take hours to make */
+    rc = open_tokenizer(d, e);
     if (!rc)
-        rc = open_tokenizer(d, e);
+        rc = open_sources(d, e);
     if (!rc)
         rc = open_order(d, e);
     if (!rc)

@@ -1,6 +1,7 @@
 #include "train/encoder.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 struct pixel_norm encoder_norm(void)
@@ -31,6 +32,11 @@ int encoder_open(struct encoder *n, struct clip *m,
                        "the model was made with a vocabulary of %d ids, this "
                        "one has %d",
                        m->config.text.vocab_size, tokenizer_vocab(t));
+    if (t && m->config.objective != OBJECTIVE_CONTRASTIVE)
+        return err_set(e, E_UNSUPPORTED,
+                       "the model learned another objective than to compare "
+                       "texts with pictures: %s",
+                       objective_names[m->config.objective]);
     n->ids = malloc(rows * (size_t)n->context * sizeof *n->ids);
     if (m->d->real == DTYPE_F64)
         n->real = malloc(rows * (size_t)n->dim * sizeof *n->real);
@@ -68,11 +74,21 @@ static void *room_for(const struct encoder *n, float *features)
     return n->real ? (void *)n->real : features;
 }
 
-static void hand_out(const struct encoder *n, int count, float *features)
+static int hand_out(const struct encoder *n, int count, const char *what,
+                    float *features, struct err *e)
 {
+    size_t numbers = (size_t)count * (size_t)n->dim;
+
     if (n->real)
-        dtype_convert(features, DTYPE_F32, n->real, DTYPE_F64,
-                      (size_t)count * (size_t)n->dim);
+        dtype_convert(features, DTYPE_F32, n->real, DTYPE_F64, numbers);
+    for (size_t i = 0; i < numbers; i++)
+        if (!isfinite(features[i]))
+            return err_set(e, E_RANGE,
+                           "the model's features of %s are not finite: its "
+                           "weights are damaged, or the precision is too low "
+                           "for them",
+                           what);
+    return 0;
 }
 
 int encoder_texts(struct encoder *n, int count, float *features, struct err *e)
@@ -82,9 +98,7 @@ int encoder_texts(struct encoder *n, int count, float *features, struct err *e)
 
     assert(count > 0 && count <= n->batch);
     rc = clip_encode_texts(n->m, &n->o, &c, room_for(n, features), e);
-    if (!rc)
-        hand_out(n, count, features);
-    return rc;
+    return rc ? rc : hand_out(n, count, "texts", features, e);
 }
 
 int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
@@ -95,7 +109,5 @@ int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
 
     assert(count > 0 && count <= n->batch);
     rc = clip_encode_images(n->m, &n->o, count, &p, room_for(n, features), e);
-    if (!rc)
-        hand_out(n, count, features);
-    return rc;
+    return rc ? rc : hand_out(n, count, "pictures", features, e);
 }

@@ -8,7 +8,10 @@
  *          (clip_plan()), so a model in training can be asked between steps.
  * Owns.    Room for a batch.  Model and tokenizer are borrowed.
  * Fails.   -E_STALE for a vocabulary of another size than the model's;
- *          -E_NOMEM; as clip_encode_*().
+ *          -E_UNSUPPORTED for texts of a model that was not trained to compare
+ *          them with pictures (train/objective.h); -E_RANGE for features that
+ *          are not finite, since whoever ranks by them would find that nothing
+ *          stands before anything; -E_NOMEM; as clip_encode_*().
  * Threads. The device's.
  * Cost.    No allocation behind encoder_open().
  */

@@ -169,6 +169,8 @@ static int take(struct loader *l, const struct jail_done *done, struct err *e)
 
     l->waiting--;
     rc = picture_answer(done, (uint32_t)l->c.size, &reason, &rgb);
+    if (rc == -E_IO)
+        return err_set(e, E_IO, "the processes that decode pictures are gone");
     if (rc)
         return err_set(e, -rc,
                        "a process that decodes pictures gave no sound "

@@ -227,6 +227,9 @@ int record_begin(struct record *r, struct str made, struct str head,
         tell_made(r);
     r->saved_ms = clock_mono_ms();
     rc = open_log(r, head, e);
+    /* what the run would have removed when it was killed */
+    if (!rc && r->found[0])
+        rc = checkpoint_prune(r->c.folder, &r->c.rules, r->state.step, e);
     if (rc || !r->c.folder)
         return rc;
     r->has_events = true;

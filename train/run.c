@@ -119,8 +119,9 @@ static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     struct clip_options whole = {.loss = c->options.loss};
-    int rc = c->init ? weights_load(&r->m, c->init, true, e)
-                     : clip_initialise(&r->m, c->seed, e);
+    bool init = c->init && !r->record.found[0]; /* may be gone by then */
+    int rc = init ? weights_load(&r->m, c->init, true, e)
+                  : clip_initialise(&r->m, c->seed, e);
 
     if (!rc)
         rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);
@@ -236,12 +237,11 @@ static int run_all(struct run *r, struct err *e)
         r->options.ranks = &r->ranks.c;
     r->sum->ranks = r->ranks.c.name;
     r->sum->begin = r->begin;
-    if (r->begin < c->steps)
-        return train(r, e);
-    if (r->writes)
+    if (r->writes && r->begin >= c->steps)
         log_event("resume", "%s: all %llu steps have been taken",
                   r->record.found, (unsigned long long)c->steps);
-    return 0;
+    /* one that was killed behind its last step may not have saved */
+    return r->begin < c->steps || c->save || c->profile ? train(r, e) : 0;
 }
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e)

@@ -58,16 +58,35 @@ int run_begin_record(struct run *r, struct err *e)
     return rc;
 }
 
+/* Settings that the mark of what the shards hold stands for: names of files,
+ * which may lie elsewhere when the run goes on. */
+static bool is_marked(struct str name)
+{
+    return str_eq(name, STR("data")) || str_eq(name, STR("vocabulary"));
+}
+
 /* The settings, and what the shards hold. */
 static int put_agree(struct run *r, struct err *e)
 {
-    struct str settings = r->c->settings.n ? r->c->settings : STR("{}");
+    const struct dataset *d = r->c->data;
     struct buf *b = &r->agree;
+    struct str name;
+    struct json j;
 
-    buf_add(b, str_slice(settings, 0, settings.n - 1));
-    if (r->c->data)
-        buf_addf(b, "%s\"shards\":\"%016llx\"", settings.n > 2 ? "," : "",
-                 (unsigned long long)r->c->data->mark);
+    json_open(&j, r->c->settings.n ? r->c->settings : STR("{}"), NULL);
+    json_object(&j);
+    buf_add_char(b, '{');
+    while (json_member(&j, &name)) {
+        struct str value = json_raw(&j);
+
+        if (!d || !is_marked(name))
+            buf_addf(b, "%s\"%.*s\":%.*s", b->n > 1 ? "," : "", STR_ARG(name),
+                     STR_ARG(value));
+    }
+    if (d)
+        buf_addf(b, "%s\"shards\":\"%llu samples in %llu tars, %016llx\"",
+                 b->n > 1 ? "," : "", (unsigned long long)d->samples,
+                 (unsigned long long)d->shards, (unsigned long long)d->mark);
     buf_add_char(b, '}');
     return b->rc ? err_set(e, -b->rc, "the settings of a run") : 0;
 }
@@ -232,6 +251,7 @@ static int meet(struct run *r, double *waited, int rc, struct err *e)
     r->sum->waited_s += state.waited;
     if (r->taken > 1 || (r->taken && r->c->steps == r->begin + 1))
         r->sum->executed += state.flops;
+    r->d.flops = 0; /* told */
     r->sum->stopped = state.stop && r->begin + r->taken < r->c->steps;
     return rc;
 }
@@ -258,7 +278,6 @@ static int one_step(struct run *r, uint64_t i, struct record_step *s,
     rc = meet(r, &s->waited, rc, e);
     if (rc || r->sum->stopped)
         return rc;
-    r->d.flops = 0;
     rc = learn(r, &b, s, e);
     batches_done(&r->batches);
     s->upload = device_stood(&r->d) - stood;

@@ -159,6 +159,25 @@ int source_writable(const struct source *s, size_t shard, bool *cached,
                    folder);
 }
 
+int source_make(struct io_file *f, const char *path, source_found_fn found,
+                void *ctx, bool *there, struct err *e)
+{
+    struct err why;
+    int rc;
+
+    for (;;) {
+        why = (struct err)ERR_INIT;
+        rc = io_file_open(f, path, &why);
+        *there = (!rc || rc == -E_BUSY) && found(ctx);
+        if (rc != -E_BUSY || *there)
+            break;
+        nanosleep(&(struct timespec){0, WAIT_MS * 1000000}, NULL);
+    }
+    if (!rc && *there)
+        io_file_abandon(f);
+    return rc && !*there ? err_set(e, -rc, "%s", why.message) : 0;
+}
+
 /* ---- indexes ---- */
 
 static bool is_fresh(const struct source_shard *t, const struct index_head *h)
@@ -225,13 +244,26 @@ struct item {
     bool made;
 };
 
+struct looked {
+    const struct source *s;
+    size_t shard;
+};
+
+static bool found_index(void *ctx)
+{
+    const struct looked *l = ctx;
+
+    return have_index(l->s, l->shard);
+}
+
 static int index_shard(void *ctx, void *item, struct err *e)
 {
     const struct source *s = ctx;
     struct item *m = item;
+    struct looked l = {s, m->shard};
     char path[IO_PATH_MAX];
     struct io_file f;
-    bool cached;
+    bool cached, there = false;
     int rc = source_look(s, m->shard, e);
 
     m->made = false;
@@ -240,19 +272,10 @@ static int index_shard(void *ctx, void *item, struct err *e)
     rc = source_writable(s, m->shard, &cached, e);
     if (!rc)
         rc = source_beside(s, m->shard, endings[s->text], cached, path, e);
-    if (rc)
+    if (!rc)
+        rc = source_make(&f, path, found_index, &l, &there, e);
+    if (rc || there)
         return rc;
-    while ((rc = io_file_open(&f, path, NULL)) == -E_BUSY) {
-        nanosleep(&(struct timespec){0, WAIT_MS * 1000000}, NULL);
-        if (have_index(s, m->shard))
-            return 0;
-    }
-    if (rc)
-        return io_file_open(&f, path, e); /* once more, for its words */
-    if (have_index(s, m->shard)) {
-        io_file_abandon(&f);
-        return 0;
-    }
     rc = make_index(s, m->shard, &f, e);
     m->made = !rc;
     if (!rc && !have_index(s, m->shard))
@@ -428,8 +451,11 @@ int source_shard_open(const struct source *s, size_t shard, int *fd,
                          : same(t, &st, e);
     if (!rc)
         rc = source_beside(s, shard, endings[s->text], t->cached, path, e);
-    if (!rc)
+    if (!rc) {
         rc = index_read(x, path, e);
+        if (rc == -E_DAMAGED)
+            err_wrap(e, rc, "remove this index, and it is made anew");
+    }
     if (!rc && (x->n != t->n || x->tar_size != t->tar_size))
         rc = err_set(e, E_IO, "%s changed since the start", path);
     if (rc) {

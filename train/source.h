@@ -39,6 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "shards/index.h"
 
@@ -94,6 +95,12 @@ int source_beside(const struct source *s, size_t shard, const char *ending,
 /* Where such a file can be written: *cached as for source_beside(). */
 int source_writable(const struct source *s, size_t shard, bool *cached,
                     struct err *e);
+
+/* Open such a file for making it, unless it is found.  While another process
+ * makes it, wait; *there: it has been found, f is closed. */
+typedef bool (*source_found_fn)(void *ctx);
+int source_make(struct io_file *f, const char *path, source_found_fn found,
+                void *ctx, bool *there, struct err *e);
 
 /* ---- specs ---- */
 

@@ -28,17 +28,27 @@ static int say(const struct zeroshot_prompts *p, const struct encoder *n,
                const char *model, struct buf *out, struct err *e)
 {
     struct json_out o;
+    struct buf config;
 
+    buf_init(&config, CONFIG_JSON_MAX);
+    clip_config_write(&n->m->config, &config);
     json_out_init(&o, out);
     json_out_object(&o);
     json_put_u64(&o, "version", 1);
     json_put_string(&o, "model_sha256", str_of(model));
+    /* not all weights say it themselves: of the activation a file beside them
+     * may be the only one that knows */
+    json_out_name(&o, "config");
+    json_out_raw(&o, buf_str(&config));
     json_put_string(&o, "vocabulary_sha256", str_of(tokenizer_sha256(n->t)));
     json_put_string(&o, "precision", str_of(dtype_name(n->m->d->act)));
     json_put_u64(&o, "context", (uint64_t)n->context);
     json_put_u64(&o, "dim", (uint64_t)n->dim);
     put_lines(&o, "names", &p->names);
     put_lines(&o, "templates", &p->templates);
+    if (config.rc && !out->rc)
+        out->rc = config.rc;
+    buf_release(&config);
     return out->rc ? err_set(e, -out->rc, "what a classifier is made of") : 0;
 }
 

@@ -95,6 +95,7 @@ __attribute__((noreturn, unused)) static void bare_fail(const char *file,
 #define assert_int_equal(a, b)     bare_compare(a, ==, b)
 #define assert_int_not_equal(a, b) bare_compare(a, !=, b)
 #define assert_ptr_equal(a, b)     bare_expect((a) == (b), "%s == %s", #a, #b)
+#define assert_ptr_not_equal(a, b) bare_expect((a) != (b), "%s != %s", #a, #b)
 
 static inline bool bare_within(unsigned long long x, unsigned long long low,
                                unsigned long long high)

@@ -142,8 +142,12 @@ void *cuda_alloc(struct device *d, size_t bytes)
 
 void cuda_free(struct device *d, void *p)
 {
+    struct memory *m = cuda_of(d)->memory;
+
     settle(d);
     graphs_drop(d);
+    if (p == m->landing)
+        m->sent = NULL;
     cudaFree(p);
 }
 
