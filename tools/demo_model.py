@@ -20,6 +20,7 @@ import tarfile
 import time
 
 EPOCHS, BATCH = 16, 128
+WARMUP = 30  # steps
 VOCABULARY = 2048  # ids, at most
 QUERIES = 3        # of each site, shown in the report
 MODEL = {"embed_dim": 128,
@@ -114,7 +115,7 @@ class Demo:
                    "--vocabulary", self.corpus / "vocabulary.txt",
                    "--model", self.work / "demo-vit.json", "--out", self.run,
                    "--crop", "resized", "--batch", BATCH, "--epochs", EPOCHS,
-                   "--lr", 0.001]
+                   "--lr", 0.001, "--warmup", WARMUP]
         said, began = 1, time.monotonic()
         with subprocess.Popen(list(map(str, command)), stdout=self.log,
                               stderr=subprocess.PIPE,
