@@ -171,13 +171,13 @@ static int take(struct loader *l, const struct jail_done *done, struct err *e)
     rc = picture_answer(done, (uint32_t)l->c.size, &reason, &rgb);
     if (rc == -E_IO)
         return err_set(e, E_IO, "the processes that decode pictures are gone");
-    if (rc)
-        return err_set(e, -rc,
-                       "a process that decodes pictures gave no sound "
-                       "answer");
-    picture_times(done, &decode_ns, &resize_ns);
-    b->ns[STAGE_DECODE] += decode_ns;
-    b->ns[STAGE_RESIZE] += resize_ns;
+    if (rc) { /* whatever has taken that process over came with this picture */
+        reason = IMAGE_CRASHED;
+    } else {
+        picture_times(done, &decode_ns, &resize_ns);
+        b->ns[STAGE_DECODE] += decode_ns;
+        b->ns[STAGE_RESIZE] += resize_ns;
+    }
     if (reason != IMAGE_OK) {
         rc = draw_again(l, j, image_reason_name(reason), e);
         return rc ? rc : submit(l, j, e);

@@ -213,6 +213,13 @@ static void tell_made(const struct record *r)
     buf_release(&text);
 }
 
+int record_tidy(struct record *r, struct err *e)
+{
+    return writes(r) && r->found[0]
+               ? checkpoint_prune(r->c.folder, &r->c.rules, r->state.step, e)
+               : 0;
+}
+
 int record_begin(struct record *r, struct str made, struct str head,
                  struct err *e)
 {
@@ -227,9 +234,8 @@ int record_begin(struct record *r, struct str made, struct str head,
         tell_made(r);
     r->saved_ms = clock_mono_ms();
     rc = open_log(r, head, e);
-    /* what the run would have removed when it was killed */
-    if (!rc && r->found[0])
-        rc = checkpoint_prune(r->c.folder, &r->c.rules, r->state.step, e);
+    if (!rc)
+        rc = record_tidy(r, e);
     if (rc || !r->c.folder)
         return rc;
     r->has_events = true;

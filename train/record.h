@@ -99,6 +99,10 @@ int record_find(struct record *r, const struct record_config *c, struct err *e);
  * of the seed. */
 int record_load(struct record *r, struct optim *o, struct err *e);
 
+/* Remove the checkpoints that the run found was to remove, had it not been
+ * killed; record_begin() does so, too. */
+int record_tidy(struct record *r, struct err *e);
+
 /* made: a JSON object, what computes (a difference to the checkpoint's is
  * logged); head: the log's first line, an object. */
 int record_begin(struct record *r, struct str made, struct str head,

@@ -242,7 +242,9 @@ static int run_all(struct run *r, struct err *e)
         log_event("resume", "%s: all %llu steps have been taken",
                   r->record.found, (unsigned long long)c->steps);
     /* one that was killed behind its last step may not have saved */
-    return r->begin < c->steps || c->save || c->profile ? train(r, e) : 0;
+    return r->begin < c->steps || c->save || c->profile
+               ? train(r, e)
+               : record_tidy(&r->record, e);
 }
 
 int run_train(const struct run_config *c, struct run_summary *s, struct err *e)

@@ -342,10 +342,12 @@ static void put_load(struct run *r, struct record_step *s)
 
 /* The model as it stands behind step `number`, of pixels that are not sent
  * ahead: the next batch's may be on their way.  Its operations are no step's.
- */
+ * The first evaluation fails for how it was asked for, and ends the run.  A
+ * later one fails for what became of its data since: not worth a run. */
 static int ask(struct run *r, uint64_t number, struct err *e)
 {
     struct record_eval list[RECORD_EVALS_MAX];
+    struct err why = ERR_INIT;
     struct clip_options o = r->options;
     uint64_t began = clock_mono_ns(), flops = r->d.flops;
     double metric;
@@ -354,11 +356,16 @@ static int ask(struct run *r, uint64_t number, struct err *e)
 
     o.ranks = NULL;
     o.ahead = false;
-    rc = r->c->eval.ask(r->c->eval.ctx, &r->m, &o, list, &n, &metric, e);
+    rc = r->c->eval.ask(r->c->eval.ctx, &r->m, &o, list, &n, &metric, &why);
     r->d.flops = flops;
     r->sum->eval_s += (double)(clock_mono_ns() - began) * 1e-9;
+    if (rc && r->sum->evals && !r->d.rc) {
+        log_event("warning", "not evaluated behind step %llu: %s",
+                  (unsigned long long)number, why.message);
+        return 0;
+    }
     if (rc)
-        return rc;
+        return err_set(e, -rc, "%s", why.message);
     r->sum->evals++;
     r->sum->metric = metric;
     log_event("eval", "behind step %llu: %s %.4f", (unsigned long long)number,
