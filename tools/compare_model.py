@@ -2,6 +2,7 @@
 training, and the one evaluation that judges what either side has made."""
 import hashlib
 import json
+import logging
 import math
 import random
 import tarfile
@@ -18,6 +19,9 @@ from open_clip_train.scheduler import cosine_lr
 from safetensors.torch import load_file, save_file
 
 K = 5  # of recall
+
+# open_clip warns of each model without published weights
+logging.getLogger().setLevel(logging.ERROR)
 
 
 def versions():

@@ -7,15 +7,15 @@ usage: tools/compare_training.py [--witmill PROGRAM] [--seeds N] [--threads N]
 
 The pairs: the captioned and the labelled photographs of ../shared/data
 (WITMILL_SHARED names another folder than ../shared), packed as tars in
-build/compare/train; what a hash of the key sets aside goes to build/compare/held
-and is seen by no training.  Settings are the same, each side draws its first
-weights, its order, its crops and its captions by itself.  Both sides' weights
-are judged by one program, open_clip's model.
+build/compare/train; what a hash of the key sets aside goes to
+build/compare/held and is seen by no training.  Settings are the same, each
+side draws its first weights, its order, its crops and its captions by itself.
+Both sides' weights are judged by one program, open_clip's model.
 
 Each run's figures stay in build/compare and are not made again with the same
-settings; --redo does.  Runs go one by one, on --threads processors (0: all there
-are).  --quick: so few steps that nothing is learned, to try the script out; it
-writes no page unless --out says where.
+settings; --redo does.  Runs go one by one, on --threads processors (0: all
+there are).  --quick: so few steps that nothing is learned, to try the script
+out; it writes no page unless --out says where.
 
 open_clip stands in the environment of tools/peers.py.  Exits with 77 where that
 or the data is missing, with 1 where the sides differ by more than the seeds do.
@@ -196,6 +196,17 @@ def result_of(a, s, side, seed):
     return got
 
 
+def ours_says(a, side, seed):
+    """Top-1 by `witmill eval` of the same weights."""
+    done = subprocess.run(
+        [a.witmill, "eval", "zeroshot", "--json", "--model",
+         WORK / f"{side}-{seed}.safetensors", "--data", WORK / "held",
+         "--vocabulary", VOCABULARY, "--classnames", CLASSES,
+         "--threads", str(a.threads)],
+        check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return json.loads(done.stdout)["top1"]
+
+
 # ---- the page ----
 
 def spread(values):
@@ -236,15 +247,18 @@ processor, in float32. Nothing is handed from one side to the other: each draws
 its first weights by its own published rule, its order of samples, its crops and
 which of a picture's captions is read.
 
-witmill at {commit}; open_clip {open_clip}, PyTorch {torch}: `CLIP`, `ClipLoss`,
-its tokenizer and transforms, the AdamW groups of `open_clip_train`'s main.py and
-its `cosine_lr`.
+witmill at {commit}; open_clip {open_clip}, PyTorch {torch}: its
+`CLIP`, `ClipLoss`, tokenizer and transforms, the AdamW groups of
+`open_clip_train`'s main.py and its `cosine_lr`. Both go from epoch to epoch
+without leaving out what does not fill a batch.
 
 ## What was trained on
 
-{train_captioned} photographs of Flickr8k and COCO with five captions each,
+{train_captioned} photographs of Flickr8k and COCO with five captions each and
 {train_labelled} of CIFAR-10 with "a photo of a CLASS.". Held back by a hash of
-the key and seen by no training: {held_captioned} and {held_labelled}.
+the key, seen by no training: {held_captioned} and {held_labelled}.
+About two thirds of a batch share ten captions, so no model comes near a loss
+of 0.
 
     witmill {command}
 
@@ -255,7 +269,7 @@ Model (compare.json): `{model}`
 Both sides' weights are judged by one program: open_clip's model, its tokenizer
 and its evaluation transform, on the held-back pairs. The loss there is of whole
 batches of {batch}, each picture with its first caption. A cell is the mean over
-seeds, behind it the least and the most.
+seeds, behind it the least and the most; apart are the two means.
 
 | | witmill | open_clip | apart | by chance |
 |---|--:|--:|--:|--:|
@@ -267,7 +281,7 @@ def cell(values, digits):
             f"{max(values):.{digits}f})")
 
 
-def table(a, s, counts, results):
+def table(s, counts, results):
     top1, picture, caption = chance(counts)
     even = math.log(s["batch"])
     by_chance = [f"{even:.3f}", f"{even:.3f}", f"{top1:.1f}",
@@ -294,29 +308,43 @@ def curve(s, results):
 
 
 def verdict(results):
-    outside = [(what, digits, apart) for what, digits, _, apart, within in
-               compared(results) if not within]
-    if not outside:
-        return ("\n**Within the spread**: for every figure the two means lie "
-                "no further apart than\nthe seeds of the side that varies "
-                "more.\n")
-    return "\n**Outside the spread of the seeds**: " + "; ".join(
-        f"{what} ({apart:.{digits}f} apart)"
-        for what, digits, apart in outside) + ".\n"
+    rows = compared(results)
+    outside = [(what, digits, apart)
+               for what, digits, _, apart, within in rows if not within]
+    if outside:
+        return "\n**Outside the spread of the seeds**: " + "; ".join(
+            f"{what} ({apart:.{digits}f} apart)"
+            for what, digits, apart in outside) + ".\n"
+    return ("\n**Within the spread**: of every figure the two means lie no "
+            "further apart than\nthe seeds of the side that varies more. A "
+            "difference smaller than that spread\nwould not be seen with so "
+            "few seeds; of single steps [parity.md](parity.md) says\nmore: "
+            "there both sides begin with the same weights and batches.\n")
 
 
-def shown_command(s):
+def own_judge(a, results):
+    """Whether `witmill eval` agrees with the judge."""
+    apart = [abs(ours_says(a, side, seed) - r["top1"])
+             for side in SIDES for seed, r in enumerate(results[side])]
+    same = sum(x < 1e-6 for x in apart)
+    return (f"\n`witmill eval zeroshot` on the same {len(apart)} files of "
+            f"weights: the same top-1 for {same}" +
+            (f", at most\n{100 * max(apart):.2f} points apart"
+             if same < len(apart) else "") + ".\n")
+
+
+def shown_command(s, threads):
     """The command without this machine's folders, several lines."""
-    a = argparse.Namespace(witmill="", threads=0)
+    a = argparse.Namespace(witmill="", threads=threads)
     words = [str(w) for w in witmill_command(
         a, s, "N", pathlib.Path("N.safetensors"), "N.jsonl")][1:]
     words = [pathlib.Path(w).name if "/" in w else w for w in words]
-    lines = [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > 68:
-            lines.append("")
-        lines[-1] += word + " "
-    return " \\\n        ".join(line.rstrip() for line in lines)
+    lines = [words.pop(0)]
+    for name, value in zip(words[::2], words[1::2]):
+        if len(lines[-1]) + len(name) + len(value) > 60:
+            lines.append("   ")
+        lines[-1] += f" {name} {value}"
+    return " \\\n    ".join(lines)
 
 
 def commit():
@@ -330,12 +358,13 @@ def page(a, s, counts, results):
     flat = {f"{part}_{kind}": n for part, kinds in counts.items()
             for kind, n in kinds.items()}
     theirs = results["open_clip"][0]
-    text = HEAD.format(seeds=a.seeds, commit=commit(), batch=s["batch"],
-                       open_clip=theirs["open_clip"], torch=theirs["torch"],
-                       command=shown_command(s), model=json.dumps(MODEL),
-                       **flat)
-    return (text + table(a, s, counts, results) + verdict(results) +
-            curve(s, results))
+    torch = theirs["torch"].split("+")[0]
+    text = HEAD.format(
+        seeds=a.seeds, commit=commit(), batch=s["batch"], torch=torch,
+        open_clip=theirs["open_clip"], command=shown_command(s, a.threads),
+        model=json.dumps(MODEL), **flat)
+    return (text + table(s, counts, results) + verdict(results) +
+            own_judge(a, results) + curve(s, results))
 
 
 # ---- the whole ----
