@@ -151,6 +151,11 @@ enum image_decode_flags {
     IMAGE_QUICK = 4,  /* a JPEG's colours unsmoothed where they are coarser */
 };
 
+/* Pixels of a picture. */
+struct image_rect {
+    uint32_t x, y, width, height;
+};
+
 struct image_decode_options {
     struct image_limits limits;
     unsigned flags; /* enum image_decode_flags */
@@ -158,6 +163,12 @@ struct image_decode_options {
      * at least this long, in pixels; 0: none.  Callers give twice what they
      * need (DESIGN 5). */
     uint32_t keep_width, keep_height;
+    /* image_decode_raw of a JPEG: which pixels of a picture of that size,
+     * decoded to width x height, are wanted; others are undefined.  NULL:
+     * all.  Whether the picture is sound is judged by all of it. */
+    struct image_rect (*wanted)(void *ctx, const struct image_header *h,
+                                uint32_t width, uint32_t height);
+    void *ctx; /* wanted's */
 };
 
 /* All of it.  out is written on IMAGE_OK only; release it then.  exif, when
@@ -226,6 +237,11 @@ struct image_part {
     uint64_t x, y;
     uint32_t width, height; /* at least 1 */
 };
+
+/* What of a picture of that size the part depends on. */
+struct image_rect image_part_needs(const struct image_part *part,
+                                   enum image_filter filter, uint32_t width,
+                                   uint32_t height);
 
 /* in as Pillow's resize(), crop() and convert("RGB") make it: to rgb, rows of
  * 3 * part->width bytes.  Only what the part needs is computed.  in (no view,

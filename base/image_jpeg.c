@@ -19,7 +19,8 @@
  * encoders write) of the largest picture.  Some seconds of work. */
 #define SCAN_PIXELS_MAX (1000u * 1000 * 1000)
 
-#define ROWS 16 /* asked for at a time */
+#define ROWS   16 /* asked for at a time */
+#define AROUND 16 /* pixels: what is wanted is made with so many around it */
 
 struct reader {
     struct jpeg_decompress_struct cinfo; /* first: libjpeg hands it back */
@@ -177,24 +178,66 @@ static void read_rows(struct reader *r)
     }
 }
 
-/* Rows as they come, as many at a time as the library makes. */
-static void read_raw(struct reader *r)
+/* Rows up to `end` as they come, as many at a time as the library makes; x is
+ * where they begin. */
+static void read_rows_to(struct reader *r, uint32_t x, uint32_t end)
 {
     struct image *m = &r->task->out;
     struct jpeg_decompress_struct *c = &r->cinfo;
 
-    while (c->output_scanline < c->output_height) {
+    while (c->output_scanline < end) {
         uint32_t y = c->output_scanline;
         JSAMPROW rows[ROWS];
         uint32_t n = 0;
 
-        for (; n < ROWS && y + n < m->height; n++)
-            rows[n] = m->rgb + (y + n) * m->stride;
+        for (; n < ROWS && y + n < end; n++)
+            rows[n] = m->rgb + (y + n) * m->stride +
+                      x * image_kind_bytes(r->task->kind);
         n = jpeg_read_scanlines(c, rows, n);
+        if (n == 0)
+            leave(r, IMAGE_CORRUPT); /* it would be for ever */
         if (r->task->kind == IMAGE_INKS)
-            for (uint8_t *p = rows[0], *end = p + n * m->stride; p < end; p++)
+            for (uint8_t *p = rows[0], *q = p + n * m->stride; p < q; p++)
                 *p = (uint8_t)(255 - *p);
     }
+}
+
+/*
+ * What is not wanted is not transformed.  The library takes the first and the
+ * last column that it makes for the picture's edges, and smooths them so: some
+ * more are made, which nobody looks at.  Rows are left out whole, but read:
+ * a broken picture is refused wherever it is broken, hence the last one, too.
+ * The library loses count of rows where it upsamples and converts in one step.
+ */
+static void read_part(struct reader *r)
+{
+    const struct image_decode_options *o = r->task->options;
+    struct jpeg_decompress_struct *c = &r->cinfo;
+    uint32_t width = c->output_width, height = c->output_height;
+    struct image_rect want = o->wanted(o->ctx, &r->task->head, width, height);
+    uint32_t first = want.y > AROUND ? want.y - AROUND : 0;
+    uint32_t end = want.y + want.height;
+    JDIMENSION x = want.x > AROUND ? want.x - AROUND : 0, n;
+
+    n = want.x + want.width + AROUND;
+    n = (n < width ? n : width) - x;
+    jpeg_crop_scanline(c, &x, &n);
+    if (first && c->do_fancy_upsampling)
+        jpeg_skip_scanlines(c, first);
+    read_rows_to(r, x, end);
+    if (end + 1 < height && c->do_fancy_upsampling)
+        jpeg_skip_scanlines(c, height - end - 1);
+    read_rows_to(r, x, height);
+}
+
+static void read_raw(struct reader *r)
+{
+    if (r->task->options->wanted && r->task->kind == IMAGE_PLAIN &&
+        !jpeg_has_multiple_scans(
+            &r->cinfo)) /* leaving out has its bugs there */
+        read_part(r);
+    else
+        read_rows_to(r, 0, r->cinfo.output_height);
 }
 
 static enum image_reason read_all(struct reader *r)

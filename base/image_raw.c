@@ -198,6 +198,19 @@ static enum image_reason resize_deep(const struct image *in,
 
 /* ---- all of them ---- */
 
+struct image_rect image_part_needs(const struct image_part *part,
+                                   enum image_filter filter, uint32_t width,
+                                   uint32_t height)
+{
+    struct image_axis across = {width, part->to_width, part->x, part->width};
+    struct image_axis down = {height, part->to_height, part->y, part->height};
+    struct image_rect r;
+
+    image_span(&across, filter, &r.x, &r.width);
+    image_span(&down, filter, &r.y, &r.height);
+    return r;
+}
+
 enum image_reason image_raw_resize(struct image *in, enum image_kind kind,
                                    const struct image_part *part,
                                    enum image_filter filter,

@@ -84,6 +84,10 @@ void image_wide_init(struct image_taps *t, uint8_t *room);
 const struct image_kernels *image_kernels_avx2(void);
 const struct image_kernels *image_kernels_vnni(void);
 
+/* The input samples on which the wanted ones depend. */
+void image_span(const struct image_axis *a, enum image_filter filter,
+                uint32_t *from, uint32_t *n);
+
 /* Fill t, which may use all of `room` (image_taps_bytes of it). */
 size_t image_taps_bytes(const struct image_axis *a, enum image_filter filter);
 void image_taps_init(struct image_taps *t, const struct image_axis *a,

@@ -340,9 +340,8 @@ static void down_rows(const uint8_t *from, size_t from_stride, uint32_t first,
                 to + y * stride, row_bytes);
 }
 
-/* The input samples on which the wanted ones depend. */
-static void span(const struct image_axis *a, enum image_filter filter,
-                 uint32_t *from, uint32_t *n)
+void image_span(const struct image_axis *a, enum image_filter filter,
+                uint32_t *from, uint32_t *n)
 {
     uint32_t upto, other;
 
@@ -370,7 +369,7 @@ static struct layout layout_of(const struct image *in, unsigned pixel_bytes,
     struct layout l = {0};
     uint32_t first, rows;
 
-    span(down, filter, &first, &rows);
+    image_span(down, filter, &first, &rows);
     l.stride = aligned((size_t)across->n * pixel_bytes);
     l.across = wide ? image_taps_bytes(across, filter) : 0;
     if (wide && pixel_bytes == 3 && image_kernels_vbmi())
@@ -410,7 +409,7 @@ enum image_reason image_resample(const struct image *in, unsigned pixel_bytes,
         return r;
     room = work->p + (ALIGN - (uintptr_t)work->p % ALIGN);
     rows = room + l.across + l.wide + l.down;
-    span(down, filter, &first, &n);
+    image_span(down, filter, &first, &n);
     from = in->rgb + first * in->stride + across->first * pixel_bytes;
     from_stride = in->stride;
     if (wide) {

@@ -158,12 +158,48 @@ static void shrink(uint32_t *at, uint32_t *part, uint32_t side, uint32_t now)
     *part = upto > *at ? upto - *at : 1;
 }
 
-static enum image_reason decode(struct picture_scratch *s,
-                                const struct picture_request *q,
-                                struct str bytes, struct picture_plan *p,
-                                struct image *m, enum image_kind *kind)
+/* The plan in pixels of the picture as it was decoded. */
+static void plan_decoded(const struct picture_request *q,
+                         const struct image_header *h, uint32_t width,
+                         uint32_t height, struct picture_plan *p)
 {
-    struct image_decode_options o = {.limits = image_limits_decodable()};
+    picture_plan(q, h->width, h->height, p);
+    if (width != h->width || height != h->height) {
+        shrink(&p->x, &p->width, h->width, width);
+        shrink(&p->y, &p->height, h->height, height);
+    }
+}
+
+static struct image_part part_of(const struct picture_request *q,
+                                 const struct picture_plan *p)
+{
+    return (struct image_part){p->to_width, p->to_height, p->to_x,
+                               p->to_y,     q->size,      q->size};
+}
+
+static struct image_rect wanted(void *ctx, const struct image_header *h,
+                                uint32_t width, uint32_t height)
+{
+    const struct picture_request *q = ctx;
+    struct picture_plan p;
+    struct image_part part;
+    struct image_rect r;
+
+    plan_decoded(q, h, width, height, &p);
+    part = part_of(q, &p);
+    r = image_part_needs(&part, IMAGE_BICUBIC, p.width, p.height);
+    r.x += p.x;
+    r.y += p.y;
+    return r;
+}
+
+static enum image_reason decode(struct picture_scratch *s,
+                                struct picture_request *q, struct str bytes,
+                                struct picture_plan *p, struct image *m,
+                                enum image_kind *kind)
+{
+    struct image_decode_options o = {
+        .limits = image_limits_decodable(), .wanted = wanted, .ctx = q};
     struct image_header h;
     enum image_reason r;
 
@@ -177,26 +213,22 @@ static enum image_reason decode(struct picture_scratch *s,
         o.keep_height = keep(h.height, p->height, p->to_height);
     }
     r = image_decode_raw(bytes, &o, &s->pixels, m, kind, &h);
-    if (r)
-        return r;
-    picture_plan(q, h.width, h.height, p);
-    if (m->width != h.width || m->height != h.height) {
-        shrink(&p->x, &p->width, h.width, m->width);
-        shrink(&p->y, &p->height, h.height, m->height);
-    }
-    return IMAGE_OK;
+    if (!r)
+        plan_decoded(q, &h, m->width, m->height, p);
+    return r;
 }
 
 enum image_reason picture_make(struct picture_scratch *s,
                                const struct picture_request *q,
                                struct str bytes, uint8_t *out)
 {
+    struct picture_request request = *q;
     struct picture_plan p;
     struct image_part part;
     enum image_kind kind;
     struct image m;
     uint64_t began = clock_mono_ns(), decoded;
-    enum image_reason r = decode(s, q, bytes, &p, &m, &kind);
+    enum image_reason r = decode(s, &request, bytes, &p, &m, &kind);
 
     decoded = clock_mono_ns();
     s->decode_ns = decoded - began;
@@ -209,8 +241,7 @@ enum image_reason picture_make(struct picture_scratch *s,
     }
     if (p.width != m.width || p.height != m.height)
         m = image_view(&m, p.x, p.y, p.width, p.height);
-    part = (struct image_part){p.to_width, p.to_height, p.to_x,
-                               p.to_y,     q->size,     q->size};
+    part = part_of(q, &p);
     r = image_raw_resize(&m, kind, &part, IMAGE_BICUBIC, &s->work, out);
     s->resize_ns = clock_mono_ns() - decoded;
     return r;
