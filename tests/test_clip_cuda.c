@@ -127,7 +127,7 @@ static void test_clip_cuda__other_objectives(void **state)
             struct world w, ref;
 
             for (size_t i = 0; i < WAYS; i++)
-                for (size_t m = 0; m < (i ? 1 : MODELS); m++)
+                for (size_t m = 0; m < (i || t ? 1 : MODELS); m++)
                     check(m, t, i, k);
             c.objective = k;
             open_config(&w, types[t].act, false, &c, 7);
@@ -172,15 +172,16 @@ static void step(struct world *w, const struct clip_options *o, uint64_t seed,
     compute(w, o, &b, out);
 }
 
-/* Six batches, whose packed captions take different numbers of rows, twice:
- * recorded, repeated, taken up again. */
+/* Batches whose packed captions take different numbers of rows: recorded,
+ * repeated, taken up again.  The ResNet, which takes its time here, in the last
+ * way, which has the parts of the others. */
 static void test_clip_cuda__graphs_change_no_bit(void **state)
 {
-    static const uint64_t seeds[] = {1, 1, 2, 3, 2, 1, 4, 3, 4, 2};
+    static const uint64_t seeds[] = {1, 1, 2, 1, 2, 3, 2};
 
     (void)state;
     for (size_t m = 0; m < MODELS; m++)
-        for (size_t i = 0; i < WAYS; i++) {
+        for (size_t i = m ? WAYS - 1 : 0; i < WAYS; i++) {
             struct world w, eager;
             struct err e = ERR_INIT;
 
@@ -204,7 +205,7 @@ static void test_clip_cuda__graphs_change_no_bit(void **state)
 
 /* ---- what travels ahead ---- */
 
-#define STEPS 5
+#define STEPS 4 /* op by op, recorded, repeated, repeated */
 
 /* Batches of bytes in two buffers that take turns, as a run has them. */
 struct journey {
