@@ -269,8 +269,10 @@ def main():
     enter()
     work = pathlib.Path(tempfile.mkdtemp(prefix="witmill-eval-"))
     try:
-        witmill("train", "--data", CAPTIONED, "--caption-key", "captions",
-                "--cache", work, "--vocabulary", VOCABULARY, "--model",
+        # a copy: its index goes beside it
+        tar = shutil.copy(CAPTIONED, work)
+        witmill("train", "--data", tar, "--caption-key", "captions",
+                "--vocabulary", VOCABULARY, "--model",
                 "tiny-vit", "--batch", 64, "--steps", 120, "--lr", 0.003,
                 "--save", work / "model.safetensors")
         model = ("--model", work, "--vocabulary", VOCABULARY)
