@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-LIMIT_S = {"check": 300, "long": 3000}
+LIMIT_S = {"check": 150, "long": 3000}
 SANITIZED = 4  # times as long: a build whose folder is named COMPILER-SANITIZERS
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED)\s*\]\s+(\d+) test", re.M)
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.M)
