@@ -1,0 +1,50 @@
+/*
+ * queries_job - one run of the stage `queries`; private to queries*.c.
+ *
+ * Model.   queries.c is the stage: lock, fingerprint, publishing.  What makes
+ *          the list is queries_sources.c: which sources are asked, the files
+ *          they read, and their candidates made one list.
+ * Fails.   As queries.h says.
+ * Threads. One at a time.
+ */
+#ifndef QUERYLIST_QUERIES_JOB_H
+#define QUERYLIST_QUERIES_JOB_H
+
+#include "base/buf.h"
+#include "base/corpus.h"
+#include "base/stage.h"
+#include "base/tally.h"
+#include "querylist/list.h"
+#include "querylist/ngrams.h"
+#include "querylist/queries.h"
+#include "querylist/textfiles.h"
+#include "querylist/wordnet.h"
+#include <stdbool.h>
+
+/* All that a run holds; released in one place, queries.c. */
+struct queries_job {
+    const struct queries_config *c;
+    struct corpus corpus;
+    struct stage_inputs inputs;
+    struct textfiles files;
+    struct buf lines; /* of --queries */
+    struct ngrams *ngrams;
+    struct wordnet wordnet;
+    struct query_candidates sources[QUERY_SOURCES];
+    bool want[QUERY_SOURCES];
+    struct query_list list;
+    struct tally drops;
+    struct queries_summary *summary;
+};
+
+/* want[], without --sources and with it. */
+void queries_default_sources(struct queries_job *r);
+int queries_named_sources(struct queries_job *r, struct err *e);
+
+/* Files that the sources wanted are made from, for the fingerprint. */
+int queries_list_inputs(struct queries_job *r, struct err *e);
+
+/* Read and count them; r->list is then the list. */
+int queries_gather(struct queries_job *r, struct err *e);
+
+#endif
