@@ -74,6 +74,7 @@ static int play(const struct dataset *d, const struct loader_config *c,
 
     (void)d;
     WORLD_MUST(loader_open(&l, c, &m, we));
+    assert_memory_equal(&m.norm, &c->norm, sizeof m.norm);
     m.start(m.ctx, from, pixels[from % 2], ids[from % 2]);
     for (uint64_t s = from; s < to; s++) {
         if (s + 1 < to)
@@ -129,6 +130,7 @@ static struct loader_config loader_for(const struct dataset *d, int n)
                                   .n = n,
                                   .size = SIZE,
                                   .context = CONTEXT,
+                                  .norm = {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}},
                                   .stride = (uint64_t)n,
                                   .workers = 2};
 }

@@ -379,8 +379,6 @@ static int open_jail(struct loader *l, struct err *e)
 int loader_open(struct loader **out, const struct loader_config *c,
                 struct batch_maker *maker, struct err *e)
 {
-    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
-    static const double deviation[3] = {0.26862954, 0.26130258, 0.27577711};
     struct loader *l = xcalloc(1, sizeof *l);
     int rc;
 
@@ -396,7 +394,7 @@ int loader_open(struct loader **out, const struct loader_config *c,
     l->running = true;
     *out = l;
     *maker = (struct batch_maker){.ctx = l,
-                                  .norm = pixel_norm_of(mean, deviation),
+                                  .norm = c->norm,
                                   .start = start,
                                   .finish = finish,
                                   .close = close_loader};

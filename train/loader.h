@@ -48,6 +48,7 @@ struct loader_config {
     const struct dataset *data;
     int n;                  /* samples a batch */
     int size, context;      /* pixels a side, ids a caption */
+    struct pixel_norm norm; /* of the pixels, as the model wants them */
     uint64_t first, stride; /* positions: of batch 0, from batch to batch */
     unsigned workers;       /* processes that decode, 0: one a processor */
 };
