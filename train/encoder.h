@@ -54,7 +54,4 @@ int encoder_texts(struct encoder *n, int count, float *features, struct err *e);
 int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
                      float *features, struct err *e);
 
-/* What bytes of pictures mean to the published models. */
-struct pixel_norm encoder_norm(void);
-
 #endif
