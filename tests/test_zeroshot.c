@@ -254,7 +254,6 @@ static void test_zeroshot__damaged_cache(void **state)
 
 /* ---- scores ---- */
 
-/* Rows are unit vectors: the products are the feature's numbers. */
 static void test_zeroshot__scores(void **state)
 {
     static const struct {
@@ -273,18 +272,15 @@ static void test_zeroshot__scores(void **state)
         {{-1, -2, -1, -9, -9, -9, -9}, 2, false, true, 0},
         {{0, 0, 0, 0, 0, 0, 1}, 6, true, true, 6},
     };
-    float rows[49] = {0};
     struct zeroshot_score s;
     uint64_t right = 0, top5 = 0;
 
     (void)state;
-    for (int i = 0; i < 7; i++)
-        rows[8 * i] = 1;
-    zeroshot_score_init(&s, 7, 7);
+    zeroshot_score_init(&s, 7);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t told = s.of[cases[i].told].told;
 
-        zeroshot_score_add(&s, rows, cases[i].x, cases[i].label);
+        zeroshot_score_add(&s, cases[i].x, cases[i].label);
         assert_int_equal(s.right, right += cases[i].right);
         assert_int_equal(s.top5, top5 += cases[i].top5);
         assert_int_equal(s.of[cases[i].told].told, told + 1);

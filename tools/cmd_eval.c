@@ -73,6 +73,12 @@ static const struct opt_table table = {
         "Retrieval: R@k is the share of pictures with one of their captions "
         "among the k nearest of all captions, and of captions with their "
         "picture among the k nearest.\n\n"
+        "A model trained with --objective bow is asked for the mean "
+        "log-probability of a text's words, one of --objective caption for that "
+        "of a text's tokens, of a class the mean over templates; every prompt "
+        "of a caption model is a pass through its decoder for every picture, "
+        "nothing of it is cached, and retrieval, which is all pairs, is "
+        "refused.\n\n"
         "Pictures get Pillow's bytes, texts the published tokenizer's ids: "
         "figures are those that open_clip gets with the same weights, to the "
         "rounding of features. Of equal products the first counts as nearer. "
@@ -221,6 +227,7 @@ static int run(const void *config, struct err *e)
     if (rc)
         return rc;
     c.size = (uint32_t)m.config.vision.image_size;
+    c.objective = m.config.objective;
     rc = evaluator_open(&v, &c, e);
     if (!rc)
         rc = eval_model_open(&m, &o->m, o->cache != NULL, e);

@@ -26,6 +26,7 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
         .templates = o->templates,
         .caption_key = o->caption_key,
         .size = (uint32_t)c->model.vision.image_size,
+        .objective = c->model.objective,
         .batch = chunk > 0 && chunk < share ? chunk
                  : share > 0                ? share
                                             : 1,
@@ -42,11 +43,6 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
     if (!c->data)
         return err_set(e, E_USAGE,
                        "--eval %s: generated captions have no vocabulary",
-                       o->data);
-    if (c->model.objective != OBJECTIVE_CONTRASTIVE)
-        return err_set(e, E_UNSUPPORTED,
-                       "--eval %s: only contrastive models are asked on the "
-                       "way",
                        o->data);
     if (c->launch.rank)
         return 0;

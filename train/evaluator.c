@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "train/classifier.h"
 
 #define NAMES     "classnames.txt"
 #define TEMPLATES "zeroshot_classification_templates.txt"
@@ -48,6 +49,20 @@ static enum evaluator_task task_of(const struct evaluator *v)
                : EVALUATE_RETRIEVAL;
 }
 
+/* All pairs through a decoder are too many: of 1,000 pictures with five texts
+ * each, five million captions. */
+static int can_answer(const struct evaluator *v, struct err *e)
+{
+    if (v->c.objective != OBJECTIVE_CAPTION || v->c.task == EVALUATE_ZEROSHOT)
+        return 0;
+    return err_set(e, E_UNSUPPORTED,
+                   "%s: no retrieval with a caption model: every pair of a "
+                   "picture and a text would be a pass through its decoder, as "
+                   "many as pictures times texts. Ask it for classes, or a "
+                   "contrastive or bow model for retrieval",
+                   v->c.data);
+}
+
 int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
                    struct err *e)
 {
@@ -68,6 +83,8 @@ int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
                      "%s: pictures with several labels each are not evaluated",
                      c->data);
     v->c.task = task_of(v);
+    if (!rc)
+        rc = can_answer(v, e);
     v->set.c.need =
         v->c.task == EVALUATE_ZEROSHOT ? EVALSET_LABELS : EVALSET_CAPTIONS;
     if (!rc && v->c.task == EVALUATE_ZEROSHOT)
@@ -89,35 +106,48 @@ void evaluator_close(struct evaluator *v)
 
 /* ---- zero-shot ---- */
 
+static int score_batches(struct evaluator *v, struct classifier *c,
+                         struct err *e)
+{
+    const size_t classes = v->prompts.names.n;
+    float *scores = malloc((size_t)v->c.batch * classes * sizeof *scores);
+    struct evalset_batch b;
+    int rc = 0;
+
+    if (!scores)
+        return err_set(e, E_NOMEM, "no room for scores of %zu classes",
+                       classes);
+    while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
+        rc = classifier_score(c, b.n, b.rgb, scores, e);
+        if (rc)
+            break;
+        for (int i = 0; i < b.n; i++)
+            zeroshot_score_add(&v->score, scores + (size_t)i * classes,
+                               b.items[i].label);
+    }
+    free(scores);
+    return rc;
+}
+
 static int run_zeroshot(struct evaluator *v, struct encoder *n,
-                        struct zeroshot_cache *cache, float *features,
-                        struct err *e)
+                        struct zeroshot_cache *cache, struct err *e)
 {
     struct zeroshot_cache none = {0};
     uint64_t began = clock_mono_ns();
-    struct evalset_batch b;
-    float *rows;
+    struct classifier c;
     int rc;
 
     if (!cache)
         cache = &none;
-    rc = zeroshot_cached(&v->prompts, n, cache, &rows, e);
+    rc = classifier_open(&c, &v->prompts, n, cache, e);
     if (rc)
         return rc;
     v->cached = cache->hit;
     v->classifier_s = (double)(clock_mono_ns() - began) * 1e-9;
     zeroshot_score_release(&v->score);
-    zeroshot_score_init(&v->score, v->prompts.names.n, n->dim);
-    while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
-        rc = encoder_pictures(n, b.n, b.rgb, features, e);
-        if (rc)
-            break;
-        for (int i = 0; i < b.n; i++)
-            zeroshot_score_add(&v->score, rows,
-                               features + (size_t)i * (size_t)n->dim,
-                               b.items[i].label);
-    }
-    free(rows);
+    zeroshot_score_init(&v->score, v->prompts.names.n);
+    rc = score_batches(v, &c, e);
+    classifier_close(&c);
     return rc;
 }
 
@@ -181,13 +211,15 @@ static int find_batch(struct finding *f, const struct evalset_batch *b,
     return rc;
 }
 
-static int run_retrieval(struct evaluator *v, struct encoder *n,
-                         float *features, struct err *e)
+static int run_retrieval(struct evaluator *v, struct encoder *n, struct err *e)
 {
-    struct finding f = {.v = v, .n = n, .features = features};
+    struct finding f = {.v = v, .n = n};
     struct evalset_batch b;
     int rc;
 
+    f.features = malloc((size_t)n->batch * (size_t)n->dim * sizeof *f.features);
+    if (!f.features)
+        return err_set(e, E_NOMEM, "no room for a batch of %d", n->batch);
     f.owner = xcalloc((size_t)n->batch, sizeof *f.owner);
     buf_init(&f.caption, CAPTION_MAX);
     retrieval_init(&f.r, n->dim);
@@ -203,6 +235,7 @@ static int run_retrieval(struct evaluator *v, struct encoder *n,
     retrieval_release(&f.r);
     buf_release(&f.caption);
     free(f.owner);
+    free(f.features);
     return rc;
 }
 
@@ -214,18 +247,12 @@ int evaluator_run(struct evaluator *v, struct clip *m,
 {
     uint64_t began = clock_mono_ns();
     struct encoder n;
-    float *features;
-    int rc = encoder_open(&n, m, o, v->c.batch, t, e);
+    int rc = encoder_open_products(&n, m, o, v->c.batch, t, e);
 
-    features = malloc((size_t)v->c.batch * (size_t)n.dim * sizeof *features);
-    if (!rc && !features)
-        rc = err_set(e, E_NOMEM, "no room for a batch of %d", v->c.batch);
     evalset_rewind(&v->set);
     if (!rc)
-        rc = v->c.task == EVALUATE_ZEROSHOT
-                 ? run_zeroshot(v, &n, cache, features, e)
-                 : run_retrieval(v, &n, features, e);
-    free(features);
+        rc = v->c.task == EVALUATE_ZEROSHOT ? run_zeroshot(v, &n, cache, e)
+                                            : run_retrieval(v, &n, e);
     encoder_close(&n);
     if (!rc)
         rc = evalset_check(&v->set, e);

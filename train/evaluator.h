@@ -4,11 +4,14 @@
  * Model.   evaluator_open() opens the pictures and reads what is asked about
  *          them; evaluator_run() takes an open model through it: classes told
  *          from each other (train/zeroshot.h), or pictures and texts that look
- *          for each other (train/retrieval.h).  The model may be in training:
- *          nothing of it changes, and its plan must hold batches of c.batch.
+ *          for each other (train/retrieval.h), by what its objective says of
+ *          them (train/classifier.h, train/encoder.h).  The model may be in
+ *          training: nothing of it changes, and its plan must hold batches of
+ *          c.batch.
  * Owns.    Pictures, workers, prompts, what the last run found.
  * Fails.   As evalset_*(), zeroshot_*(), encoder_*(); -E_USAGE without class
- *          names; -E_UNSUPPORTED for a benchmark of several labels a picture.
+ *          names; -E_UNSUPPORTED for a benchmark of several labels a picture,
+ *          and for retrieval by a caption model: too many pairs.
  * Threads. evaluator_open() before threads start (base/jail.h); then the
  *          device's.
  * Cost.    One pass over the pictures; retrieval keeps all features.
@@ -33,8 +36,9 @@ struct evaluator_config {
     const char *data, *split, *caption_key; /* as struct evalset_config */
     const char *classnames, *templates; /* files; NULL: the benchmark's, if it
                                            has some */
-    const char *prefix; /* of captions: "a photo of "; NULL: none */
-    uint32_t size;      /* of the model's pictures */
+    const char *prefix;       /* of captions: "a photo of "; NULL: none */
+    uint32_t size;            /* of the model's pictures */
+    enum objective objective; /* of the model */
     int batch;
     unsigned workers;
 };
