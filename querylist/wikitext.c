@@ -109,7 +109,8 @@ void put_literal(struct reader *k, struct str s)
 
         if (next == SIZE_MAX)
             next = s.n;
-        put(k, s.p + at, next - at);
+        memcpy(k->to, s.p + at, next - at);
+        k->to += next - at;
         at = next;
         if (at < s.n)
             at += put_entity(k, str_slice(s, at, s.n));
@@ -378,15 +379,13 @@ static void read_char(struct reader *k)
     }
 }
 
-/* The scan's bits may hold neighbours of what is looked for. */
 static void read_fragments(struct reader *k)
 {
     begin_line(k);
     for (;;) {
         size_t next = scan_next(&k->scan, k->at, k->end, scan_text);
 
-        put(k, k->text.p + k->at, next - k->at);
-        k->at = next;
+        put_run(k, next - k->at);
         if (next < k->end) {
             read_char(k);
         } else if (k->cut < k->cut_end) {

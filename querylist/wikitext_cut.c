@@ -189,6 +189,18 @@ static size_t read_comment(struct cutter *c, size_t at)
     return end;
 }
 
+static bool has_heading(const char *p, size_t n)
+{
+    const char *end = p + n;
+
+    while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+        p++;
+        if (end - p >= 2 && p[0] == '=' && p[1] == '=')
+            return true;
+    }
+    return false;
+}
+
 /* The < of the end tag of t, or SIZE_MAX.  A reference that another one begins
  * in, or a heading, was never closed. */
 static size_t find_end_tag(struct cutter *c, const struct tag *t)
@@ -203,7 +215,7 @@ static size_t find_end_tag(struct cutter *c, const struct tag *t)
 
         c->w->steps += (next == SIZE_MAX ? text.n : next) - at;
         if (ref &&
-            str_find(str_slice(text, at, next), STR("\n=="), 0) != SIZE_MAX)
+            has_heading(text.p + at, (next == SIZE_MAX ? text.n : next) - at))
             return SIZE_MAX;
         if (next == SIZE_MAX) {
             c->unclosed[t->id] = true;
@@ -257,7 +269,7 @@ static size_t read_angle(struct cutter *c, size_t at)
 {
     struct tag t;
 
-    if (str_starts(str_slice(c->text, at, at + 4), STR("<!--")))
+    if (c->text.n - at >= 4 && memcmp(c->text.p + at, "<!--", 4) == 0)
         return read_comment(c, at);
     t = tag_at(c->text, at);
     if (t.kind >= TAG_DROP)

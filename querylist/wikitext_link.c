@@ -16,8 +16,11 @@ static const struct str schemes[] = {
 
 size_t scheme_length(struct str s)
 {
+    if (s.n == 0 || !(str_is_alpha(s.p[0]) || s.p[0] == '/'))
+        return 0;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (str_ieq(str_slice(s, 0, schemes[i].n), schemes[i]))
+        if (str_lower_char(s.p[0]) == schemes[i].p[0] &&
+            str_ieq(str_slice(s, 0, schemes[i].n), schemes[i]))
             return schemes[i].n;
     return 0;
 }
@@ -260,19 +263,20 @@ static void read_link(struct reader *k)
     const char *p = k->text.p;
     struct str target;
     enum link_class class;
-    bool closed;
+    bool closed, colon = false;
 
-    while (at < k->end && !ends_target[(unsigned char)p[at]])
-        at++;
+    for (; at < k->end && !ends_target[(unsigned char)p[at]]; at++)
+        colon |= p[at] == ':';
     k->w->steps += at - from;
     target = str_make(p + from, at - from);
     k->at = from;
-    if (scheme_length(target)) { /* an address in one bracket too many */
+    if (colon &&
+        scheme_length(target)) { /* an address in one bracket too many */
         k->at = address_end(k, from);
         return;
     }
     closed = peek(k, at) == ']' && peek(k, at + 1) == ']';
-    class = classify(k->site, target);
+    class = colon ? classify(k->site, target) : LINK_TEXT;
     if (class == LINK_FILE)
         read_file(k, at);
     else if (class == LINK_CUT)

@@ -93,10 +93,17 @@ struct reader {
     size_t no_variant; /* nor a variant */
 };
 
-static inline void put(struct reader *k, const char *p, size_t n)
+/* Write n bytes of the text from k->at on, which moves.  Runs are short, so
+ * that a copy of fixed length is worth more than one of the right length:
+ * WIKITEXT_TEXT_MAX has room for what is too much. */
+static inline void put_run(struct reader *k, size_t n)
 {
-    memcpy(k->to, p, n);
+    if (n <= 32 && k->text.n - k->at >= 32)
+        memcpy(k->to, k->text.p + k->at, 32);
+    else
+        memcpy(k->to, k->text.p + k->at, n);
     k->to += n;
+    k->at += n;
 }
 
 /* Write s as it is, but for entities. */

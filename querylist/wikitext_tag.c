@@ -9,6 +9,7 @@ static const struct tag_name {
     enum tag_kind kind;
     bool lax;
 } names[] = {
+    {"ref", TAG_DROP, false}, /* nearly all there are */
     /* Ascending. */
     {"abbr", TAG_INLINE, false},
     {"b", TAG_INLINE, false},
@@ -72,7 +73,6 @@ static const struct tag_name {
     {"q", TAG_INLINE, false},
     {"quiz", TAG_DROP_BLOCK, false},
     {"rb", TAG_INLINE, false},
-    {"ref", TAG_DROP, false},
     {"references", TAG_DROP_BLOCK, false},
     {"rp", TAG_INLINE, false},
     {"rt", TAG_INLINE, false},
@@ -115,6 +115,14 @@ static int compare_name(const void *key, const void *member)
     return strcmp(key, ((const struct tag_name *)member)->name);
 }
 
+static const struct tag_name *find_name(const char *name)
+{
+    if (strcmp(name, names[0].name) == 0)
+        return names;
+    return bsearch(name, names + 1, sizeof names / sizeof *names - 1,
+                   sizeof *names, compare_name);
+}
+
 struct tag tag_at(struct str text, size_t at)
 {
     struct tag t = {.kind = TAG_NONE};
@@ -137,8 +145,7 @@ struct tag tag_at(struct str text, size_t at)
     if (n == 0 || (at < text.n && !str_is_space(text.p[at]) &&
                    text.p[at] != '/' && text.p[at] != '>' && text.p[at] != '<'))
         return t;
-    found = bsearch(name, names, sizeof names / sizeof *names, sizeof *names,
-                    compare_name);
+    found = find_name(name);
     if (!found)
         return t;
     t.kind = found->kind;
