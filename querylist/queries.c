@@ -6,9 +6,10 @@
 #include "querylist/qlist.h"
 #include "querylist/queries_job.h"
 
-#define OUTPUT        "queries"
-#define QUERIES_MAX   ((size_t)1 << 30) /* bytes of all --queries files */
-#define QUERY_BIN_MAX ((size_t)16 << 30)
+#define OUTPUT              "queries"
+#define QUERIES_MAX         ((size_t)1 << 30) /* bytes of all --queries files */
+#define QUERIES_ALIASES_MAX ((size_t)2 << 30) /* bytes of all redirects */
+#define QUERY_BIN_MAX       ((size_t)16 << 30)
 
 /* ---- the output ---- */
 
@@ -29,6 +30,12 @@ static void summarize(struct queries_job *r, struct tally *counts)
     tally_add(counts, "never", s->never);
     tally_add(counts, "text-files", s->files);
     tally_add(counts, "text-words", s->words);
+    if (s->views.files) {
+        tally_add(counts, "view-files", s->views.files);
+        tally_add(counts, "view-lines", s->views.lines);
+        tally_add(counts, "view-titles", s->views.titles);
+        tally_add(counts, "view-titles-ranked", s->views.ranked);
+    }
     for (int k = 0; k < QUERY_SOURCES; k++) {
         s->first[k] = r->list.first[k];
         snprintf(name, sizeof name, "first-%s",
@@ -84,6 +91,10 @@ static int recall(struct queries_job *r, struct err *e)
     s->never = tally_get(&old.counts, "never");
     s->files = tally_get(&old.counts, "text-files");
     s->words = tally_get(&old.counts, "text-words");
+    s->views.files = tally_get(&old.counts, "view-files");
+    s->views.lines = tally_get(&old.counts, "view-lines");
+    s->views.titles = tally_get(&old.counts, "view-titles");
+    s->views.ranked = tally_get(&old.counts, "view-titles-ranked");
     for (int k = 0; k < QUERY_SOURCES; k++) {
         snprintf(name, sizeof name, "first-%s",
                  query_source_name((enum query_source)k));
@@ -134,8 +145,11 @@ static void release(struct queries_job *r)
     for (int s = 0; s < QUERY_SOURCES; s++)
         query_candidates_release(&r->sources[s]);
     ngrams_close(r->ngrams);
+    titles_close(r->titles);
+    titles_aliases_release(&r->aliases);
+    io_list_release(&r->view_files);
     wordnet_release(&r->wordnet);
-    buf_release(&r->lines);
+    arena_release(&r->own);
     textfiles_release(&r->files);
     stage_inputs_release(&r->inputs);
     tally_release(&r->drops);
@@ -153,7 +167,8 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     tally_init(&r.drops);
     stage_inputs_init(&r.inputs);
     textfiles_init(&r.files);
-    buf_init(&r.lines, QUERIES_MAX);
+    titles_aliases_init(&r.aliases, QUERIES_ALIASES_MAX);
+    arena_init(&r.own, QUERIES_MAX);
     if (c->sources)
         rc = queries_named_sources(&r, e);
     else

@@ -3,21 +3,25 @@
  *
  * Model.   queries.c is the stage: lock, fingerprint, publishing.  What makes
  *          the list is queries_sources.c: which sources are asked, the files
- *          they read, and their candidates made one list.
+ *          they read, and their candidates made one list;
+ *          queries_titles.c is the source `title`.
  * Fails.   As queries.h says.
  * Threads. One at a time.
  */
 #ifndef QUERYLIST_QUERIES_JOB_H
 #define QUERYLIST_QUERIES_JOB_H
 
-#include "base/buf.h"
+#include "base/arena.h"
 #include "base/corpus.h"
+#include "base/io.h"
 #include "base/stage.h"
 #include "base/tally.h"
+#include "querylist/aliases.h"
 #include "querylist/list.h"
 #include "querylist/ngrams.h"
 #include "querylist/queries.h"
 #include "querylist/textfiles.h"
+#include "querylist/titles.h"
 #include "querylist/wordnet.h"
 #include <stdbool.h>
 
@@ -27,8 +31,11 @@ struct queries_job {
     struct corpus corpus;
     struct stage_inputs inputs;
     struct textfiles files;
-    struct buf lines; /* of --queries */
+    struct io_list view_files;
+    struct titles_aliases aliases; /* what redirects lead to, if known */
+    struct arena own;              /* texts of --queries */
     struct ngrams *ngrams;
+    struct titles *titles;
     struct wordnet wordnet;
     struct query_candidates sources[QUERY_SOURCES];
     bool want[QUERY_SOURCES];
@@ -44,7 +51,11 @@ int queries_named_sources(struct queries_job *r, struct err *e);
 /* Files that the sources wanted are made from, for the fingerprint. */
 int queries_list_inputs(struct queries_job *r, struct err *e);
 
-/* Read and count them; r->list is then the list. */
+/* The files that --pageviews names, and their titles. */
+int queries_list_views(struct queries_job *r, struct err *e);
+int queries_rank_titles(struct queries_job *r, struct err *e);
+
+/* Read and count them all; r->list is then the list. */
 int queries_gather(struct queries_job *r, struct err *e);
 
 #endif

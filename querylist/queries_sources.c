@@ -1,7 +1,7 @@
 #include "querylist/queries_job.h"
 
 #include "base/io.h"
-#include "base/stream.h"
+#include "querylist/list_io.h"
 #include "querylist/textfiles.h"
 
 /* ---- which sources ---- */
@@ -23,6 +23,7 @@ void queries_default_sources(struct queries_job *r)
     r->want[QUERY_FILE] = c->queries.n > 0;
     r->want[QUERY_WORD] = c->text.n > 0;
     r->want[QUERY_BIGRAM] = c->text.n > 0;
+    r->want[QUERY_TITLE] = c->pageviews.n > 0;
     r->want[QUERY_WORDNET] = c->queries.n == 0;
     r->want[QUERY_NUMERAL] =
         c->queries.n == 0 && c->order == QUERY_ORDER_METACLIP;
@@ -35,20 +36,19 @@ int queries_named_sources(struct queries_job *r, struct err *e)
     while (str_split(&rest, ',', &name)) {
         int s = source_named(str_trim(name));
 
-        if (s == QUERY_TITLE)
-            return err_set(e, E_UNSUPPORTED,
-                           "--sources title: titles rank by page views, which "
-                           "this version does not read");
         if (s < 0)
             return err_set(e, E_USAGE,
                            "--sources %.*s: expected file, word, bigram, "
-                           "wordnet or numeral, with commas",
+                           "title, wordnet or numeral, with commas",
                            STR_ARG(name));
         r->want[s] = true;
     }
     if ((r->want[QUERY_WORD] || r->want[QUERY_BIGRAM]) && !r->c->text.n)
         return err_set(e, E_USAGE,
                        "--sources word and bigram count text: give --text");
+    if (r->want[QUERY_TITLE] != (r->c->pageviews.n > 0))
+        return err_set(e, E_USAGE,
+                       "--sources title and --pageviews belong together");
     if (r->want[QUERY_FILE] != (r->c->queries.n > 0))
         return err_set(e, E_USAGE,
                        "--sources file and --queries FILE belong together");
@@ -73,6 +73,8 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
             rc = textfiles_list(&r->files, c->text.v[i], e);
     for (size_t i = 0; !rc && i < r->files.n; i++)
         rc = stage_inputs_add_file(&r->inputs, r->files.paths[i], e);
+    if (!rc && r->want[QUERY_TITLE])
+        rc = queries_list_views(r, e);
     for (size_t i = 0; !rc && r->want[QUERY_WORDNET] && i < 8; i++) {
         rc = io_join(path, c->wordnet, wordnet[i], e);
         if (!rc && !io_exists(path))
@@ -92,18 +94,9 @@ static int read_own_lists(struct queries_job *r, struct err *e)
 {
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < r->c->queries.n; i++) {
-        struct stream *in;
-
-        rc = stream_open(&in, r->c->queries.v[i], e);
-        if (rc)
-            return rc;
-        rc = stream_read_all(in, &r->lines, e);
-        stream_close(in);
-        buf_add_char(&r->lines, '\n'); /* a last line without one */
-    }
-    if (!rc)
-        query_candidates_lines(&r->sources[QUERY_FILE], buf_str(&r->lines));
+    for (size_t i = 0; !rc && i < r->c->queries.n; i++)
+        rc = query_list_read(&r->sources[QUERY_FILE], r->c->queries.v[i],
+                             &r->own, &r->drops, e);
     return rc;
 }
 
@@ -145,6 +138,8 @@ int queries_gather(struct queries_job *r, struct err *e)
         rc = read_own_lists(r, e);
     if (!rc && r->files.n)
         rc = count_text(r, e);
+    if (!rc && r->want[QUERY_TITLE])
+        rc = queries_rank_titles(r, e);
     if (!rc && r->want[QUERY_WORDNET])
         rc = wordnet_load(&r->wordnet, r->c->wordnet, e);
     if (rc)

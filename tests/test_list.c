@@ -214,7 +214,7 @@ static void test_list__groups(void **state)
 static void test_list__metaclip_norms(void **state)
 {
     static const char lines[] = "Dog\ndog\nSt. Louis\ncaf\xc3\xa9\n!\n";
-    static const uint32_t flags[] = {0, 0, QUERY_NEVER, 0, QUERY_NEVER};
+    static const uint32_t flags[] = {0, 0, QUERY_NEVER, 0, 0};
     struct query_candidates c = {0};
     struct query_list_config config = {.size = MANY,
                                        .policy = QUERY_POLICY_METACLIP,
@@ -232,6 +232,113 @@ static void test_list__metaclip_norms(void **state)
     }
     query_list_release(&l);
     query_candidates_release(&c);
+}
+
+/* ---- what MetaCLIP's rule cannot find ---- */
+
+#define SMALL 5 /* characters of an entry */
+
+/* The published rule, as it is worded: a text, ready to be searched. */
+static size_t spaced(const char *text, size_t n, char *to)
+{
+    size_t k = 0;
+
+    to[k++] = ' ';
+    for (size_t i = 0; i < n; i++) {
+        if (strchr(",.;:?!`", text[i])) {
+            to[k++] = ' ';
+            to[k++] = text[i];
+            to[k++] = ' ';
+        } else {
+            to[k++] = strchr("\t\n\r", text[i]) ? ' ' : text[i];
+        }
+    }
+    to[k++] = ' ';
+    return k;
+}
+
+/* Number of s in base n_letters, a digit more for each length; spelled into
+ * text. */
+static size_t spell(uint32_t number, const char *letters, uint32_t n_letters,
+                    char *text)
+{
+    size_t n = 0;
+
+    for (; number; number = (number - 1) / n_letters)
+        text[n++] = letters[(number - 1) % n_letters];
+    return n;
+}
+
+static uint32_t spelled(const char *p, size_t n, const char *letters,
+                        uint32_t n_letters)
+{
+    uint32_t number = 0;
+
+    while (n--)
+        number = number * n_letters +
+                 (uint32_t)(strchr(letters, p[n]) - letters) + 1;
+    return number;
+}
+
+/* Every entry of up to SMALL characters against every text that is no longer:
+ * a text that holds it with fewer spaces about is never longer than it. */
+static void test_list__never_is_exact(void **state)
+{
+    static const char letters[] = "a .,`\t\n";
+    const uint32_t base = sizeof letters - 1;
+    uint32_t all = 0, found_n = 0;
+    bool *found;
+
+    (void)state;
+    for (size_t i = 0; i <= SMALL; i++)
+        all = all * base + 1;
+    found = calloc(all, sizeof *found);
+    assert_non_null(found);
+    for (uint32_t t = 0; t < all; t++) {
+        char text[SMALL], ready[3 * SMALL + 2];
+        size_t n = spaced(text, spell(t, letters, base, text), ready);
+
+        for (size_t from = 0; from < n; from++)
+            for (size_t to = from + 2;
+                 ready[from] == ' ' && to < n && to - from <= SMALL + 1; to++)
+                if (ready[to] == ' ')
+                    found[spelled(ready + from + 1, to - from - 1, letters,
+                                  base)] = true;
+    }
+    for (uint32_t i = 1; i < all; i++) {
+        char entry[SMALL];
+        struct str s = str_make(entry, spell(i, letters, base, entry));
+
+        found_n += found[i];
+        if (query_is_never(QUERY_POLICY_METACLIP, s) == found[i])
+            fail_msg("entry \"%.*s\": %s", STR_ARG(s),
+                     found[i] ? "is found" : "is not found");
+        assert_false(query_is_never(QUERY_POLICY_WORDS, s));
+    }
+    assert_in_range(found_n, 100, all - 100);
+    free(found);
+}
+
+static void test_list__never(void **state)
+{
+    static const struct {
+        const char *entry;
+        bool never;
+    } cases[] = {
+        {"St. Louis", true},    {"St . Louis", false}, {"Apple Inc.", true},
+        {"Apple Inc .", false}, {".", false},          {"...", true},
+        {". .", true},          {".  .", false},       {"a ? b ! c", false},
+        {" dog", false},        {"dog ", false},       {"a  dog", false},
+        {"a\tdog", true},       {"dog\n", true},       {"\rdog", true},
+        {"(dog)", false},       {"dog-bed", false},    {"it's", false},
+        {"12:30", true},        {"a;b", true},         {"`", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(
+            query_is_never(QUERY_POLICY_METACLIP, str_of(cases[i].entry)),
+            cases[i].never);
 }
 
 static void test_list__drops(void **state)
@@ -493,6 +600,8 @@ int main(void)
         cmocka_unit_test(test_list__sources_add_up),
         cmocka_unit_test(test_list__groups),
         cmocka_unit_test(test_list__metaclip_norms),
+        cmocka_unit_test(test_list__never_is_exact),
+        cmocka_unit_test(test_list__never),
         cmocka_unit_test(test_list__drops),
         cmocka_unit_test(test_list__numerals),
         cmocka_unit_test(test_list__wordnet_and_numerals),

@@ -211,7 +211,7 @@ static void test_queries__refused(void **state)
     } cases[] = {
         {"words", false, false, -E_USAGE, "expected file, word"},
         {"", false, false, -E_USAGE, "expected file, word"},
-        {"title", false, false, -E_UNSUPPORTED, "page views"},
+        {"title", false, false, -E_USAGE, "--pageviews"},
         {"word", false, false, -E_USAGE, "--text"},
         {"bigram,wordnet", false, false, -E_USAGE, "--text"},
         {"file", false, false, -E_USAGE, "--queries"},

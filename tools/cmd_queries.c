@@ -1,7 +1,11 @@
 #include <stdio.h>
+#include <string.h>
 
+#include "base/io.h"
+#include "querylist/qlist.h"
 #include "querylist/queries.h"
 #include "tools/command.h"
+#include "tools/list_show.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
 
@@ -13,13 +17,36 @@ static const struct opt rows[] = {
      .help = "Count words and bigrams in this file, or in the .txt, .text, "
              ".html, .htm, .xhtml and .xht files of this folder "
              "(repeatable). Plain text may be compressed."},
+    {.name = "pageviews", .type = OPT_LIST, AT(pageviews), .arg = "PATH",
+     .help = "Rank titles by the views in this file of Wikimedia's page "
+             "views, hourly or complete, or in the files named pageviews-* "
+             "and pagecounts-* of this folder (repeatable)."},
+    {.name = "project", .type = OPT_STRING, AT(project), .arg = "NAME",
+     .def = "en", .flags = OPT_BYTES,
+     .help = "Whose views: a Wikipedia's language, or another project like "
+             "de.wikisource. Mobile views count with the others."},
+    {.name = "min-hour-views", .type = OPT_U64, AT(min_hour_views),
+     .arg = "N", .def = "50", .flags = OPT_BYTES,
+     .help = "A title's hour of fewer views does not count (a day's, in the "
+             "files of a month)."},
+    {.name = "min-views", .type = OPT_U64, AT(min_views), .arg = "N",
+     .def = "70", .flags = OPT_BYTES,
+     .help = "Titles of fewer views in sum are no queries."},
+    {.name = "redirects", .type = OPT_CHOICE, AT(redirects), .def = "own",
+     .choices = titles_redirects_names, .flags = OPT_BYTES,
+     .help = "What the views of a redirect are worth, where a dump says what "
+             "is one: own, it is a title like others, as published; target, "
+             "they count for the article it leads to, and it is no title; "
+             "both."},
     {.name = "queries", .type = OPT_LIST, AT(queries), .arg = "FILE",
-     .help = "A list of your own, an entry a line (repeatable); its entries "
-             "come first, in their order."},
+     .help = "A list of your own (repeatable); its entries come first, in "
+             "their order. An entry a line; of a name that ends in .json an "
+             "array of strings, like MetaCLIP's metadata.json; in .tsv a "
+             "table with a column \"text\", as --export writes it."},
     {.name = "sources", .type = OPT_STRING, AT(sources), .arg = "NAMES",
      .flags = OPT_BYTES,
-     .help = "What makes the list, with commas: file, word, bigram, wordnet, "
-             "numeral. By default whatever there is input for, WordNet unless "
+     .help = "What makes the list, with commas: file, word, bigram, title, "
+             "wordnet, numeral. By default whatever there is input for, WordNet unless "
              "--queries is given, and numerals in MetaCLIP's order."},
     {.name = "order", .type = OPT_CHOICE, AT(order), .def = "clip",
      .choices = query_order_names, .flags = OPT_BYTES,
@@ -64,6 +91,21 @@ static const struct opt rows[] = {
     {.name = "wordnet", .type = OPT_STRING, AT(wordnet), .arg = "DIR",
      .def = WORDNET_FOLDER, .help = "Folder of WordNet 3.0's data and index "
                                     "files (Debian: wordnet-base)."},
+    {.name = "export", .type = OPT_STRING, AT(export), .arg = "FILE",
+     .help = "Write the list to this file, - for standard output. Where no "
+             "option says how a list is made, it is the one that the corpus "
+             "has."},
+    {.name = "export-as", .type = OPT_CHOICE, AT(export_as), .def = "name",
+     .choices = list_show_forms,
+     .help = "The file's form: text, an entry a line; tsv, with id, norm, "
+             "group, sources, count, PMI, views, synset and flags; json, an "
+             "array of strings; name, what the file's name ends in, else "
+             "text."},
+    {.name = "check", .type = OPT_LIST, AT(check), .arg = "FILE",
+     .help = "Say which class names of an evaluation set (read like "
+             "--queries) the list contains, and which it misses "
+             "(repeatable). Where no option says how a list is made, it is "
+             "the one that the corpus has."},
     STAGE_OPTION_REDO(struct queries_config, stage),
 };
 
@@ -81,7 +123,13 @@ static const struct opt_table table = {
         "witmill queries my-corpus\n"
         "witmill queries my-corpus --text manual/ --min-word-count 20 "
         "--min-bigram-count 10\n"
+        "witmill queries my-corpus --pageviews views/ --sources "
+        "title,wordnet\n"
         "witmill queries my-corpus --queries birds.txt\n"
+        "# MetaCLIP's own list, matched by its own rule\n"
+        "witmill queries my-corpus --queries metadata.json --policy metaclip\n"
+        "witmill queries my-corpus --export list.tsv --check "
+        "imagenet-classes.txt\n"
         "# exactly the 86,654 entries that MetaCLIP's list has of WordNet\n"
         "witmill queries my-corpus --sources wordnet,numeral",
     .rows = rows,
@@ -106,22 +154,110 @@ static void print(const struct queries_summary *s)
         summary_line("files counted", s->files);
         summary_line("words counted", s->words);
     }
+    if (s->views.files) {
+        summary_line("files of page views", s->views.files);
+        summary_line("lines of the project", s->views.lines);
+        summary_line("titles viewed", s->views.titles);
+        summary_line("titles often enough", s->views.ranked);
+    }
     summary_tally("left out", &s->drops);
+}
+
+/* ---- a list that is there ---- */
+
+/* Options that only look at the list. */
+static bool only_looks(const struct opt *row)
+{
+    return row->at == offsetof(struct queries_config, stage.corpus) ||
+           row->at == offsetof(struct queries_config, export) ||
+           row->at == offsetof(struct queries_config, export_as) ||
+           row->at == offsetof(struct queries_config, check);
+}
+
+static bool same_string(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_value(const struct opt *row, const void *a, const void *b)
+{
+    const char *x = (const char *)a + row->at, *y = (const char *)b + row->at;
+
+    switch (row->type) {
+    case OPT_BOOL:
+        return *(const bool *)x == *(const bool *)y;
+    case OPT_U64:
+    case OPT_SIZE:
+        return *(const uint64_t *)x == *(const uint64_t *)y;
+    case OPT_DOUBLE:
+        return !(*(const double *)x < *(const double *)y) &&
+               !(*(const double *)x > *(const double *)y);
+    case OPT_STRING:
+        return same_string(*(const char *const *)x, *(const char *const *)y);
+    case OPT_LIST:
+        return ((const struct opt_list *)x)->n ==
+               ((const struct opt_list *)y)->n;
+    case OPT_CHOICE:
+        return *(const int *)x == *(const int *)y;
+    case OPT_PART:
+        break;
+    }
+    return memcmp(x, y, sizeof(struct part)) == 0;
+}
+
+/* Whether the list on disk is meant: somebody wants to see one, and says
+ * nothing about how to make it. */
+static bool shows_existing(const struct queries_config *q)
+{
+    struct queries_config plain;
+    char path[IO_PATH_MAX];
+    struct opt_set s;
+    bool same = true;
+
+    if ((!q->export && !q->check.n) ||
+        io_join(path, q->stage.corpus, QLIST_FILE, NULL) || !io_exists(path))
+        return false;
+    opt_init(&s, &table, &plain);
+    for (size_t i = 0; i < table.n && same; i++)
+        same = only_looks(&rows[i]) || same_value(&rows[i], q, &plain);
+    opt_release(&s);
+    return same;
+}
+
+static int show(const struct queries_config *q, struct err *e)
+{
+    int rc = 0;
+
+    if (q->export)
+        rc = list_show_export(q->stage.corpus, q->export, q->export_as, e);
+    if (!rc && q->check.n)
+        rc = list_show_check(q->stage.corpus, &q->check, e);
+    return rc;
 }
 
 static int run(const void *config, struct err *e)
 {
     const struct queries_config *q = config;
+    bool to_stdout = q->export && strcmp(q->export, "-") == 0;
     struct queries_summary sum;
     struct corpus c;
-    int rc = queries_run(q, &table, &sum, e);
+    int rc;
 
+    if (to_stdout && q->check.n)
+        return err_set(e, E_USAGE,
+                       "--export - and --check both write to standard output");
+    if (shows_existing(q))
+        return show(q, e);
+    rc = queries_run(q, &table, &sum, e);
     if (!rc) {
-        print(&sum);
+        if (!to_stdout) /* the list is the output then, and nothing else */
+            print(&sum);
         rc = corpus_open(&c, q->stage.corpus, e);
     }
     if (!rc)
         rc = merge_stage(&c, e);
+    if (!rc)
+        rc = show(q, e);
     queries_summary_release(&sum);
     return rc;
 }
