@@ -217,7 +217,8 @@ static int run(const void *config, struct err *e)
                                  .templates = o->templates,
                                  .prefix = o->prefix,
                                  .batch = (int)o->m.batch,
-                                 .workers = (unsigned)o->workers};
+                                 .workers = (unsigned)o->workers,
+                                 .threads = (unsigned)o->m.threads};
     struct evaluator v = {0};
     struct eval_model m;
     struct zeroshot_cache cache = {.folder = o->cache, .model = m.sha256};

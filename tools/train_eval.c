@@ -30,7 +30,8 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
         .batch = chunk > 0 && chunk < share ? chunk
                  : share > 0                ? share
                                             : 1,
-        .workers = c->workers};
+        .workers = c->workers,
+        .threads = (unsigned)c->device.threads};
     int rc;
 
     *t = (struct train_eval){0};

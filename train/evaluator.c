@@ -231,7 +231,7 @@ static int run_retrieval(struct evaluator *v, struct encoder *n, struct err *e)
     if (!rc)
         rc = evalset_check(&v->set, e);
     if (!rc)
-        rc = retrieval_score(&f.r, &v->found, e);
+        rc = retrieval_score(&f.r, v->c.threads, &v->found, e);
     retrieval_release(&f.r);
     buf_release(&f.caption);
     free(f.owner);

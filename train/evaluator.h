@@ -40,7 +40,8 @@ struct evaluator_config {
     uint32_t size;            /* of the model's pictures */
     enum objective objective; /* of the model */
     int batch;
-    unsigned workers;
+    unsigned workers; /* processes that decode; 0: one a processor */
+    unsigned threads; /* that rank pairs; likewise */
 };
 
 struct evaluator {
