@@ -55,7 +55,8 @@ static const struct opt rows[] = {
      .help = "Balance anew in each epoch, for corpora built with a larger "
              "cap: a query of c texts keeps each with probability CAP / c, and "
              "a text is in the epoch when one of its queries keeps it. Reads "
-             "the corpus' counts.tsv and query ids. 0: train on all."},
+             "query ids and the counts.tsv that our shards have: each --data "
+             "must be of such a corpus. 0: train on all."},
     {.name = "crop", .type = OPT_CHOICE, AT(data.crop), .def = "square",
      .choices = train_crop_names, .flags = OPT_BYTES,
      .help = "square: the shorter side to the model's size, a square at random "
@@ -180,8 +181,8 @@ static const struct opt rows[] = {
      .def = "0", .max = 1e9, .flags = OPT_BYTES,
      .help = "Leave out a step whose gradient is longer than X times the "
              "median of the last 128 (10 is an alarm in any case), or not "
-             "finite, up to ten in a row; the weights stay as they were. 0: "
-             "none, and what is not finite ends the run."},
+             "finite, up to ten in a row; the weights stay as they were. At "
+             "least 1; 0: none, and what is not finite ends the run."},
     {.name = "stochastic", .type = OPT_BOOL, AT(stochastic),
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "

@@ -11,6 +11,16 @@
 
 #define WARMUP 2000 /* steps, as published */
 
+/* A name that there is not is told as an option that is not. */
+static int find_model(struct clip_config *c, const char *name, struct err *e)
+{
+    struct err why = ERR_INIT;
+
+    return clip_config_find(c, name, &why)
+               ? err_set(e, E_USAGE, "--model: %s", why.message)
+               : 0;
+}
+
 static int read_model(struct clip_config *c, const struct train_options *t,
                       struct err *e)
 {
@@ -18,7 +28,7 @@ static int read_model(struct clip_config *c, const struct train_options *t,
     int rc;
 
     if (!str_ends(str_of(t->model), STR(".json")))
-        rc = clip_config_find(c, t->model, e);
+        rc = find_model(c, t->model, e);
     else {
         buf_init(&b, CONFIG_JSON_MAX);
         rc = io_read_file(t->model, &b, e);
@@ -143,9 +153,65 @@ static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
     return 0;
 }
 
+static int check_paths(const struct train_options *t, struct err *e)
+{
+    const struct {
+        const char *option, *path;
+    } list[] = {{"out", t->out},
+                {"log", t->log},
+                {"save", t->save},
+                {"init", t->init},
+                {"vocabulary", t->data.vocabulary}};
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (list[i].path && !list[i].path[0])
+            return err_set(e, E_USAGE, "--%s: an empty name", list[i].option);
+    return 0;
+}
+
 int train_setup_check(const struct train_options *t, struct err *e)
 {
-    return train_data_check(&t->data, e);
+    int rc = train_data_check(&t->data, e);
+
+    if (!rc)
+        rc = check_paths(t, e);
+    if (rc)
+        return rc;
+    if (t->skip_spikes > 0 && t->skip_spikes < 1)
+        return err_set(e, E_USAGE,
+                       "--skip-spikes %g: would leave out gradients shorter "
+                       "than the median, more than half of all; 1 is the "
+                       "least, 0 leaves out none",
+                       t->skip_spikes);
+    if (t->loss == LOSS_SIGMOID && t->objective)
+        return err_set(e, E_USAGE,
+                       "--loss sigmoid is contrastive; --objective is %s",
+                       objective_names[t->objective]);
+    if (t->precision && t->device == BACKEND_REF)
+        return err_set(e, E_USAGE,
+                       "--precision bf16: --device ref computes in float");
+    return 0;
+}
+
+/* Of one process; that of several have whole groups is for clip_plan(), where
+ * the ranks know of each other. */
+static int check_groups(const struct run_config *c, struct err *e)
+{
+    int n = c->batch, group = c->options.bn_batch, chunk = c->options.chunk;
+    bool alone = c->launch.size < 2 && c->model.vision.kind == VISION_RESNET &&
+                 group > 0 && group < n;
+
+    if (alone && n % group)
+        return err_set(e, E_USAGE,
+                       "--batch %d is not made of BatchNorm groups of "
+                       "--bn-batch %d; choose a multiple",
+                       n, group);
+    if (alone && chunk > 0 && chunk < n && chunk % group)
+        return err_set(e, E_USAGE,
+                       "--chunk %d splits BatchNorm groups of --bn-batch %d; "
+                       "choose a multiple",
+                       chunk, group);
+    return 0;
 }
 
 int train_setup(struct run_config *c, const struct train_options *t,
@@ -156,6 +222,8 @@ int train_setup(struct run_config *c, const struct train_options *t,
     int rc = read_model(&c->model, t, e);
 
     fill(c, t);
+    if (!rc)
+        rc = check_groups(c, e);
     if (!rc)
         rc = place(c, t, e);
     if (!rc)
