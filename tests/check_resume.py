@@ -97,8 +97,9 @@ def check_calls():
     done(f"full at every 11th write: {tried} times")
 
 
-def check_term(args, reference):
-    folder = fresh("term")
+def check_asked(args, reference, asked):
+    """To stop, by a signal."""
+    folder = fresh(asked.name)
     child = subprocess.Popen(command(folder, args), stderr=subprocess.PIPE,
                              stdout=subprocess.DEVNULL, text=True,
                              env=environment())
@@ -106,17 +107,18 @@ def check_term(args, reference):
     while resume_runs.count_lines(folder) < 5 and \
             time.monotonic() - began < 60 and child.poll() is None:
         time.sleep(0.002)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(asked)
     text = child.communicate(timeout=60)[1]
+    if child.returncode != 3 or "stopped on request" not in text:
+        sys.exit(f"{asked.name}: exit code {child.returncode}\n{text}")
     lines = resume_runs.count_lines(folder) - 1
     last = int(steps(folder)[-1][5:])
-    if child.returncode != 3 or "stopped on request" not in text:
-        sys.exit(f"SIGTERM: exit code {child.returncode}\n{text}")
     if lines != last:
-        sys.exit(f"SIGTERM: {lines} steps in the log, checkpoint of {last}")
+        sys.exit(f"{asked.name}: {lines} steps in the log, checkpoint of "
+                 f"{last}")
     must(folder, args, "--resume")
-    compare("SIGTERM", reference, folder)
-    done(f"SIGTERM behind step {last}: saved, and the same curve")
+    compare(asked.name, reference, folder)
+    done(f"{asked.name} behind step {last}: saved, and the same curve")
 
 
 def check_damage(args, reference):
@@ -306,7 +308,8 @@ def main():
     check_odd()
     check_objectives()
     check_calls()
-    check_term(args, reference)
+    for asked in signal.SIGTERM, signal.SIGHUP, signal.SIGINT:
+        check_asked(args, reference, asked)
     check_damage(args, reference)
     check_threads(args, reference)
     check_log_lost(args, reference)

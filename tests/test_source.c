@@ -43,9 +43,9 @@ static void test_source__specs_and_weights(void **state)
         {"user@host/x.tar", "user@host/x.tar", 1, 0},
         {"@2", "", 0, -E_USAGE},
         {"", "", 0, -E_USAGE},
-        {"a@0", "", 0, -E_RANGE},
-        {"a@-1", "", 0, -E_RANGE},
-        {"a@1e9", "", 0, -E_RANGE},
+        {"a@0", "", 0, -E_USAGE},
+        {"a@-1", "", 0, -E_USAGE},
+        {"a@1e9", "", 0, -E_USAGE},
     };
 
     (void)state;

@@ -26,9 +26,9 @@
  *          source_shard_open() refuse one that is gone or another.
  * Owns.    Names and numbers; no file stays open.
  * Fails.   -E_NOTFOUND for nothing there, -E_FORMAT for what is no tar and for
- *          a source without a sample, -E_RANGE for a weight, -E_TOOBIG over
- *          SOURCE_SHARDS_MAX; -E_USAGE for a spec, and where a `cache`
- *          is needed and not given.  Each names what it is about.
+ *          a source without a sample, -E_TOOBIG over SOURCE_SHARDS_MAX;
+ *          -E_USAGE for a spec or its weight, and where a `cache` is needed
+ *          and not given.  Each names what it is about.
  *          Of a tar that changed: -E_IO.
  * Threads. Constant behind source_open(), which has `threads` of its own.
  * Cost.    A stat and 64 bytes read a tar.
