@@ -48,8 +48,8 @@ shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make classifier \
              clean clean_chars clean_garbled clean_refs dataset embedding \
              encoder evalset evalset_list evaluator loader loader_again \
              loader_pane loader_sample merge order picture pieces retrieval \
-             source source_spec texts tokenizer vocabulary zeroshot \
-             zeroshot_cache))
+             source source_files source_spec texts tokenizer vocabulary \
+             zeroshot zeroshot_cache))
 bare_test := alarm batches checkpoint clip config events golden_train median \
              ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \
