@@ -422,14 +422,16 @@ int wikitext_text(struct wikitext *w, const struct dump_site *site,
 
     if (wikitext.n > WIKITEXT_MAX)
         return -E_TOOBIG;
+    if (wikitext.n == 0)
+        return out->rc;
     rc = wikitext_cut(w, wikitext);
     if (rc)
         return rc;
     k.to = k.base = buf_reserve(out, WIKITEXT_TEXT_MAX(wikitext.n));
     if (!k.to)
         return out->rc;
-    k.cut = w->cuts;
-    k.cut_end = w->cuts + w->n_cuts;
+    k.cut = w->n_cuts ? w->cuts : NULL;
+    k.cut_end = w->n_cuts ? w->cuts + w->n_cuts : NULL;
     scan_init(&k.scan, wikitext);
     skip_to(&k, 0);
     skip_redirect(&k);
