@@ -8,12 +8,13 @@ For every dump in ../shared/data/wiki: the words of each side, cut by the same
 regular expression, and their count-weighted overlap, 2 sum(min) / (ours +
 theirs).  A peer is asked as it comes and once more for each thing that it
 decides otherwise by design (docs/wikitext.md), so that what is left shows.
---words N prints the N words in which they differ most.  Of a large dump every
-Nth page is taken.  Without the environment, or the data, it says "skipped".
+Our speed comes first, for which no peer is needed.  --words N prints the N
+words in which they differ most.  Of a large dump every Nth page is taken.  Without the environment, or the data, it says "skipped".
 """
 import bz2
 import collections
 import html
+import json
 import multiprocessing
 import os
 import pathlib
@@ -214,6 +215,17 @@ def count(job):
     return counts, time.process_time() - began, len(texts), size
 
 
+def speed(build, path):
+    """Ours alone, by the processor's time, and memcpy in the same run."""
+    done = subprocess.run([build / "wikitext_dump", "bench"], check=True,
+                          input=records(*pages(path)), stdout=subprocess.PIPE)
+    of = json.loads(done.stdout)
+    strip, copy = of["strip_ns_per_byte"], of["memcpy_ns_per_byte"]
+    print(f"{path.name}: {of['pages']:,} articles, {of['bytes']:,} bytes: "
+          f"{1e3 / strip:.0f} MB/s, {strip:.2f} ns a byte, "
+          f"{strip / copy:.0f} times memcpy", flush=True)
+
+
 def report(path, answers, n_words):
     """The lines of one dump; names of peers below what is wanted."""
     mine, _, n_texts, size = answers[path, None, 0]
@@ -259,9 +271,12 @@ def main():
     if sys.argv[1:] == ["--make"]:
         return make()
     dumps = sorted(WIKI.glob("*.xml.bz2"))
+    build = pathlib.Path(sys.argv[1])
     why = enter() if dumps else f"no dumps in {WIKI}"
+    for path in dumps:
+        speed(build, path)
     if why:
-        print(f"wikitext: skipped, {why}")
+        print(f"wikitext: comparison skipped, {why}")
         return None
     n_words = int(sys.argv[3]) if sys.argv[2:3] == ["--words"] else 0
     keys = [(path, peer, variant) for path in dumps for peer in PEERS
@@ -269,7 +284,7 @@ def main():
     keys += [(path, None, 0) for path in dumps]
     with multiprocessing.Pool() as pool:
         answers = dict(zip(keys, pool.map(
-            count, [(pathlib.Path(sys.argv[1]), *key) for key in keys], 1)))
+            count, [(build, *key) for key in keys], 1)))
     below = [(path.name, peer) for path in dumps
              for peer in report(path, answers, n_words)]
     for name, peer in below:
