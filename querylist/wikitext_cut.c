@@ -201,6 +201,14 @@ static bool has_heading(const char *p, size_t n)
     return false;
 }
 
+/* </ref name="x"> ends nothing; </ref without its > does. */
+static bool is_end_tag(struct cutter *c, struct tag *t)
+{
+    tag_end(c->text, t, &c->w->steps);
+    return !t->end ||
+           str_trim(str_slice(c->text, t->name_end, t->end - 1)).n == 0;
+}
+
 /* The < of the end tag of t, or SIZE_MAX.  A reference that another one begins
  * in, or a heading, was never closed. */
 static size_t find_end_tag(struct cutter *c, const struct tag *t)
@@ -225,9 +233,9 @@ static size_t find_end_tag(struct cutter *c, const struct tag *t)
         at = next + 1;
         if (found.kind == TAG_NONE || found.id != t->id)
             continue;
-        if (found.close)
+        if (found.close && is_end_tag(c, &found))
             return next;
-        if (t->kind >= TAG_LITERAL || t->lax)
+        if (found.close || t->kind >= TAG_LITERAL || t->lax)
             continue;
         tag_end(text, &found, &c->w->steps);
         if (!found.empty)

@@ -112,6 +112,11 @@ void put_literal(struct reader *k, struct str s);
 /* The entity at k->at, or its ampersand. */
 void read_entity(struct reader *k);
 
+void trim_spaces(struct reader *k); /* at the end of what was written */
+
+/* A line feed, unless an empty line is there already, or nothing yet. */
+void put_line_end(struct reader *k);
+
 /* An empty line, unless there is one already, or nothing yet. */
 void put_block(struct reader *k);
 

@@ -347,15 +347,17 @@ static void test_wikitext__malformed(void **state)
         {"its tag", "a<ref name=b c", "a name=b c"},
         {"its tag before another", "a<ref name=b <br>c", "a name=b\n\nc"},
         {"its end", "a</ref> b", "a b"},
+        {"its end, with a name", "a<ref>b</ref name=\"c\"> d</ref>e", "ae"},
+        {"its end, without >", "a<ref>b</ref\nc", "a\nc"},
         {"math", "a<math>b c", "ab c"},
         {"nowiki", "a<nowiki>[[b]]", "ab"},
         {"a table of HTML", "a<table><tr><td>b", "a\n\nb"},
         {"its end", "a</table>b", "a\n\nb"},
         {"a heading", "== a\nb", " a\n\nb"},
         {"emphasis", "''a b", "a b"},
-        {"an element", "<div>a<span>b", "a\n\nb"},
+        {"an element", "<div>a<span>b", "ab"},
         {"a tag", "a <span b", "a  b"},
-        {"all of it", "{{[[{|<ref><!--'''", ""},
+        {"all of it", "{{[[{|<ref><!--'''", "{|"},
     };
 
     CHECK(cases);
