@@ -44,12 +44,13 @@ bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
 bare_tool := main commands cmd_train interrupt print train_data train_eval
 # What reads shards, and with it libraries.
-shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make classifier \
-             clean clean_chars clean_garbled clean_refs dataset embedding \
-             encoder evalset evalset_list evaluator loader loader_again \
-             loader_pane loader_sample merge order picture pieces retrieval \
-             source source_files source_spec texts tokenizer vocabulary \
-             zeroshot zeroshot_cache))
+shard_src := $(addprefix train/,$(addsuffix .c, \
+             balance balance_make classifier clean clean_chars clean_garbled \
+             clean_refs dataset embedding encoder evalset evalset_labels \
+             evalset_list evaluator evaluator_words loader loader_again \
+             loader_pane loader_sample merge order picture pieces precision \
+             retrieval source source_files source_spec texts tokenizer \
+             vocabulary zeroshot zeroshot_cache))
 bare_test := alarm batches checkpoint clip config events golden_train median \
              ops_forms ops_grad optim pairs published record resize resnet rows run \
              safetensors sha256 store towers weights \

@@ -161,7 +161,7 @@ int ngrams_spill(struct ngrams_counter *c, struct err *e)
     if (!c->n->config.folder)
         return err_set(e, E_TOOBIG,
                        "%u distinct words and %zu distinct bigrams pass the "
-                       "memory ceiling of %llu bytes; raise --count-memory or "
+                       "memory ceiling of %llu bytes; raise --memory or "
                        "give less text",
                        c->words.n, c->pairs.n,
                        (unsigned long long)c->n->config.memory);

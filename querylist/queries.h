@@ -51,7 +51,7 @@ struct queries_config {
     uint64_t min_bigram_count;
     uint64_t bigram_budget;
     double min_pmi;
-    uint64_t count_memory; /* bytes */
+    uint64_t memory; /* bytes */
     int count_case;        /* enum queries_case */
     const char *export;    /* FILE, NULL: none; written by the command */
     int export_as;

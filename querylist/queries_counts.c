@@ -27,7 +27,7 @@ int queries_count(struct queries_job *r, struct err *e)
 {
     const struct queries_config *c = r->c;
     const struct ngrams_config config = {
-        .memory = c->count_memory,
+        .memory = c->memory,
         .counters = 1,
         .folder = r->corpus.dir,
         .letters = letters(c),

@@ -496,7 +496,7 @@ static void test_ngrams__ceiling(void **state)
         rc = ngrams_add(k, str_of(word), &e);
     }
     assert_int_equal(rc, -E_TOOBIG);
-    assert_non_null(strstr(e.message, "--count-memory"));
+    assert_non_null(strstr(e.message, "--memory"));
     ngrams_give(n, k);
     ngrams_close(n);
 }

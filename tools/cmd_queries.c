@@ -85,7 +85,7 @@ static const struct opt rows[] = {
     {.name = "bigram-budget", .type = OPT_U64, AT(bigram_budget), .arg = "N",
      .def = "100646", .flags = OPT_BYTES,
      .help = "Bigrams at most, those of highest mutual information."},
-    {.name = "count-memory", .type = OPT_SIZE, AT(count_memory),
+    {.name = "memory", .type = OPT_SIZE, AT(memory),
      .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
      .help = "Ceiling of the tables that count words and bigrams; what does "
              "not fit is sorted, written to CORPUS and merged at the end, "
