@@ -30,6 +30,12 @@ static void summarize(struct queries_job *r, struct tally *counts)
     tally_add(counts, "never", s->never);
     tally_add(counts, "text-files", s->files);
     tally_add(counts, "text-words", s->words);
+    if (s->wiki.pages) {
+        tally_add(counts, "wiki-pages", s->wiki.pages);
+        tally_add(counts, "wiki-articles", s->wiki.articles);
+        tally_add(counts, "wiki-redirects", s->wiki.redirects);
+        tally_add(counts, "wiki-text-bytes", s->wiki.text);
+    }
     if (s->views.files) {
         tally_add(counts, "view-files", s->views.files);
         tally_add(counts, "view-lines", s->views.lines);
@@ -91,6 +97,10 @@ static int recall(struct queries_job *r, struct err *e)
     s->never = tally_get(&old.counts, "never");
     s->files = tally_get(&old.counts, "text-files");
     s->words = tally_get(&old.counts, "text-words");
+    s->wiki.pages = tally_get(&old.counts, "wiki-pages");
+    s->wiki.articles = tally_get(&old.counts, "wiki-articles");
+    s->wiki.redirects = tally_get(&old.counts, "wiki-redirects");
+    s->wiki.text = tally_get(&old.counts, "wiki-text-bytes");
     s->views.files = tally_get(&old.counts, "view-files");
     s->views.lines = tally_get(&old.counts, "view-lines");
     s->views.titles = tally_get(&old.counts, "view-titles");
@@ -105,6 +115,24 @@ static int recall(struct queries_job *r, struct err *e)
     return 0;
 }
 
+/* What comes by standard input can be read once, and only then is it known
+ * whether the list was made from it: so it is counted first. */
+static int read_stream(struct queries_job *r, struct err *e)
+{
+    for (size_t i = 0; i < r->c->wiki.n; i++)
+        if (strcmp(r->c->wiki.v[i], "-") == 0)
+            return queries_read_texts(r, true, e);
+    return 0;
+}
+
+/* The list is there; somebody may want to see the articles yet. */
+static int show_texts(struct queries_job *r, struct err *e)
+{
+    if (!r->c->text_sink.put || r->texts_read)
+        return 0;
+    return queries_read_texts(r, false, e);
+}
+
 static int make(struct queries_job *r, const struct opt_table *table,
                 struct err *e)
 {
@@ -116,6 +144,8 @@ static int make(struct queries_job *r, const struct opt_table *table,
     stage_init(&stage, &r->corpus, OUTPUT, QUERIES_VERSION, table, r->c,
                r->c->stage.redo);
     rc = stage_begin(&stage, &o, OUTPUT, &r->inputs, &done, e);
+    if (!rc && done)
+        rc = show_texts(r, e);
     if (!rc && done)
         rc = recall(r, e);
     else if (!rc)
@@ -181,6 +211,8 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
         rc = io_lock(lock, "witmill queries", &fd, e);
     if (!rc)
         rc = queries_list_inputs(&r, e);
+    if (!rc)
+        rc = read_stream(&r, e);
     if (!rc)
         rc = make(&r, table, e);
     if (fd >= 0)

@@ -21,6 +21,7 @@
 #include "querylist/list.h"
 #include "querylist/ngrams.h"
 #include "querylist/titles.h"
+#include "querylist/wikipedia.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,8 @@ extern const char *const queries_case_names[]; /* with a NULL: for options */
 
 struct queries_config {
     struct stage_options stage;
+    struct opt_list wiki;      /* dumps; "-": standard input */
+    bool allow_truncated;      /* dumps may be cut off */
     struct opt_list text;      /* files and folders to count words in */
     struct opt_list queries;   /* lists of the user's own, querylist/list_io */
     struct opt_list pageviews; /* view files and folders of them */
@@ -56,6 +59,8 @@ struct queries_config {
     const char *export;    /* FILE, NULL: none; written by the command */
     int export_as;
     struct opt_list check; /* files of class names, read by the command */
+    const char *dump_text; /* FILE, likewise: it opens the sink */
+    struct wikipedia_sink text_sink; /* gets the articles of --wiki */
 };
 
 struct queries_summary {
@@ -63,6 +68,7 @@ struct queries_summary {
     uint64_t entries, groups, no_words, never;
     uint64_t first[QUERY_SOURCES]; /* entries that a source brought first */
     uint64_t files, words;         /* counted text */
+    struct wikipedia_stats wiki;   /* of dumps, read in this run or then */
     struct ngrams_report counted;  /* what other thresholds would give; zeros
                                       when nothing had to be made */
     uint64_t bytes;                /* of queries.bin */

@@ -35,6 +35,7 @@ struct queries_job {
     struct io_list view_files;
     struct titles_aliases aliases; /* what redirects lead to, if known */
     struct arena own;              /* texts of --queries */
+    bool texts_read;               /* queries_read_texts() was called */
     struct ngrams *ngrams;
     struct titles *titles;
     struct wordnet wordnet;
@@ -56,7 +57,14 @@ int queries_list_inputs(struct queries_job *r, struct err *e);
 int queries_list_views(struct queries_job *r, struct err *e);
 int queries_rank_titles(struct queries_job *r, struct err *e);
 
-/* Count the words and bigrams of texts; candidates of what is wanted. */
+/* Whether it matters what redirects lead to. */
+bool queries_need_aliases(const struct queries_job *r);
+
+/* Read dumps and text files, and count them if asked to. A dump that comes by
+ * standard input is then among the inputs. */
+int queries_read_texts(struct queries_job *r, bool count, struct err *e);
+
+/* Candidates of words and bigrams, as far as they are wanted. */
 int queries_count(struct queries_job *r, struct err *e);
 
 /* Read and count them all; r->list is then the list. */

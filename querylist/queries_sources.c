@@ -21,12 +21,17 @@ void queries_default_sources(struct queries_job *r)
     const struct queries_config *c = r->c;
 
     r->want[QUERY_FILE] = c->queries.n > 0;
-    r->want[QUERY_WORD] = c->text.n > 0;
-    r->want[QUERY_BIGRAM] = c->text.n > 0;
+    r->want[QUERY_WORD] = c->text.n || c->wiki.n;
+    r->want[QUERY_BIGRAM] = c->text.n || c->wiki.n;
     r->want[QUERY_TITLE] = c->pageviews.n > 0;
     r->want[QUERY_WORDNET] = c->queries.n == 0;
     r->want[QUERY_NUMERAL] =
         c->queries.n == 0 && c->order == QUERY_ORDER_METACLIP;
+}
+
+bool queries_need_aliases(const struct queries_job *r)
+{
+    return r->want[QUERY_TITLE] && r->c->redirects != TITLES_OWN;
 }
 
 int queries_named_sources(struct queries_job *r, struct err *e)
@@ -43,9 +48,16 @@ int queries_named_sources(struct queries_job *r, struct err *e)
                            STR_ARG(name));
         r->want[s] = true;
     }
-    if ((r->want[QUERY_WORD] || r->want[QUERY_BIGRAM]) && !r->c->text.n)
+    if ((r->want[QUERY_WORD] || r->want[QUERY_BIGRAM]) && !r->c->text.n &&
+        !r->c->wiki.n)
         return err_set(e, E_USAGE,
-                       "--sources word and bigram count text: give --text");
+                       "--sources word and bigram count text: give --wiki or "
+                       "--text");
+    if (r->c->wiki.n && !r->c->text_sink.put && !r->want[QUERY_WORD] &&
+        !r->want[QUERY_BIGRAM] && !queries_need_aliases(r))
+        return err_set(e, E_USAGE,
+                       "--wiki is read for words, bigrams and redirects of "
+                       "titles, and --sources asks for none of them");
     if (r->want[QUERY_TITLE] != (r->c->pageviews.n > 0))
         return err_set(e, E_USAGE,
                        "--sources title and --pageviews belong together");
@@ -56,6 +68,25 @@ int queries_named_sources(struct queries_job *r, struct err *e)
 }
 
 /* ---- inputs, for the fingerprint ---- */
+
+/* Dumps but for what comes by standard input, whose hash nobody knows yet. */
+static int list_dumps(struct queries_job *r, struct err *e)
+{
+    const struct opt_list *wiki = &r->c->wiki;
+    bool stream = false;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < wiki->n; i++) {
+        if (strcmp(wiki->v[i], "-") != 0) {
+            rc = stage_inputs_add_file(&r->inputs, wiki->v[i], e);
+            continue;
+        }
+        if (stream)
+            rc = err_set(e, E_USAGE, "--wiki - is given twice");
+        stream = true;
+    }
+    return rc;
+}
 
 int queries_list_inputs(struct queries_job *r, struct err *e)
 {
@@ -68,6 +99,8 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
 
     for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
         rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);
+    if (!rc)
+        rc = list_dumps(r, e);
     if (r->want[QUERY_WORD] || r->want[QUERY_BIGRAM])
         for (size_t i = 0; !rc && i < c->text.n; i++)
             rc = textfiles_list(&r->files, c->text.v[i], e);
@@ -111,7 +144,7 @@ int queries_gather(struct queries_job *r, struct err *e)
 
     if (r->want[QUERY_FILE])
         rc = read_own_lists(r, e);
-    if (!rc && r->files.n)
+    if (!rc)
         rc = queries_count(r, e);
     if (!rc && r->want[QUERY_TITLE])
         rc = queries_rank_titles(r, e);

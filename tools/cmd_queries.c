@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "querylist/qlist.h"
@@ -13,6 +14,16 @@
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct queries_config, stage),
+    {.name = "wiki", .type = OPT_LIST, AT(wiki), .arg = "FILE",
+     .help = "Count words and bigrams in the articles of this dump of a "
+             "MediaWiki, pages-articles.xml, plain or packed by gzip, zstd or "
+             "bzip2; - is standard input (repeatable, for a dump in parts)."},
+    {.name = "allow-truncated", .type = OPT_BOOL, AT(allow_truncated),
+     .help = "Take the whole pages of a dump that is cut off, instead of "
+             "stopping."},
+    {.name = "dump-text", .type = OPT_STRING, AT(dump_text), .arg = "FILE",
+     .help = "Write what is counted of the dumps, a line of JSON an article "
+             "with id, title and text; - for standard output."},
     {.name = "text", .type = OPT_LIST, AT(text), .arg = "PATH",
      .help = "Count words and bigrams in this file, or in the .txt, .text, "
              ".html, .htm, .xhtml and .xht files of this folder "
@@ -71,13 +82,13 @@ static const struct opt rows[] = {
              "hundred million pairs, 13 for hundreds of billions."},
     {.name = "min-word-count", .type = OPT_U64, AT(min_word_count),
      .arg = "N", .def = "100", .flags = OPT_BYTES,
-     .help = "Words that occur less often in --text are no queries."},
+     .help = "Words that occur less often are no queries."},
     {.name = "word-budget", .type = OPT_U64, AT(word_budget), .arg = "N",
      .def = "251465", .flags = OPT_BYTES,
      .help = "Words at most, the most frequent ones."},
     {.name = "min-bigram-count", .type = OPT_U64, AT(min_bigram_count),
      .arg = "N", .def = "100", .flags = OPT_BYTES,
-     .help = "Bigrams that occur less often in --text are no queries."},
+     .help = "Bigrams that occur less often are no queries."},
     {.name = "min-pmi", .type = OPT_DOUBLE, AT(min_pmi), .arg = "BITS",
      .def = "0", .flags = OPT_BYTES,
      .help = "Bigrams of less pointwise mutual information are no queries; 0 "
@@ -114,6 +125,7 @@ static const struct opt rows[] = {
              "--queries) the list contains, and which it misses "
              "(repeatable). Where no option says how a list is made, it is "
              "the one that the corpus has."},
+    STAGE_OPTION_THREADS(struct queries_config, stage),
     STAGE_OPTION_REDO(struct queries_config, stage),
 };
 
@@ -131,6 +143,10 @@ static const struct opt_table table = {
         "witmill queries my-corpus\n"
         "witmill queries my-corpus --text manual/ --min-word-count 20 "
         "--min-bigram-count 10\n"
+        "witmill queries my-corpus --wiki enwiki-pages-articles.xml.bz2 "
+        "--pageviews views/\n"
+        "lbzip2 -dc enwiki-pages-articles.xml.bz2 | witmill queries my-corpus "
+        "--wiki -\n"
         "witmill queries my-corpus --pageviews views/ --sources "
         "title,wordnet\n"
         "witmill queries my-corpus --queries birds.txt\n"
@@ -145,6 +161,29 @@ static const struct opt_table table = {
     .config_size = sizeof(struct queries_config),
 };
 
+/* What other thresholds would give, budgets aside. */
+static void print_thresholds(const struct ngrams_report *r)
+{
+    char label[48];
+
+    if (!r->tokens)
+        return;
+    summary_line("distinct words", r->distinct);
+    printf("with other thresholds:\n");
+    for (int i = 0; i < NGRAMS_FLOORS; i++) {
+        snprintf(label, sizeof label, "words that occur %llu times",
+                 (unsigned long long)ngrams_floors[i]);
+        summary_line(label, r->words[i]);
+    }
+    if (!r->bigrams)
+        return;
+    summary_line("bigrams often enough", r->bigrams);
+    for (int i = 0; i < NGRAMS_PMIS; i += 2) {
+        snprintf(label, sizeof label, "of these, PMI %d or more", i);
+        summary_share(label, r->pmi[i], r->bigrams);
+    }
+}
+
 static void print(const struct queries_summary *s)
 {
     printf("queries: %s\n", s->was_done ? "done before" : "made");
@@ -158,10 +197,16 @@ static void print(const struct queries_summary *s)
         summary_line("entries without words", s->no_words);
     if (s->never)
         summary_line("entries that cannot match", s->never);
-    if (s->files) {
-        summary_line("files counted", s->files);
-        summary_line("words counted", s->words);
+    if (s->wiki.pages) {
+        summary_line("pages of dumps", s->wiki.pages);
+        summary_line("articles", s->wiki.articles);
+        summary_line("redirects", s->wiki.redirects);
     }
+    if (s->files)
+        summary_line("files counted", s->files);
+    if (s->words)
+        summary_line("words counted", s->words);
+    print_thresholds(&s->counted);
     if (s->views.files) {
         summary_line("files of page views", s->views.files);
         summary_line("lines of the project", s->views.lines);
@@ -243,22 +288,71 @@ static int show(const struct queries_config *q, struct err *e)
     return rc;
 }
 
+/* ---- articles as they are counted ---- */
+
+struct text_file {
+    struct io_file file;
+    bool to_stdout;
+};
+
+static int put_text(void *ctx, struct str lines, struct err *e)
+{
+    struct text_file *t = ctx;
+
+    if (!t->to_stdout)
+        return io_file_write(&t->file, lines, e);
+    return io_write_full(STDOUT_FILENO, lines.p, lines.n, "standard output", e);
+}
+
+static bool is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* queries_run(), and the file that --dump-text asks for. */
+static int make(const struct queries_config *q, struct queries_summary *sum,
+                struct err *e)
+{
+    struct queries_config c = *q;
+    struct text_file t = {.to_stdout = is_stdout(q->dump_text)};
+    int rc = 0;
+
+    if (!q->dump_text)
+        return queries_run(q, &table, sum, e);
+    *sum = (struct queries_summary){0};
+    if (!q->wiki.n)
+        return err_set(e, E_USAGE,
+                       "--dump-text writes the articles of --wiki: give one");
+    if (!t.to_stdout)
+        rc = io_file_open(&t.file, q->dump_text, e);
+    if (rc)
+        return rc;
+    c.text_sink = (struct wikipedia_sink){put_text, &t};
+    rc = queries_run(&c, &table, sum, e);
+    if (!t.to_stdout && !rc)
+        rc = io_file_publish(&t.file, e);
+    else if (!t.to_stdout)
+        io_file_abandon(&t.file);
+    return rc;
+}
+
 static int run(const void *config, struct err *e)
 {
     const struct queries_config *q = config;
-    bool to_stdout = q->export && strcmp(q->export, "-") == 0;
+    bool lists = is_stdout(q->export), texts = is_stdout(q->dump_text);
     struct queries_summary sum;
     struct corpus c;
     int rc;
 
-    if (to_stdout && q->check.n)
+    if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
         return err_set(e, E_USAGE,
-                       "--export - and --check both write to standard output");
+                       "--export -, --dump-text - and --check each write to "
+                       "standard output: only one of them");
     if (shows_existing(q))
         return show(q, e);
-    rc = queries_run(q, &table, &sum, e);
+    rc = make(q, &sum, e);
     if (!rc) {
-        if (!to_stdout) /* the list is the output then, and nothing else */
+        if (!lists && !texts) /* they are the output then, and nothing else */
             print(&sum);
         rc = corpus_open(&c, q->stage.corpus, e);
     }
