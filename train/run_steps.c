@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "train/run_private.h"
 
 /* ---- what is written down ---- */
@@ -38,6 +39,10 @@ static void put_made(const struct run *r, struct buf *b)
     json_out_object(&o);
     json_put_string(&o, "device", str_of(r->sum->device));
     json_put_u64(&o, "ranks", (uint64_t)r->launch.size);
+    json_put_string(&o, "witmill", STR(WITMILL_VERSION));
+    backend_libraries(r->c->backend, &o);
+    if (r->c->put_libraries)
+        r->c->put_libraries(&o);
     json_out_end_object(&o);
 }
 
@@ -123,6 +128,7 @@ int run_find_record(struct run *r, struct err *e)
     buf_init(&r->load, RECORD_LINE_MAX);
     rc = put_agree(r, e);
     record.agree = buf_str(&r->agree);
+    record.settings = c->settings.n ? c->settings : STR("{}");
     if (c->data) {
         record.epoch = c->data->epoch;
         r->vocabulary = (struct checkpoint_beside){"vocabulary.txt",
