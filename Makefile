@@ -42,7 +42,8 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train interrupt print train_data train_eval
+bare_tool := main commands cmd_train interrupt print train_data train_eval \
+             train_print train_setup
 # What reads shards, and with it libraries.
 shard_src := $(addprefix train/,$(addsuffix .c, \
              balance balance_make classifier clean clean_chars clean_garbled \

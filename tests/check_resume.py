@@ -171,6 +171,13 @@ def check_refusals(args, reference):
     must(folder, begun, "--resume")
     compare("--init", whole, folder)
     done("the weights it began with may be gone when it goes on")
+    folder = fresh("elses")
+    folder.mkdir()
+    (folder / "log.jsonl").write_text("my notes\n")
+    expect("begun over somebody's notes", run(folder, args), 2,
+           "log.jsonl is not the log of a run", "move it away")
+    if (folder / "log.jsonl").read_text() != "my notes\n":
+        sys.exit("they are gone")
     found = subprocess.run([os.environ.get("WITMILL", resume_runs.WITMILL),
                             "train", "--generated", "--resume"], text=True,
                            capture_output=True)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/image.h"
 #include "base/log.h"
 
 #define WARMUP 2000 /* steps, as published */
@@ -231,6 +232,9 @@ int train_setup(struct run_config *c, const struct train_options *t,
     if (!rc && !t->data.generated) {
         rc = train_data_open(&t->data, t->seed, t->batch, &c->model, own, d, e);
         c->data = d;
+#ifndef WITMILL_TRAIN_ONLY /* which has no codecs */
+        c->put_libraries = image_libraries;
+#endif
     }
     if (!rc)
         rc = train_data_steps(&t->data, c->data, t->batch, &c->steps, e);
