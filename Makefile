@@ -44,7 +44,7 @@ bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
 bare_tool := main commands cmd_train interrupt print train_data train_eval
 # What reads shards, and with it libraries.
-shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
+shard_src := $(addprefix train/,$(addsuffix .c,balance balance_count balance_make clean \
              clean_chars clean_garbled clean_refs dataset embedding encoder evalset \
              evalset_list evaluator loader loader_again loader_pane loader_sample merge \
              order picture pieces source source_files source_spec texts tokenizer \
