@@ -46,8 +46,8 @@ bare_tool := main commands cmd_train interrupt print train_data train_eval \
              train_print train_setup
 # What reads shards, and with it libraries.
 shard_src := $(addprefix train/,$(addsuffix .c, \
-             balance balance_make classifier clean clean_chars clean_garbled \
-             clean_refs dataset embedding encoder evalset evalset_labels \
+             balance balance_count balance_make classifier clean clean_chars \
+             clean_garbled clean_refs dataset embedding encoder evalset evalset_labels \
              evalset_list evaluator evaluator_words loader loader_again \
              loader_pane loader_sample merge order picture pieces precision \
              retrieval source source_files source_spec texts tokenizer \
