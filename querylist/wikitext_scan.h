@@ -62,8 +62,7 @@ static inline uint64_t scan_cuts(const char *p)
     return scan_join(v);
 }
 
-/* [ ] { } | < & ' : _ and line feed; also \ and Z-like neighbours that the
- * masks below let in are none. */
+/* [ ] { } | < & ' : _ and line feed */
 static inline uint64_t scan_text(const char *p)
 {
     __m128i v[4];
@@ -82,26 +81,40 @@ static inline uint64_t scan_text(const char *p)
     return scan_join(v);
 }
 #else
-static inline uint64_t scan_set(const char *p, const char *set, size_t n)
+#define SCAN_CUTS 1
+#define SCAN_TEXT 2
+
+static const unsigned char scan_class[256] = {
+    ['{'] = SCAN_CUTS | SCAN_TEXT,
+    ['}'] = SCAN_CUTS | SCAN_TEXT,
+    ['<'] = SCAN_CUTS | SCAN_TEXT,
+    ['['] = SCAN_TEXT,
+    [']'] = SCAN_TEXT,
+    ['|'] = SCAN_TEXT,
+    ['&'] = SCAN_TEXT,
+    ['\''] = SCAN_TEXT,
+    [':'] = SCAN_TEXT,
+    ['_'] = SCAN_TEXT,
+    ['\n'] = SCAN_TEXT,
+};
+
+static inline uint64_t scan_of(const char *p, unsigned class)
 {
-    unsigned char in[256] = {0};
     uint64_t bits = 0;
 
-    for (size_t i = 0; i < n; i++)
-        in[(unsigned char)set[i]] = 1;
     for (unsigned i = 0; i < SCAN_BLOCK; i++)
-        bits |= (uint64_t)in[(unsigned char)p[i]] << i;
+        bits |= (uint64_t)((scan_class[(unsigned char)p[i]] & class) != 0) << i;
     return bits;
 }
 
 static inline uint64_t scan_cuts(const char *p)
 {
-    return scan_set(p, "{}<", 3);
+    return scan_of(p, SCAN_CUTS);
 }
 
 static inline uint64_t scan_text(const char *p)
 {
-    return scan_set(p, "[]{}|<&':_\n", 11);
+    return scan_of(p, SCAN_TEXT);
 }
 #endif
 

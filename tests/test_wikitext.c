@@ -189,6 +189,8 @@ static void test_wikitext__links(void **state)
         {"bars in it", "[[dog|a|b]]", "a|b"},
         {"a template in it", "[[dog|a{{x}}b]]", "ab"},
         {"a link in it", "[[a|b [[c]] d]]", "b c d"},
+        {"a template in its target", "[[{{x}}|b]]s", "bs"},
+        {"a comment in its target", "[[a<!-- x -->c|b]] d|e", "b d|e"},
         {"a section", "[[dog#Hair|hair]]", "hair"},
         {"a section of this page", "[[#Hair]]", "#Hair"},
         {"an underscore", "[[brown_dog]]", "brown dog"},

@@ -8,8 +8,9 @@ For every dump in ../shared/data/wiki: the words of each side, cut by the same
 regular expression, and their count-weighted overlap, 2 sum(min) / (ours +
 theirs).  A peer is asked as it comes and once more for each thing that it
 decides otherwise by design (docs/wikitext.md), so that what is left shows.
-Our speed comes first, for which no peer is needed.  --words N prints the N
-words in which they differ most.  Of a large dump every Nth page is taken.  Without the environment, or the data, it says "skipped".
+Our speed comes first, for which no peer is needed; without the environment,
+or the data, the rest says "skipped".  Of a large dump every Nth page is taken.
+--words N prints the N words in which they differ most.
 """
 import bz2
 import collections
