@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "querylist/keyrun.h"
+#include "querylist/keymerge.h"
 
 struct keycount {
     struct keytab table;
@@ -79,117 +79,54 @@ uint64_t keycount_spilled(const struct keycount *k)
 /* ---- merging ---- */
 
 struct keycount_merge {
-    struct key_merge merge;
-    struct key_cursor *cursors;
-    struct key_cursor **heap;
-    size_t n;
-    struct run *runs; /* those that are left */
-    size_t n_runs;
+    struct keymerge merge;
 };
 
-static int close_cursors(struct keycount_merge *m, int rc)
+static int merge_runs(struct keymerge *m, struct keycount *const *k, size_t n,
+                      struct err *e)
 {
-    for (size_t i = 0; i < m->n; i++)
-        key_cursor_close(&m->cursors[i]);
-    free(m->cursors);
-    free(m->heap);
-    m->cursors = NULL;
-    m->heap = NULL;
-    m->n = 0;
-    return rc;
-}
-
-static int make_cursors(struct keycount_merge *m, size_t n, struct err *e)
-{
-    m->cursors = calloc(n + 1, sizeof *m->cursors);
-    m->heap = calloc(n + 1, sizeof *m->heap);
-    if (!m->cursors || !m->heap)
-        return err_set(e, E_NOMEM, "no memory to merge %zu runs", n);
-    for (size_t i = 0; i < n; i++)
-        m->heap[i] = &m->cursors[i];
-    return 0;
-}
-
-/* The first n of the runs that are left. */
-static int open_runs(struct keycount_merge *m, size_t n, struct err *e)
-{
-    int rc = make_cursors(m, n, e);
-
-    for (size_t i = 0; !rc && i < n; i++) {
-        rc = key_cursor_run(&m->cursors[i], &m->runs[i], e);
-        m->n++;
-    }
-    return rc ? rc : key_merge_start(&m->merge, m->heap, n, e);
-}
-
-/* The first KEYCOUNT_FAN runs become one, which goes to the end. */
-static int pass(struct keycount_merge *m, struct err *e)
-{
-    struct runfile *to = m->runs[0].file;
-    struct keyrun_writer w;
-    struct run made;
-    struct str key;
-    uint64_t sum;
-    bool more = true;
-    int rc, rc_close;
-
-    rc = open_runs(m, KEYCOUNT_FAN, e);
-    if (rc)
-        return close_cursors(m, rc);
-    rc = keyrun_open(&w, to, e);
-    while (!rc && more) {
-        rc = key_merge_next(&m->merge, &key, &sum, &more, e);
-        if (!rc && more)
-            rc = keyrun_put(&w, key, sum, e);
-    }
-    rc_close = keyrun_close(&w, &made, e);
-    rc = close_cursors(m, rc ? rc : rc_close);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < KEYCOUNT_FAN; i++)
-        runfile_release(&m->runs[i]);
-    m->n_runs -= KEYCOUNT_FAN - 1;
-    memmove(m->runs, m->runs + KEYCOUNT_FAN, (m->n_runs - 1) * sizeof *m->runs);
-    m->runs[m->n_runs - 1] = made;
-    return 0;
-}
-
-static int merge_runs(struct keycount_merge *m, struct keycount *const *k,
-                      size_t n, struct err *e)
-{
-    size_t cap = 0;
+    struct run *runs = NULL;
+    struct runfile *to = NULL;
+    size_t cap = 0, n_runs = 0;
     int rc = 0;
 
     for (size_t i = 0; !rc && i < n; i++) {
         if (k[i]->table.n)
             rc = spill(k[i], e);
-        m->runs =
-            xgrow(m->runs, &cap, m->n_runs + k[i]->n_runs + 1, sizeof *m->runs);
-        if (k[i]->n_runs)
-            memcpy(m->runs + m->n_runs, k[i]->runs,
-                   k[i]->n_runs * sizeof *m->runs);
-        m->n_runs += k[i]->n_runs;
+        if (rc || !k[i]->n_runs)
+            continue;
+        runs = xgrow(runs, &cap, n_runs + k[i]->n_runs, sizeof *runs);
+        memcpy(runs + n_runs, k[i]->runs, k[i]->n_runs * sizeof *runs);
+        n_runs += k[i]->n_runs;
+        to = &k[i]->file;
     }
-    while (!rc && m->n_runs > KEYCOUNT_FAN)
-        rc = pass(m, e);
-    return rc ? rc : open_runs(m, m->n_runs, e);
+    if (!rc)
+        rc = keymerge_runs(m, runs, n_runs, false, to, e);
+    free(runs);
+    return rc;
 }
 
-static int merge_tables(struct keycount_merge *m, struct keycount *const *k,
-                        size_t n, struct err *e)
+static int merge_tables(struct keymerge *m, struct keycount *const *k, size_t n,
+                        struct err *e)
 {
-    int rc = make_cursors(m, n, e);
+    struct keytab **tables = xcalloc(n + 1, sizeof *tables);
+    uint32_t **orders = xcalloc(n + 1, sizeof *orders);
+    int rc = 0;
 
     for (size_t i = 0; !rc && i < n; i++) {
         free(k[i]->order);
         k[i]->order = keytab_sort(&k[i]->table);
         if (!k[i]->order)
-            return err_set(e, E_NOMEM, "no memory to sort %u keys",
-                           k[i]->table.n);
-        key_cursor_table(&m->cursors[i], &k[i]->table, k[i]->order);
-        m->n++;
+            rc =
+                err_set(e, E_NOMEM, "no memory to sort %u keys", k[i]->table.n);
+        tables[i] = &k[i]->table;
+        orders[i] = k[i]->order;
     }
-    return rc ? rc : key_merge_start(&m->merge, m->heap, n, e);
+    if (!rc)
+        rc = keymerge_tables(m, tables, orders, n, e);
+    free(tables);
+    free(orders);
+    return rc;
 }
 
 int keycount_merge_open(struct keycount_merge **out, struct keycount *const *k,
@@ -203,7 +140,8 @@ int keycount_merge_open(struct keycount_merge **out, struct keycount *const *k,
      * the memory. */
     for (size_t i = 0; i < n; i++)
         spilled += k[i]->n_runs;
-    rc = spilled ? merge_runs(m, k, n, e) : merge_tables(m, k, n, e);
+    rc = spilled ? merge_runs(&m->merge, k, n, e)
+                 : merge_tables(&m->merge, k, n, e);
     if (rc) {
         keycount_merge_close(m);
         m = NULL;
@@ -214,15 +152,13 @@ int keycount_merge_open(struct keycount_merge **out, struct keycount *const *k,
 
 void keycount_merge_close(struct keycount_merge *m)
 {
-    if (!m)
-        return;
-    close_cursors(m, 0);
-    free(m->runs);
+    if (m)
+        keymerge_close(&m->merge);
     free(m);
 }
 
 int keycount_merge_next(struct keycount_merge *m, struct str *key,
                         uint64_t *sum, bool *more, struct err *e)
 {
-    return key_merge_next(&m->merge, key, sum, more, e);
+    return keymerge_next(&m->merge, key, sum, more, e);
 }

@@ -15,8 +15,7 @@
  * Threads. One a keycount; a merge has all of its keycounts to itself.
  * Cost.    60 to 90 bytes of memory a distinct key, and what is over 16 bytes
  *          of it; on disk a key's bytes beyond those it shares with the one
- *          before, and 3 or more.  A merge reads and writes KEYCOUNT_FAN runs
- *          at a time, 136 KiB of memory each.
+ *          before, and 3 or more.  Merging is querylist/keymerge's.
  */
 #ifndef QUERYLIST_KEYCOUNT_H
 #define QUERYLIST_KEYCOUNT_H
@@ -26,8 +25,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define KEYCOUNT_FAN 128u /* runs merged at once */
 
 struct keycount;
 

@@ -19,11 +19,16 @@
 #include "base/stage.h"
 #include "base/tally.h"
 #include "querylist/list.h"
+#include "querylist/ngrams.h"
 #include "querylist/titles.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 #define QUERIES_VERSION 2 /* of what the stage makes */
+
+/* Does counting tell upper from lower case?  auto: as the policy does. */
+enum queries_case { QUERIES_CASE_AUTO, QUERIES_CASE_FOLD, QUERIES_CASE_KEEP };
+extern const char *const queries_case_names[]; /* with a NULL: for options */
 
 struct queries_config {
     struct stage_options stage;
@@ -46,7 +51,8 @@ struct queries_config {
     uint64_t min_bigram_count;
     uint64_t bigram_budget;
     double min_pmi;
-    uint64_t count_memory; /* bytes */
+    uint64_t memory; /* bytes */
+    int count_case;        /* enum queries_case */
     const char *export;    /* FILE, NULL: none; written by the command */
     int export_as;
     struct opt_list check; /* files of class names, read by the command */
@@ -57,8 +63,10 @@ struct queries_summary {
     uint64_t entries, groups, no_words, never;
     uint64_t first[QUERY_SOURCES]; /* entries that a source brought first */
     uint64_t files, words;         /* counted text */
+    struct ngrams_report counted;  /* what other thresholds would give; zeros
+                                      when nothing had to be made */
+    uint64_t bytes;                /* of queries.bin */
     struct titles_stats views;
-    uint64_t bytes; /* of queries.bin */
     struct tally drops;
 };
 

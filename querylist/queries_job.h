@@ -3,8 +3,9 @@
  *
  * Model.   queries.c is the stage: lock, fingerprint, publishing.  What makes
  *          the list is queries_sources.c: which sources are asked, the files
- *          they read, and their candidates made one list;
- *          queries_titles.c is the source `title`.
+ *          they read, and their candidates made one list; queries_counts.c is
+ *          the sources `word` and `bigram`, queries_titles.c the source
+ *          `title`.
  * Fails.   As queries.h says.
  * Threads. One at a time.
  */
@@ -54,6 +55,9 @@ int queries_list_inputs(struct queries_job *r, struct err *e);
 /* The files that --pageviews names, and their titles. */
 int queries_list_views(struct queries_job *r, struct err *e);
 int queries_rank_titles(struct queries_job *r, struct err *e);
+
+/* Count the words and bigrams of texts; candidates of what is wanted. */
+int queries_count(struct queries_job *r, struct err *e);
 
 /* Read and count them all; r->list is then the list. */
 int queries_gather(struct queries_job *r, struct err *e);

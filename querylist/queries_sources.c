@@ -100,31 +100,6 @@ static int read_own_lists(struct queries_job *r, struct err *e)
     return rc;
 }
 
-static int count_text(struct queries_job *r, struct err *e)
-{
-    const struct queries_config *c = r->c;
-    const struct ngrams_config config = {
-        .memory = c->count_memory,
-        .min_word_count = c->min_word_count,
-        .word_budget = c->word_budget,
-        .min_bigram_count = c->min_bigram_count,
-        .bigram_budget = c->bigram_budget,
-        .min_pmi = c->min_pmi,
-    };
-    int rc = 0;
-
-    r->ngrams = ngrams_open(&config);
-    for (size_t i = 0; !rc && i < r->files.n; i++)
-        rc = textfiles_count(r->files.paths[i], r->ngrams, &r->drops, e);
-    if (!rc && r->want[QUERY_WORD])
-        rc = ngrams_words(r->ngrams, &r->sources[QUERY_WORD], e);
-    if (!rc && r->want[QUERY_BIGRAM])
-        rc = ngrams_bigrams(r->ngrams, &r->sources[QUERY_BIGRAM], e);
-    r->summary->files = r->files.n;
-    r->summary->words = ngrams_tokens(r->ngrams);
-    return rc;
-}
-
 int queries_gather(struct queries_job *r, struct err *e)
 {
     struct query_list_config config = {
@@ -137,7 +112,7 @@ int queries_gather(struct queries_job *r, struct err *e)
     if (r->want[QUERY_FILE])
         rc = read_own_lists(r, e);
     if (!rc && r->files.n)
-        rc = count_text(r, e);
+        rc = queries_count(r, e);
     if (!rc && r->want[QUERY_TITLE])
         rc = queries_rank_titles(r, e);
     if (!rc && r->want[QUERY_WORDNET])

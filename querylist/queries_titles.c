@@ -80,7 +80,7 @@ int queries_rank_titles(struct queries_job *r, struct err *e)
         .keep = 2 * c->size,
         .redirects = (enum titles_redirects)c->redirects,
         .aliases = &r->aliases,
-        .memory = c->count_memory,
+        .memory = c->memory,
         .folder = r->corpus.dir,
     };
     int rc = titles_open(&r->titles, &config, e);

@@ -193,7 +193,7 @@ def main():
             paths = generate(folder, seed)
             for hour_floor, floor, *more in (
                     (50, 70), (1, 1), (0, 0),
-                    (20, 100, "--count-memory", "1M")):
+                    (20, 100, "--memory", "1M")):
                 compare(folder, f"generated {seed}, floors {hour_floor} and "
                         f"{floor}", paths, hour_floor, floor, *more)
         real = sorted((SHARED / "data/pageviews").glob("*.pageviews.gz"))

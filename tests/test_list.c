@@ -12,7 +12,6 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "querylist/list.h"
-#include "querylist/ngrams.h"
 
 #define MANY UINT64_C(1000000)
 
@@ -420,178 +419,6 @@ static void test_list__wordnet_and_numerals(void **state)
     wordnet_release(&w);
 }
 
-/* ---- counting ---- */
-
-static const struct ngrams_config all = {.memory = 1 << 24,
-                                         .min_word_count = 1,
-                                         .word_budget = MANY,
-                                         .min_bigram_count = 1,
-                                         .bigram_budget = MANY,
-                                         .min_pmi = -100};
-
-static void check_candidates(const struct query_candidates *c, const char *want)
-{
-    struct buf got;
-
-    buf_init(&got, BUF_NO_LIMIT);
-    for (size_t i = 0; i < c->n; i++)
-        buf_addf(&got, "%.*s:%llu ", STR_ARG(c->v[i].text),
-                 (unsigned long long)c->v[i].count);
-    assert_string_equal(buf_str(&got).p, want);
-    buf_release(&got);
-}
-
-static void test_list__ngrams(void **state)
-{
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n = ngrams_open(&all);
-
-    (void)state;
-    assert_int_equal(ngrams_add(n, STR("The olive oil. The"), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("dog, the Olive"), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("OIL dog."), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
-    ngrams_break(n);
-    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
-    assert_int_equal(ngrams_tokens(n), 11);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    check_candidates(&w, "oil:4 the:3 dog:2 olive:2 ");
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    /* n12/(n1 n2): the olive 2/6, olive oil 2/8, the dog 1/6, oil dog 1/8 */
-    check_candidates(&b, "the olive:2 olive oil:2 the dog:1 oil dog:1 ");
-    assert_true(b.v[1].pmi > 1.459 && b.v[1].pmi < 1.460); /* log2(22/8) */
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-    ngrams_close(n);
-}
-
-static void test_list__ngram_thresholds(void **state)
-{
-    static const char text[] = "a b a b a b. c a. c a. b c. d e.";
-    struct ngrams_config c = all;
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n;
-
-    (void)state;
-    c.min_word_count = 2;
-    c.word_budget = 2;
-    c.min_bigram_count = 2;
-    c.bigram_budget = 2;
-    n = ngrams_open(&c);
-    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    check_candidates(&w, "a:5 b:4 ");
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    /* a b 3/20, c a 2/15; b a 2/20 is past the budget, d e too rare */
-    check_candidates(&b, "a b:3 c a:2 ");
-    ngrams_close(n);
-    query_candidates_release(&b);
-    c.bigram_budget = MANY;
-    c.min_pmi = 1;
-    n = ngrams_open(&c);
-    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    check_candidates(&b, "a b:3 "); /* log2(14 * 3/20) = 1.07; c a 0.90 */
-    ngrams_close(n);
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-}
-
-/* "w12" or "w12 w3"; texts of candidates end without a terminator. */
-static int read_pair(struct str text, unsigned *k, unsigned *m)
-{
-    char copy[64];
-
-    assert_true(text.n < sizeof copy);
-    memcpy(copy, text.p, text.n);
-    copy[text.n] = 0;
-    return sscanf(copy, "w%u w%u", k, m);
-}
-
-/* Counted a second time by brute force: sorted arrays of words and pairs. */
-static void test_list__ngrams_are_exact(void **state)
-{
-    enum { N = 50000, KINDS = 300 };
-    static unsigned long long counts[KINDS], pairs[KINDS][KINDS];
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n = ngrams_open(&all);
-    struct buf text;
-    unsigned last = KINDS;
-    uint64_t x = 1;
-
-    (void)state;
-    buf_init(&text, BUF_NO_LIMIT);
-    for (int i = 0; i < N; i++) {
-        unsigned k;
-        bool stop;
-
-        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        k = (unsigned)((x >> 33) % KINDS * ((x >> 50) % KINDS) / KINDS);
-        stop = (x >> 60) == 0;
-        buf_addf(&text, "w%u%s", k, stop ? ". " : " ");
-        counts[k]++;
-        if (last < KINDS)
-            pairs[last][k]++;
-        last = stop ? KINDS : k;
-        if (text.n > 1000) {
-            assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
-            buf_clear(&text);
-        }
-    }
-    assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    for (size_t i = 0; i < w.n; i++) {
-        unsigned k, unused;
-
-        assert_true(read_pair(w.v[i].text, &k, &unused) == 1);
-
-        assert_int_equal(w.v[i].count, counts[k]);
-        counts[k] = 0;
-        if (i)
-            assert_true(w.v[i - 1].count >= w.v[i].count);
-    }
-    for (size_t i = 0; i < b.n; i++) {
-        unsigned k, m;
-
-        assert_true(read_pair(b.v[i].text, &k, &m) == 2);
-
-        assert_int_equal(b.v[i].count, pairs[k][m]);
-        pairs[k][m] = 0;
-        if (i)
-            assert_true(b.v[i - 1].pmi >= b.v[i].pmi - 1e-9);
-    }
-    for (int k = 0; k < KINDS; k++) {
-        assert_int_equal(counts[k], 0);
-        for (int m = 0; m < KINDS; m++)
-            assert_int_equal(pairs[k][m], 0);
-    }
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-    buf_release(&text);
-    ngrams_close(n);
-}
-
-static void test_list__ngram_ceiling(void **state)
-{
-    struct ngrams_config c = all;
-    struct err e = ERR_INIT;
-    struct ngrams *n;
-    char word[32];
-    int rc = 0;
-
-    (void)state;
-    c.memory = 1 << 18;
-    n = ngrams_open(&c);
-    for (int i = 0; !rc && i < 100000; i++) {
-        snprintf(word, sizeof word, "w%d", i);
-        rc = ngrams_add(n, str_of(word), &e);
-    }
-    assert_int_equal(rc, -E_TOOBIG);
-    assert_non_null(strstr(e.message, "--count-memory"));
-    ngrams_close(n);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,10 +432,6 @@ int main(void)
         cmocka_unit_test(test_list__drops),
         cmocka_unit_test(test_list__numerals),
         cmocka_unit_test(test_list__wordnet_and_numerals),
-        cmocka_unit_test(test_list__ngrams),
-        cmocka_unit_test(test_list__ngram_thresholds),
-        cmocka_unit_test(test_list__ngrams_are_exact),
-        cmocka_unit_test(test_list__ngram_ceiling),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

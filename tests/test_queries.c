@@ -54,7 +54,7 @@ static void place_init(struct place *p)
         .word_budget = 100,
         .min_bigram_count = 2,
         .bigram_budget = 100,
-        .count_memory = 1 << 24,
+        .memory = 1 << 24,
     };
 }
 

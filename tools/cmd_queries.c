@@ -85,9 +85,17 @@ static const struct opt rows[] = {
     {.name = "bigram-budget", .type = OPT_U64, AT(bigram_budget), .arg = "N",
      .def = "100646", .flags = OPT_BYTES,
      .help = "Bigrams at most, those of highest mutual information."},
-    {.name = "count-memory", .type = OPT_SIZE, AT(count_memory),
-     .arg = "SIZE", .def = "4G", .min = 1 << 20, .max = 1e15,
-     .help = "Ceiling of the tables that count words and bigrams."},
+    {.name = "memory", .type = OPT_SIZE, AT(memory),
+     .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
+     .help = "Ceiling of the tables that count words and bigrams; what does "
+             "not fit is sorted, written to CORPUS and merged at the end, "
+             "with the same counts."},
+    {.name = "count-case", .type = OPT_CHOICE, AT(count_case), .def = "auto",
+     .choices = queries_case_names, .flags = OPT_BYTES,
+     .help = "fold: \"The\" and \"the\" are one word; keep: they are two; "
+             "auto: fold under the policy words, which matches both by either, "
+             "keep under metaclip, whose matching and published counts tell "
+             "cases apart."},
     {.name = "wordnet", .type = OPT_STRING, AT(wordnet), .arg = "DIR",
      .def = WORDNET_FOLDER, .help = "Folder of WordNet 3.0's data and index "
                                     "files (Debian: wordnet-base)."},

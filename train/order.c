@@ -340,6 +340,15 @@ static uint64_t list_items(const struct order_track *t,
     return n;
 }
 
+void order_next_window(const struct order *o, struct order_place *p)
+{
+    p->at = 0;
+    if (++p->window == o->tracks[p->source].windows) {
+        p->window = 0;
+        p->epoch++;
+    }
+}
+
 int order_window_open(struct order *o, unsigned source, uint64_t epoch,
                       uint64_t number, struct order_window *w, struct err *e)
 {

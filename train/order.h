@@ -101,6 +101,10 @@ struct order_window {
     uint64_t n;
 };
 
+/* Source, epoch and window of p: those that are read next.  Such a window of a
+ * balanced source may be empty. */
+void order_next_window(const struct order *o, struct order_place *p);
+
 int order_window_open(struct order *o, unsigned source, uint64_t epoch,
                       uint64_t number, struct order_window *w, struct err *e);
 void order_window_close(struct order_window *w);
