@@ -1,5 +1,7 @@
 #include "querylist/title.h"
 
+#include <stdbool.h>
+
 #include "base/utf8.h"
 
 #define RAW_MAX ((size_t)1 << 16) /* bytes looked at: a line has fewer */
@@ -109,21 +111,39 @@ static struct str capitalized(struct title_form *t)
     return buf_str(&t->text);
 }
 
+/* What a byte does to a name. */
+enum { FINE, COLON, ILLEGAL, WIDE /* may begin U+FFFD */ };
+
+static const unsigned char kinds[256] = {
+    [0] = ILLEGAL,    [1] = ILLEGAL,   [2] = ILLEGAL,   [3] = ILLEGAL,
+    [4] = ILLEGAL,    [5] = ILLEGAL,   [6] = ILLEGAL,   [7] = ILLEGAL,
+    [8] = ILLEGAL,    [9] = ILLEGAL,   [10] = ILLEGAL,  [11] = ILLEGAL,
+    [12] = ILLEGAL,   [13] = ILLEGAL,  [14] = ILLEGAL,  [15] = ILLEGAL,
+    [16] = ILLEGAL,   [17] = ILLEGAL,  [18] = ILLEGAL,  [19] = ILLEGAL,
+    [20] = ILLEGAL,   [21] = ILLEGAL,  [22] = ILLEGAL,  [23] = ILLEGAL,
+    [24] = ILLEGAL,   [25] = ILLEGAL,  [26] = ILLEGAL,  [27] = ILLEGAL,
+    [28] = ILLEGAL,   [29] = ILLEGAL,  [30] = ILLEGAL,  [31] = ILLEGAL,
+    [0x7f] = ILLEGAL, ['#'] = ILLEGAL, ['<'] = ILLEGAL, ['>'] = ILLEGAL,
+    ['['] = ILLEGAL,  [']'] = ILLEGAL, ['{'] = ILLEGAL, ['}'] = ILLEGAL,
+    ['|'] = ILLEGAL,  [':'] = COLON,   [0xef] = WIDE,
+};
+
 static enum title_fault fault(struct str s)
 {
+    bool met[4] = {false};
+
     if (!s.n || str_eq(s, STR("-")))
         return TITLE_NONE;
-    if (memchr(s.p, ':', s.n))
+    for (size_t i = 0; i < s.n; i++)
+        met[kinds[(unsigned char)s.p[i]]] = true;
+    if (met[COLON])
         return TITLE_COLON;
     if (str_eq(s, STR("Main Page")))
         return TITLE_MAIN_PAGE;
     if (s.n > TITLE_MAX)
         return TITLE_TOO_LONG;
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f ||
-            strchr("#<>[]{}|", s.p[i]))
-            return TITLE_ILLEGAL;
-    if (str_find(s, STR("\xef\xbf\xbd"), 0) != SIZE_MAX)
+    if (met[ILLEGAL] ||
+        (met[WIDE] && str_find(s, STR("\xef\xbf\xbd"), 0) != SIZE_MAX))
         return TITLE_ILLEGAL;
     return TITLE_FINE;
 }

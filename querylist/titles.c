@@ -333,7 +333,8 @@ int titles_rank(struct titles *t, struct query_candidates *to, struct err *e)
     t->stats.spilled += keycount_spilled(t->sums);
     if (rc)
         return rc;
-    qsort(t->best, t->n_best, sizeof *t->best, compare_ranked);
+    if (t->n_best)
+        qsort(t->best, t->n_best, sizeof *t->best, compare_ranked);
     for (size_t i = 0; i < t->n_best; i++)
         query_candidates_add(to, t->best[i].text)->views = t->best[i].views;
     return 0;
