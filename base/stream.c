@@ -16,15 +16,16 @@ enum codec { CODEC_PLAIN, CODEC_GZIP, CODEC_BZIP2, CODEC_ZSTD };
 
 struct stream {
     char *name;
-    int fd;             /* -1: from memory */
+    int fd; /* -1: from memory */
     bool owns_fd;
     enum codec codec;
-    char *in;           /* compressed bytes; memory streams borrow them */
+    char *in; /* compressed bytes; memory streams borrow them */
     size_t in_at, in_n;
-    bool in_eof;        /* nothing more behind in[in_n) */
-    bool open_member;   /* inside a member or frame */
-    uint64_t position;  /* compressed bytes behind in[0) */
-    int rc;             /* sticky */
+    bool in_eof;       /* nothing more behind in[in_n) */
+    bool open_member;  /* inside a member or frame */
+    uint64_t position; /* compressed bytes behind in[0) */
+    int rc;            /* sticky */
+    bool cut;          /* it is that the input ends too early */
     z_stream gz;
     bz_stream bz;
     ZSTD_DStream *zs;
@@ -168,9 +169,9 @@ void stream_close(struct stream *s)
 
 static int damaged(struct stream *s, const char *what, struct err *e)
 {
-    return s->rc = err_set(e, E_FORMAT, "%s: %s at compressed byte %llu",
-                           s->name, what,
-                           (unsigned long long)stream_position(s));
+    return s->rc =
+               err_set(e, E_FORMAT, "%s: %s at compressed byte %llu", s->name,
+                       what, (unsigned long long)stream_position(s));
 }
 
 /* Both zlib and libbz2 count in 32 bits. */
@@ -216,8 +217,8 @@ static int step_bzip2(struct stream *s, void *out, size_t n, size_t *got,
     if (!s->open_member) {
         memset(&s->bz, 0, sizeof s->bz);
         if (BZ2_bzDecompressInit(&s->bz, 0, 0) != BZ_OK)
-            return s->rc = err_set(e, E_NOMEM, "%s: no memory for bzip2",
-                                   s->name);
+            return s->rc =
+                       err_set(e, E_NOMEM, "%s: no memory for bzip2", s->name);
         s->open_member = true;
     }
     s->bz.next_in = s->in + s->in_at;
@@ -259,8 +260,7 @@ static bool ends_here(const struct stream *s)
            s->in[s->in_at] != (s->codec == CODEC_GZIP ? 0x1f : 'B');
 }
 
-int stream_read(struct stream *s, void *p, size_t n, size_t *got,
-                struct err *e)
+int stream_read(struct stream *s, void *p, size_t n, size_t *got, struct err *e)
 {
     int rc = s->rc;
 
@@ -275,8 +275,10 @@ int stream_read(struct stream *s, void *p, size_t n, size_t *got,
             /* zstd may have taken all input and still hold output */
             if (s->open_member && s->codec == CODEC_ZSTD)
                 rc = step_zstd(s, p, n, got, e);
-            if (!rc && *got == 0 && s->open_member)
+            if (!rc && *got == 0 && s->open_member) {
+                s->cut = true;
                 rc = damaged(s, "the input is cut off", e);
+            }
             break;
         }
         if (s->codec == CODEC_PLAIN) {
@@ -294,6 +296,11 @@ int stream_read(struct stream *s, void *p, size_t n, size_t *got,
     return rc;
 }
 
+bool stream_is_cut(const struct stream *s)
+{
+    return s->cut;
+}
+
 uint64_t stream_position(const struct stream *s)
 {
     return s->position + s->in_at;
@@ -308,8 +315,9 @@ int stream_read_all(struct stream *s, struct buf *b, struct err *e)
     while (!(rc = stream_read(s, chunk, STREAM_BUFFER, &got, e)) && got) {
         buf_add_bytes(b, chunk, got);
         if (b->rc) {
-            rc = err_set(e, -b->rc, "%s: larger than the %zu bytes expected "
-                                    "at most",
+            rc = err_set(e, -b->rc,
+                         "%s: larger than the %zu bytes expected "
+                         "at most",
                          s->name, b->max);
             break;
         }

@@ -31,6 +31,10 @@ void stream_close(struct stream *s); /* NULL is fine */
 int stream_read(struct stream *s, void *p, size_t n, size_t *got,
                 struct err *e);
 
+/* Did stream_read() fail because the input ends too early?  Then all bytes
+ * before are what was packed; those before other damage may not be. */
+bool stream_is_cut(const struct stream *s);
+
 /* Compressed bytes consumed so far: for progress. */
 uint64_t stream_position(const struct stream *s);
 
@@ -38,13 +42,13 @@ uint64_t stream_position(const struct stream *s);
 int stream_read_all(struct stream *s, struct buf *b, struct err *e);
 
 struct lines {
-    struct stream *in;  /* borrowed */
+    struct stream *in; /* borrowed */
     struct buf buffer;
-    size_t max;         /* bytes of a line */
-    size_t at;          /* of the next line in buffer */
+    size_t max; /* bytes of a line */
+    size_t at;  /* of the next line in buffer */
     bool eof;
-    uint64_t number;    /* of the line last given, from 1 */
-    uint64_t too_long;  /* lines skipped */
+    uint64_t number;   /* of the line last given, from 1 */
+    uint64_t too_long; /* lines skipped */
 };
 
 void lines_init(struct lines *l, struct stream *in, size_t max_bytes);

@@ -5,8 +5,13 @@
 size_t utf8_ascii_span(struct str s)
 {
     size_t i = 0;
-    uint64_t w;
+    uint64_t w, four[4];
 
+    for (; i + 32 <= s.n; i += 32) { /* as most text goes */
+        memcpy(four, s.p + i, 32);
+        if ((four[0] | four[1] | four[2] | four[3]) & HIGH_BITS)
+            break;
+    }
     for (; i + 8 <= s.n; i += 8) {
         memcpy(&w, s.p + i, 8);
         if (w & HIGH_BITS)

@@ -265,15 +265,26 @@ def retrieval(work, model, peer, prefix):
                         k)
 
 
+# Pictures are not CLIP's to it: all of training and evaluation must see that.
+SEEN = {"embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 3, "width": 64,
+                       "patch_size": 8, "head_width": 32},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64,
+                     "heads": 2, "layers": 2},
+        "preprocess_cfg": {"mean": [0.5, 0.25, 0.75], "std": [0.5, 1, 0.3],
+                           "interpolation": "bicubic"}}
+
+
 def main():
     enter()
     work = pathlib.Path(tempfile.mkdtemp(prefix="witmill-eval-"))
     try:
         # a copy: its index goes beside it
         tar = shutil.copy(CAPTIONED, work)
+        (work / "seen.json").write_text(json.dumps(SEEN))
         witmill("train", "--data", tar, "--caption-key", "captions",
                 "--vocabulary", VOCABULARY, "--model",
-                "tiny-vit", "--batch", 64, "--steps", 120, "--lr", 0.003,
+                work / "seen.json", "--batch", 64, "--steps", 120, "--lr", 0.003,
                 "--save", work / "model.safetensors")
         model = ("--model", work, "--vocabulary", VOCABULARY)
         peer = Peer(work)

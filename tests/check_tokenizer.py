@@ -5,8 +5,8 @@ usage: tests/check_tokenizer.py [--all] [--list N]
 
 Compares tokenize_records with open_clip's SimpleTokenizer (and its ftfy and
 regex) in build/peers/venv on captions, alt texts, texts of shards, sentences
-of Wikipedia and generated noise: a few thousand texts, or with --all 100,000
-real ones and as many of noise.
+of Wikipedia, generated noise and references nested in each other: a few
+thousand texts, or with --all 100,000 real ones and as many of noise.
 
 Where ids differ, the Python tokenizer is asked again without ftfy's repair of
 misread encodings, which ours leaves out: if that makes them equal, the text is
@@ -206,6 +206,24 @@ class Noise:
         return bytes(raw)
 
 
+def nested(count):
+    """References in references, up to some dozens of levels."""
+    rng = random.Random(SEED)
+    parts = ["&", "&", "amp;", "amp;", "#38;", "#x26;", "#xff06;", "&#x37e",
+             "&#x37e;", "&#xff1b;", ";", "lt;", "lt", "&#1", "&#1;", "&#xfef",
+             "f;", "EACUTE;", "eacute;", "#49;", "#", "3", "K", "&#x212a;",
+             "cy;", "\x1b[", "\x1b", "m", "\uff06", "\uff1b", "\u037e",
+             "\u0301", "&#x301;", "&acute;", "e", "\xe9", "&Atilde;", "&#13;",
+             "\x01", "&#xff41;", "&fflig;", "&#x2029;", "x" * 24]
+    for _ in range(count):
+        text = ""
+        for _ in range(rng.randint(1, 6)):
+            block = "".join(rng.choice(parts)
+                            for _ in range(rng.randint(1, 3)))
+            text += block * rng.choice([1, 1, 2, rng.randint(1, 40)])
+        yield text.encode()
+
+
 # ---- both tokenizers ----
 
 def ours(raws):
@@ -303,6 +321,7 @@ def main():
         check("Wikipedia", wiki)
         check("noise", [noise.raw() for _ in range(REAL if args.all
                                                    else FEW)])
+        check("nested references", list(nested(10 * FEW if args.all else FEW)))
     else:
         skip(f"no {VOCABULARY}")
     print(f"{passed} passed, {failed} failed")

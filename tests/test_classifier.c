@@ -98,7 +98,7 @@ static int32_t *prompt_ids(const struct opened *o)
 /* What a model that predicts captions says of n squares and all classes. */
 static void by_hand(struct opened *o, int n, const uint8_t *rgb, double *out)
 {
-    const struct pixels x = {PIXEL_BYTE, rgb, encoder_norm()};
+    const struct pixels x = {PIXEL_BYTE, rgb, clip_pixel_norm(&o->m.config)};
     const int context = o->m.config.text.context_length, all = NAMES * EACH;
     int32_t *ids = prompt_ids(o);
     const struct captions c = {all, context, ids};
@@ -376,7 +376,7 @@ static void check_retrieval(struct opened *o, const struct evaluator *v)
     assert_true(n > 20);
     for (int i = 0; i < n; i += BATCH) {
         const struct pixels x = {PIXEL_BYTE, rgb + (size_t)i * bytes,
-                                 encoder_norm()};
+                                 clip_pixel_norm(&o->m.config)};
         const struct captions c = {2 * n, context, ids};
 
         WORLD_MUST(all_scores(&o->m, &options, n - i < BATCH ? n - i : BATCH,

@@ -33,7 +33,7 @@ static const struct opt rows[] = {
              "(webdataset), or any shards with .cls or captions: a corpus, a "
              "folder of tars, a tar, or names such as DIR/{00000..00099}.tar."},
     {.name = "split", .type = OPT_STRING, AT(split), .arg = "NAME",
-     .def = "test", .help = "Of a benchmark: test or train."},
+     .help = "Of a benchmark: train, or test, which is the default."},
     {.name = "classnames", .type = OPT_STRING, AT(classnames), .arg = "FILE",
      .help = "Names of classes, one a line, label 0 first. Default: the "
              "benchmark's classnames.txt."},

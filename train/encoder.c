@@ -7,14 +7,6 @@
 
 #include "train/objective.h"
 
-struct pixel_norm encoder_norm(void)
-{
-    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
-    static const double deviation[3] = {0.26862954, 0.26130258, 0.27577711};
-
-    return pixel_norm_of(mean, deviation);
-}
-
 /* The rows whose means are texts. */
 static int read_words(struct encoder *n, struct err *e)
 {
@@ -51,7 +43,7 @@ static int open_rows(struct encoder *n, struct clip *m,
     *n = (struct encoder){.m = m,
                           .o = *o,
                           .t = t,
-                          .norm = encoder_norm(),
+                          .norm = clip_pixel_norm(&m->config),
                           .batch = batch,
                           .dim = m->config.embed_dim,
                           .context = m->config.text.context_length};

@@ -76,7 +76,4 @@ int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
 int encoder_captions(struct encoder *n, int count, const uint8_t *rgb,
                      const struct captions *c, float *scores, struct err *e);
 
-/* What bytes of pictures mean to the published models. */
-struct pixel_norm encoder_norm(void);
-
 #endif
