@@ -52,9 +52,10 @@ shard_src := $(addprefix train/,$(addsuffix .c, \
              loader_pane loader_sample merge order picture pieces precision \
              retrieval source source_files source_spec texts tokenizer \
              vocabulary zeroshot zeroshot_cache))
-bare_test := alarm batches checkpoint clip config events golden_train median \
-             ops_forms ops_grad optim pairs published record resize resnet rows run \
-             safetensors sha256 store towers weights \
+bare_test := alarm batches checkpoint checkpoint_meta clip config events \
+             golden_train median ops_forms ops_grad optim pairs published \
+             record resize resnet rows run safetensors sha256 store towers \
+             weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif
 

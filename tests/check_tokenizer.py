@@ -29,30 +29,12 @@ import sys
 import tarfile
 import unicodedata
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = pathlib.Path(os.environ.get("WITMILL_PEERS", ROOT / "build/peers"))
-SHARED = pathlib.Path(os.environ.get("WITMILL_SHARED", ROOT / "../shared"))
+from tally import ROOT, SHARED, enter_peers, skip
+
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build/gcc"))
 VOCABULARY = SHARED / "data/clip/bpe_simple_vocab_16e6.txt.gz"
 REAL, FEW = 100000, 2400
 SEED = 20210226
-
-
-def skip(why):
-    print("skipped: " + why)
-    print("0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
-
-
-def enter():
-    """Continue in the peers' environment."""
-    python = VENV / "venv/bin/python"
-    if os.environ.get("WITMILL_IN_PEERS"):
-        return
-    if not python.exists():
-        skip("no build/peers/venv (tools/peers.py makes it)")
-    os.environ["WITMILL_IN_PEERS"] = "1"
-    os.execv(python, [str(python), *map(str, sys.argv)])
 
 
 # ---- real texts ----
@@ -299,7 +281,7 @@ def main():
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--list", type=int, default=10)
     args = parser.parse_args()
-    enter()
+    enter_peers()
     theirs, noise = Theirs(), Noise()
     failed = passed = 0
 

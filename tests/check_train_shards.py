@@ -140,7 +140,7 @@ def refuses():
         ([WORK / "whole", "--batch", "97"], 3, "twice"),
         ([WORK / "whole", "--balance", "10"], 3, "counts.tsv"),
         ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "open "),
-        (["--data", f"{WORK / 'whole'}@0"], 3, "weight"),
+        (["--data", f"{WORK / 'whole'}@0"], 2, "weight"),
         (["--data", WORK / "whole/{1..2"], 2, "brace"),
     ]
     for arguments, want, says in cases:

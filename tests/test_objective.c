@@ -205,25 +205,9 @@ static void compare(const char *model, enum objective objective,
 {
     struct clip_config c = config_of(model, objective);
 
-    for (size_t k = 0; k < DEVICES; k++) {
-        struct outcome a, b;
-        struct world w;
-
-        if (!world_has(devices[k].device))
-            continue;
-        world_open(&w, devices[k].device, &c, BATCH, 7);
-        world_run(&w, way, &a);
-        world_close(&w);
-        world_open(&w, devices[k].device, &c, BATCH, 7);
-        world_run(&w, other, &b);
-        if (bits)
-            outcome_equal(&w, &a, &b);
-        else
-            outcome_compare(&w, &a, &b, devices[k].limit);
-        outcome_release(&a);
-        outcome_release(&b);
-        world_close(&w);
-    }
+    for (size_t k = 0; k < DEVICES; k++)
+        world_two_ways(devices[k].device, &c, BATCH, way, other, bits,
+                       devices[k].limit);
 }
 
 static void test_objective__ways_agree(void **state)
