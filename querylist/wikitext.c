@@ -97,6 +97,15 @@ static void begin_cell(struct reader *k)
         k->at = cell_start(k, k->at + 1 + (next == '+'));
 }
 
+/* {| of a table that is not closed, with its attributes. */
+static void begin_table(struct reader *k)
+{
+    if (peek(k, k->at) != '{' || peek(k, k->at + 1) != '|')
+        return;
+    put_block(k);
+    skip_line(k);
+}
+
 static void begin_list(struct reader *k)
 {
     put_block(k);
@@ -104,6 +113,7 @@ static void begin_list(struct reader *k)
     for (char c = peek(k, k->at); c == '*' || c == '#' || c == ':' || c == ';';
          c = peek(k, k->at))
         k->at++;
+    begin_table(k);
 }
 
 static void begin_line(struct reader *k)
@@ -136,10 +146,7 @@ static void begin_line(struct reader *k)
         }
         break;
     case '{':
-        if (peek(k, k->at + 1) == '|') {
-            put_block(k);
-            skip_line(k);
-        }
+        begin_table(k);
         break;
     default:
         break;

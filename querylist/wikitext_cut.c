@@ -76,17 +76,24 @@ static void pop(struct cutter *c)
     c->open[c->w->frames[c->n_frames].kind]--;
 }
 
-/* Does `at` begin a line, but for what may stand before a table's braces? */
+/* Does `at` begin a line, but for what may stand before a table's braces and
+ * for what has been cut there (comments, mostly)? */
 static bool at_line_start(struct cutter *c, size_t at)
 {
-    size_t from = at;
+    const struct wikitext *w = c->w;
+    size_t n_cuts = w->n_cuts, from = at;
 
-    while (from > 0 &&
-           (c->text.p[from - 1] == ' ' || c->text.p[from - 1] == ':' ||
-            c->text.p[from - 1] == '\t'))
-        from--;
-    c->w->steps += at - from;
-    return from == 0 || c->text.p[from - 1] == '\n';
+    for (;; c->w->steps++) {
+        if (from == 0 || c->text.p[from - 1] == '\n')
+            return true;
+        if (n_cuts && w->cuts[n_cuts - 1].to == from &&
+            w->cuts[n_cuts - 1].kind == CUT_INLINE)
+            from = w->cuts[--n_cuts].from;
+        else if (strchr(" \t:", c->text.p[from - 1]))
+            from--;
+        else
+            return false;
+    }
 }
 
 static size_t run_end(struct str text, size_t at)
