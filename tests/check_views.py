@@ -186,6 +186,22 @@ def generate(folder, seed):
     return paths
 
 
+def in_folder(folder):
+    """A folder stands for the files in it that are named like Wikimedia's."""
+    named = sorted(folder.glob("pageviews-*"))
+    a = ours(folder / "corpus", [folder], 50, 70)
+    if a != views(named, 50, 70) or a == views(named + [folder / "one"], 50,
+                                               70):
+        sys.exit("a folder is not its pageviews-* files")
+    (folder / "empty").mkdir()
+    for code, *args in ((3, "--pageviews", folder / "empty"),
+                        (3, "--pageviews", folder / "absent"),
+                        (2, "--pageviews", folder, "--project", "EN"),
+                        (2, "--sources", "title")):
+        chain.stage("queries", folder / "refused", *args, code=code)
+    print(f"a folder: its {len(named)} files")
+
+
 def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
@@ -196,6 +212,7 @@ def main():
                     (20, 100, "--memory", "1M")):
                 compare(folder, f"generated {seed}, floors {hour_floor} and "
                         f"{floor}", paths, hour_floor, floor, *more)
+        in_folder(folder)
         real = sorted((SHARED / "data/pageviews").glob("*.pageviews.gz"))
         if real:
             compare(folder, "real titles", real, 50, 70)
