@@ -97,6 +97,11 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
     char path[IO_PATH_MAX];
     int rc = 0;
 
+    if (queries_need_aliases(r) && !c->wiki.n)
+        return err_set(e, E_USAGE,
+                       "--redirects %s wants to know what leads where: give "
+                       "--wiki",
+                       titles_redirects_names[c->redirects]);
     for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
         rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);
     if (!rc)

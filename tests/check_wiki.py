@@ -274,12 +274,35 @@ def redirects(folder):
             (["--redirects", "target", "--wiki", dump],
              {"Dog": 130, "Cat": 80, "Rex": 75}),
             (["--redirects", "both", "--wiki", dump],
-             {"Dog": 130, "Rex": 75, **alone}),
-            (["--redirects", "target"], alone)): # nobody says what leads where
+             {"Dog": 130, "Rex": 75, **alone})):
         got = titles(folder / "titles", *views, *args)
         if got != want:
             fail(f"{args}: {got}, not {want}")
+    queries(folder / "titles", "--sources", "title", "--redo", *views,
+            "--redirects", "target", code=2)
     print("redirects: own, target, both")
+
+
+# ---- summaries ----
+
+def summaries(folder):
+    """Each speaks of what it was made from, and of nothing else."""
+    dump, hour = folder / "dump.xml", folder / "pageviews-20240101-000000"
+    texts, views = ["--wiki", dump], ["--pageviews", hour]
+    for args, has_texts, has_views in (
+            (texts, True, False), (views, False, True),
+            (texts + views, True, True), ([], False, False)):
+        corpus = folder / "summary"
+        run = queries(corpus, *args, "--redo")
+        for labels, is_there in (
+                (("pages of dumps", "articles", "redirects", "words counted",
+                  "words that occur 100 times"), has_texts),
+                (("files of page views", "titles viewed"), has_views)):
+            for label in labels:
+                if (number(run, label) is not None) != is_there:
+                    fail(f"{args}: {label}?\n{run.stdout}")
+        shutil.rmtree(corpus)
+    print("summaries: of texts, of views, of both, of neither")
 
 
 # ---- what is wrong with a dump ----
@@ -445,8 +468,8 @@ def at_moments(folder):
 def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
-        for test in (same_for_all, exact_counts, redirects, cut_off, refused,
-                     again, at_moments):
+        for test in (same_for_all, exact_counts, redirects, summaries,
+                     cut_off, refused, again, at_moments):
             began = time.monotonic()
             test(folder)
             print(f"  {time.monotonic() - began:.1f} s", flush=True)

@@ -13,6 +13,7 @@
 #define AT(field) .at = offsetof(struct queries_config, field)
 
 static const struct opt rows[] = {
+    /* What there is to make it from. */
     STAGE_OPTION_CORPUS(struct queries_config, stage),
     {.name = "wiki", .type = OPT_LIST, AT(wiki), .arg = "FILE",
      .help = "Count words and bigrams in the articles of this dump of a "
@@ -21,9 +22,6 @@ static const struct opt rows[] = {
     {.name = "allow-truncated", .type = OPT_BOOL, AT(allow_truncated),
      .help = "Take the whole pages of a dump that is cut off, instead of "
              "stopping."},
-    {.name = "dump-text", .type = OPT_STRING, AT(dump_text), .arg = "FILE",
-     .help = "Write what is counted of the dumps, a line of JSON an article "
-             "with id, title and text; - for standard output."},
     {.name = "text", .type = OPT_LIST, AT(text), .arg = "PATH",
      .help = "Count words and bigrams in this file, or in the .txt, .text, "
              ".html, .htm, .xhtml and .xht files of this folder "
@@ -36,50 +34,33 @@ static const struct opt rows[] = {
      .def = "en", .flags = OPT_BYTES,
      .help = "Whose views: a Wikipedia's language, or another project like "
              "de.wikisource. Mobile views count with the others."},
-    {.name = "min-hour-views", .type = OPT_U64, AT(min_hour_views),
-     .arg = "N", .def = "50", .flags = OPT_BYTES,
-     .help = "A title's hour of fewer views does not count (a day's, in the "
-             "files of a month)."},
-    {.name = "min-views", .type = OPT_U64, AT(min_views), .arg = "N",
-     .def = "70", .flags = OPT_BYTES,
-     .help = "Titles of fewer views in sum are no queries."},
-    {.name = "redirects", .type = OPT_CHOICE, AT(redirects), .def = "own",
-     .choices = titles_redirects_names, .flags = OPT_BYTES,
-     .help = "What the views of a redirect are worth, where a dump says what "
-             "is one: own, it is a title like others, as published; target, "
-             "they count for the article it leads to, and it is no title; "
-             "both."},
     {.name = "queries", .type = OPT_LIST, AT(queries), .arg = "FILE",
      .help = "A list of your own (repeatable); its entries come first, in "
              "their order. An entry a line; of a name that ends in .json an "
              "array of strings, like MetaCLIP's metadata.json; in .tsv a "
              "table with a column \"text\", as --export writes it."},
+    {.name = "wordnet", .type = OPT_STRING, AT(wordnet), .arg = "DIR",
+     .def = WORDNET_FOLDER, .help = "Folder of WordNet 3.0's data and index "
+                                    "files (Debian: wordnet-base)."},
+    /* What becomes of that. */
     {.name = "sources", .type = OPT_STRING, AT(sources), .arg = "NAMES",
      .flags = OPT_BYTES,
      .help = "What makes the list, with commas: file, word, bigram, title, "
-             "wordnet, numeral. By default whatever there is input for, WordNet unless "
-             "--queries is given, and numerals in MetaCLIP's order."},
-    {.name = "order", .type = OPT_CHOICE, AT(order), .def = "clip",
-     .choices = query_order_names, .flags = OPT_BYTES,
-     .help = "clip: words, bigrams, titles, WordNet, numerals; metaclip: "
-             "numerals, WordNet, words, bigrams, titles."},
-    {.name = "policy", .type = OPT_CHOICE, AT(policy), .def = "words",
-     .choices = query_policy_names, .flags = OPT_BYTES,
-     .help = "How texts match: words folds case and spelling and cuts at "
-             "everything that is no letter or digit; metaclip is the "
-             "published case-sensitive substring rule. Kept in queries.bin "
-             "for all later stages."},
-    {.name = "size", .type = OPT_U64, AT(size), .arg = "N", .def = "500000",
-     .flags = OPT_BYTES, .min = 1, .max = 1 << 30,
-     .help = "Entries at most; titles fill what the other sources leave."},
-    {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
-     .flags = OPT_BYTES,
-     .help = "Seed of the corpus: every random choice hashes it."},
-    {.name = "bucket-bits", .type = OPT_U64, AT(bucket_bits), .arg = "B",
-     .def = "6", .flags = OPT_BYTES, .min = CORPUS_BUCKET_BITS_MIN,
-     .max = CORPUS_BUCKET_BITS_MAX,
-     .help = "The corpus is cut into 2^B buckets of URLs: 6 up to some "
-             "hundred million pairs, 13 for hundreds of billions."},
+             "wordnet, numeral. By default whatever there is input for, "
+             "WordNet unless --queries is given, and numerals in MetaCLIP's order."},
+    {.name = "count-case", .type = OPT_CHOICE, AT(count_case), .def = "auto",
+     .choices = queries_case_names, .flags = OPT_BYTES,
+     .help = "fold: \"The\" and \"the\" are one word; keep: they are two; "
+             "auto: fold under the policy words, which matches both by either, "
+             "keep under metaclip, whose matching and published counts tell "
+             "cases apart."},
+    {.name = "redirects", .type = OPT_CHOICE, AT(redirects), .def = "own",
+     .choices = titles_redirects_names, .flags = OPT_BYTES,
+     .help = "What the views of a redirect are worth, where a dump says what "
+             "is one: own, it is a title like others, as published; target, "
+             "they count for the article it leads to, and it is no title; "
+             "both. The last two need --wiki."},
+    /* How much of each source. */
     {.name = "min-word-count", .type = OPT_U64, AT(min_word_count),
      .arg = "N", .def = "100", .flags = OPT_BYTES,
      .help = "Words that occur less often are no queries."},
@@ -96,20 +77,39 @@ static const struct opt rows[] = {
     {.name = "bigram-budget", .type = OPT_U64, AT(bigram_budget), .arg = "N",
      .def = "100646", .flags = OPT_BYTES,
      .help = "Bigrams at most, those of highest mutual information."},
-    {.name = "memory", .type = OPT_SIZE, AT(memory),
-     .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
-     .help = "Ceiling of the tables that count words and bigrams; what does "
-             "not fit is sorted, written to CORPUS and merged at the end, "
-             "with the same counts."},
-    {.name = "count-case", .type = OPT_CHOICE, AT(count_case), .def = "auto",
-     .choices = queries_case_names, .flags = OPT_BYTES,
-     .help = "fold: \"The\" and \"the\" are one word; keep: they are two; "
-             "auto: fold under the policy words, which matches both by either, "
-             "keep under metaclip, whose matching and published counts tell "
-             "cases apart."},
-    {.name = "wordnet", .type = OPT_STRING, AT(wordnet), .arg = "DIR",
-     .def = WORDNET_FOLDER, .help = "Folder of WordNet 3.0's data and index "
-                                    "files (Debian: wordnet-base)."},
+    {.name = "min-hour-views", .type = OPT_U64, AT(min_hour_views),
+     .arg = "N", .def = "50", .flags = OPT_BYTES,
+     .help = "A title's hour of fewer views does not count (a day's, in the "
+             "files of a month)."},
+    {.name = "min-views", .type = OPT_U64, AT(min_views), .arg = "N",
+     .def = "70", .flags = OPT_BYTES,
+     .help = "Titles of fewer views in sum are no queries."},
+    /* The list, and the corpus. */
+    {.name = "size", .type = OPT_U64, AT(size), .arg = "N", .def = "500000",
+     .flags = OPT_BYTES, .min = 1, .max = 1 << 30,
+     .help = "Entries at most; titles fill what the other sources leave."},
+    {.name = "order", .type = OPT_CHOICE, AT(order), .def = "clip",
+     .choices = query_order_names, .flags = OPT_BYTES,
+     .help = "clip: words, bigrams, titles, WordNet, numerals; metaclip: "
+             "numerals, WordNet, words, bigrams, titles."},
+    {.name = "policy", .type = OPT_CHOICE, AT(policy), .def = "words",
+     .choices = query_policy_names, .flags = OPT_BYTES,
+     .help = "How texts match: words folds case and spelling and cuts at "
+             "everything that is no letter or digit; metaclip is the "
+             "published case-sensitive substring rule. Kept in queries.bin "
+             "for all later stages."},
+    {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
+     .flags = OPT_BYTES,
+     .help = "Seed of the corpus: every random choice hashes it."},
+    {.name = "bucket-bits", .type = OPT_U64, AT(bucket_bits), .arg = "B",
+     .def = "6", .flags = OPT_BYTES, .min = CORPUS_BUCKET_BITS_MIN,
+     .max = CORPUS_BUCKET_BITS_MAX,
+     .help = "The corpus is cut into 2^B buckets of URLs: 6 up to some "
+             "hundred million pairs, 13 for hundreds of billions."},
+    /* What is shown. */
+    {.name = "dump-text", .type = OPT_STRING, AT(dump_text), .arg = "FILE",
+     .help = "Write what is counted of the dumps, a line of JSON an article "
+             "with id, title and text; - for standard output."},
     {.name = "export", .type = OPT_STRING, AT(export), .arg = "FILE",
      .help = "Write the list to this file, - for standard output. Where no "
              "option says how a list is made, it is the one that the corpus "
@@ -125,6 +125,12 @@ static const struct opt rows[] = {
              "--queries) the list contains, and which it misses "
              "(repeatable). Where no option says how a list is made, it is "
              "the one that the corpus has."},
+    /* How it runs. */
+    {.name = "memory", .type = OPT_SIZE, AT(memory),
+     .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
+     .help = "Ceiling of the tables that count words, bigrams and views; what "
+             "does not fit is sorted, written to CORPUS and merged at the end, "
+             "with the same counts."},
     STAGE_OPTION_THREADS(struct queries_config, stage),
     STAGE_OPTION_REDO(struct queries_config, stage),
 };
@@ -168,7 +174,6 @@ static void print_thresholds(const struct ngrams_report *r)
 
     if (!r->tokens)
         return;
-    summary_line("distinct words", r->distinct);
     printf("with other thresholds:\n");
     for (int i = 0; i < NGRAMS_FLOORS; i++) {
         snprintf(label, sizeof label, "words that occur %llu times",
@@ -178,7 +183,7 @@ static void print_thresholds(const struct ngrams_report *r)
     if (!r->bigrams)
         return;
     summary_line("bigrams often enough", r->bigrams);
-    for (int i = 0; i < NGRAMS_PMIS; i += 2) {
+    for (int i = 0; i < NGRAMS_PMIS && r->pmi[i]; i += 2) {
         snprintf(label, sizeof label, "of these, PMI %d or more", i);
         summary_share(label, r->pmi[i], r->bigrams);
     }
@@ -206,17 +211,19 @@ static void print(const struct queries_summary *s)
         summary_line("files counted", s->files);
     if (s->words)
         summary_line("words counted", s->words);
+    if (s->counted.distinct)
+        summary_line("distinct words", s->counted.distinct);
     if (s->counted.runs) {
         summary_line("runs written to disk", s->counted.runs);
         summary_line("bytes of them", s->counted.disk);
     }
-    print_thresholds(&s->counted);
     if (s->views.files) {
         summary_line("files of page views", s->views.files);
         summary_line("lines of the project", s->views.lines);
         summary_line("titles viewed", s->views.titles);
         summary_line("titles often enough", s->views.ranked);
     }
+    print_thresholds(&s->counted);
     summary_tally("left out", &s->drops);
 }
 
