@@ -326,15 +326,17 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader.
+# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader,
+# counts.  (bench_counts size FOLDER has minutes and 8 GB: by hand.)
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench $B/bench_counts
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
 	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
 	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
 	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
+	$Q$(if $(filter-out counts,$(BENCH)),:,$B/bench_counts)
 
 # ---- packages, installation, upkeep ----
 
