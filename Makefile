@@ -42,16 +42,20 @@ ifdef TRAIN_ONLY
 folders := base train train/ref $(if $(CUDA),train/cuda)
 bare_base := arena buf clock err hash_bare io json json_write log mem opt \
              opt_print part progress str utf8
-bare_tool := main commands cmd_train interrupt print train_data train_eval
+bare_tool := main commands cmd_train interrupt print train_data train_eval \
+             train_print train_setup
 # What reads shards, and with it libraries.
-shard_src := $(addprefix train/,$(addsuffix .c,balance balance_make clean \
-             clean_garbled clean_refs dataset embedding encoder evalset \
-             evalset_list evaluator loader loader_pane loader_sample merge \
-             order picture pieces source source_spec texts tokenizer \
+shard_src := $(addprefix train/,$(addsuffix .c, \
+             balance balance_count balance_make classifier clean clean_chars \
+             clean_garbled clean_refs dataset embedding encoder evalset evalset_labels \
+             evalset_list evaluator evaluator_words loader loader_again \
+             loader_pane loader_sample merge order picture pieces precision \
+             retrieval source source_files source_spec texts tokenizer \
              vocabulary zeroshot zeroshot_cache))
-bare_test := alarm batches checkpoint clip config events golden_train median \
-             ops_forms ops_grad optim pairs published record resize resnet rows run \
-             safetensors sha256 store towers weights \
+bare_test := alarm batches checkpoint checkpoint_meta clip config events \
+             golden_train median ops_forms ops_grad optim pairs published \
+             record resize resnet rows run safetensors sha256 store towers \
+             weights \
              weights_files $(if $(CUDA),ops_cuda golden_cuda)
 endif
 
@@ -326,15 +330,18 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=NAME for one part of it: text, products, train, tokenizer, picture, loader.
+# BENCH=NAME for one part of it: text, views, products, train, tokenizer, picture, loader,
+# wikitext.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench $B/wikitext_dump
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
+	$Q$(if $(filter-out views,$(BENCH)),:,tools/bench_views.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
 	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
 	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
 	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
+	$Q$(if $(filter-out wikitext,$(BENCH)),:,tools/compare_wikitext.py $B)
 
 # ---- packages, installation, upkeep ----
 

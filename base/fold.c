@@ -191,6 +191,13 @@ int fold_text(struct fold *f, struct str s, struct buf *out)
     return put_text(f, s, &folded, out);
 }
 
+int fold_keep(struct fold *f, struct str s, struct buf *out)
+{
+    static const struct form kept = {NFKC, fold_put, false};
+
+    return put_text(f, s, &kept, out);
+}
+
 int fold_nfc(struct fold *f, struct str s, struct buf *out)
 {
     static const struct form composed = {NFC, fold_put, false};

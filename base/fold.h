@@ -38,6 +38,9 @@ void fold_release(struct fold *f);
 /* Append the folded form of s to out. */
 int fold_text(struct fold *f, struct str s, struct buf *out);
 
+/* Append the NFKC of s to out: folded but for the case. */
+int fold_keep(struct fold *f, struct str s, struct buf *out);
+
 enum fold_class {
     FOLD_OTHER,  /* separates words */
     FOLD_LETTER, /* general category L* */

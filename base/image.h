@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -327,5 +328,8 @@ int image_worker(void *ctx, struct str in, uint8_t *out, size_t cap,
 /* Unpack what image_worker packed.  The bytes come from a process that has
  * read strangers' data: everything is checked, -E_FORMAT when it cannot be. */
 int image_unpack(struct str packed, struct image_result *r);
+
+/* Members of an object: the codecs by name, and their versions. */
+void image_libraries(struct json_out *o);
 
 #endif

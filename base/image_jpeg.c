@@ -230,11 +230,19 @@ static void read_part(struct reader *r)
     read_rows_to(r, x, height);
 }
 
+/* The library's leaving out has its bugs: where there are several scans; with
+ * a reduction where four rows or columns share a colour (4:1:0 and the like),
+ * which nobody writes. */
+static bool can_leave_out(struct jpeg_decompress_struct *c)
+{
+    return !jpeg_has_multiple_scans(c) && c->max_h_samp_factor <= 2 &&
+           c->max_v_samp_factor <= 2;
+}
+
 static void read_raw(struct reader *r)
 {
     if (r->task->options->wanted && r->task->kind == IMAGE_PLAIN &&
-        !jpeg_has_multiple_scans(
-            &r->cinfo)) /* leaving out has its bugs there */
+        can_leave_out(&r->cinfo))
         read_part(r);
     else
         read_rows_to(r, 0, r->cinfo.output_height);

@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
-#define IO_CHUNK ((size_t)256 << 10) /* bytes a write gathers */
+#define IO_CHUNK   ((size_t)256 << 10) /* bytes a write gathers */
+#define IO_TMP_MAX (IO_PATH_MAX + 16)
 
 int io_write_full(int fd, const void *p, size_t n, const char *path,
                   struct err *e)
@@ -79,15 +81,16 @@ int io_read_file(const char *path, struct buf *b, struct err *e)
             char one[4096];
 
             got = b->rc == -E_NOMEM ? -1 : read(fd, one, sizeof one);
-            if (got > 0 && b->rc == -E_TOOBIG &&
-                (size_t)got <= b->max - b->n) {
+            if (got > 0 && b->rc == -E_TOOBIG && (size_t)got <= b->max - b->n) {
                 b->rc = 0;
                 buf_add_bytes(b, one, (size_t)got);
                 continue;
             }
             if (got != 0)
-                rc = err_set(e, -b->rc, "%s: larger than the %zu bytes "
-                                        "expected at most", path, b->max);
+                rc = err_set(e, -b->rc,
+                             "%s: larger than the %zu bytes "
+                             "expected at most",
+                             path, b->max);
             else
                 b->rc = 0;
             break;
@@ -259,9 +262,12 @@ int io_sha256_file(const char *path, char out[SHA256_HEX], struct err *e)
     return rc;
 }
 
-static void tmp_path(const struct io_file *f, char out[IO_PATH_MAX + 8])
+static void tmp_path(const struct io_file *f, char out[IO_TMP_MAX])
 {
-    snprintf(out, IO_PATH_MAX + 8, "%s.tmp", f->path);
+    if (f->own)
+        snprintf(out, IO_TMP_MAX, "%s.%u.tmp", f->path, f->own);
+    else
+        snprintf(out, IO_TMP_MAX, "%s.tmp", f->path);
 }
 
 /*
@@ -304,11 +310,11 @@ static int open_alone(const char *tmp, int *fd, struct err *e)
 
 int io_file_open(struct io_file *f, const char *path, struct err *e)
 {
-    char tmp[IO_PATH_MAX + 8];
+    char tmp[IO_TMP_MAX];
 
-    *f = (struct io_file){.fd = -1};
+    *f = (struct io_file){.fd = -1, .lock = -1};
     buf_init(&f->pending, 2 * IO_CHUNK);
-    if (strlen(path) + 8 >= sizeof f->path)
+    if (strlen(path) + 16 >= sizeof f->path)
         return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
     memcpy(f->path, path, strlen(path) + 1);
     tmp_path(f, tmp);
@@ -316,6 +322,49 @@ int io_file_open(struct io_file *f, const char *path, struct err *e)
     if (!f->rc)
         sha256_init(&f->hash);
     return f->rc;
+}
+
+/* A number that no other file has, whoever made it. */
+static int open_own(struct io_file *f, struct err *e)
+{
+    char tmp[IO_TMP_MAX];
+
+    f->own = (uint32_t)getpid();
+    do {
+        f->own += 1 + !(f->own + 1); /* never 0 */
+        tmp_path(f, tmp);
+        f->fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (f->fd < 0 && errno == EEXIST);
+    return f->fd < 0 ? err_errno(e, E_IO, "create", tmp) : 0;
+}
+
+/* What was locked goes only now: who waits for it finds the work done. */
+static void release_lock(struct io_file *f)
+{
+    char tmp[IO_TMP_MAX];
+
+    if (f->lock < 0)
+        return;
+    snprintf(tmp, sizeof tmp, "%s.tmp", f->path);
+    unlink(tmp);
+    close(f->lock);
+    f->lock = -1;
+}
+
+int io_file_open_shared(struct io_file *f, const char *path, struct err *e)
+{
+    int rc = io_file_open(f, path, e);
+
+    if (rc)
+        return rc;
+    f->lock = f->fd;
+    f->fd = -1;
+    rc = open_own(f, e);
+    if (rc) {
+        f->own = 0;
+        io_file_abandon(f);
+    }
+    return f->rc = rc;
 }
 
 static int flush_pending(struct io_file *f, struct err *e)
@@ -367,7 +416,7 @@ int io_file_patch(struct io_file *f, uint64_t offset, struct str s,
  */
 int io_file_publish(struct io_file *f, struct err *e)
 {
-    char tmp[IO_PATH_MAX + 8];
+    char tmp[IO_TMP_MAX];
     int rc, fd;
 
     tmp_path(f, tmp);
@@ -391,6 +440,7 @@ int io_file_publish(struct io_file *f, struct err *e)
     f->rc = io_sync_parent(f->path, e);
     if (f->rc)
         goto fail;
+    release_lock(f);
     sha256_final_hex(&f->hash, f->sha256);
     if (f->patched)
         f->sha256[0] = 0;
@@ -405,7 +455,7 @@ fail:
 
 void io_file_abandon(struct io_file *f)
 {
-    char tmp[IO_PATH_MAX + 8];
+    char tmp[IO_TMP_MAX];
     char unused[SHA256_HEX];
 
     if (f->hash.ctx) {
@@ -416,6 +466,7 @@ void io_file_abandon(struct io_file *f)
     if (f->fd >= 0)
         close(f->fd);
     f->fd = -1;
+    release_lock(f);
     buf_release(&f->pending);
 }
 
@@ -430,24 +481,37 @@ void io_allow_files(size_t n)
     setrlimit(RLIMIT_NOFILE, &lim);
 }
 
+static bool has_no_locks(int error)
+{
+    return error == ENOSYS || error == EOPNOTSUPP || error == ENOLCK ||
+           error == EINVAL;
+}
+
 int io_lock(const char *path, const char *what, int *fd, struct err *e)
 {
+    int rc;
+
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*fd < 0)
         return err_errno(e, E_IO, "open", path);
-    if (flock(*fd, LOCK_EX | LOCK_NB)) {
-        int rc = errno == EWOULDBLOCK
-                     ? err_set(e, E_BUSY,
-                               "%s is in use by another witmill process; "
-                               "wait for it to end (lock: %s)",
-                               what, path)
-                     : err_errno(e, E_IO, "lock", path);
-
-        close(*fd);
-        *fd = -1;
-        return rc;
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (has_no_locks(errno)) {
+        log_event("warning",
+                  "%s: this file system has no locks; see to it that nobody "
+                  "else uses %s",
+                  path, what);
+        return 0;
     }
-    return 0;
+    rc = errno == EWOULDBLOCK
+             ? err_set(e, E_BUSY,
+                       "%s is in use by another witmill process; wait for it "
+                       "to end (lock: %s)",
+                       what, path)
+             : err_errno(e, E_IO, "lock", path);
+    close(*fd);
+    *fd = -1;
+    return rc;
 }
 
 void io_unlock(int fd)

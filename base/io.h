@@ -68,6 +68,8 @@ int io_sha256_file(const char *path, char out[SHA256_HEX], struct err *e);
 struct io_file {
     char path[IO_PATH_MAX]; /* the final name; bytes go to path.tmp */
     int fd;                 /* -1 when closed */
+    int lock;               /* of path.tmp, where bytes go elsewhere; or -1 */
+    uint32_t own;           /* then they go to path.OWN.tmp */
     int rc;                 /* sticky */
     uint64_t bytes;         /* written so far, buffered ones included */
     struct buf pending;     /* not yet written */
@@ -77,6 +79,11 @@ struct io_file {
 };
 
 int io_file_open(struct io_file *f, const char *path, struct err *e);
+/* The same for a file of which all who make it make the same bytes, perhaps on
+ * several machines: where locks do not reach from one to the other, or there
+ * are none, each writes a file of its own, and the last name given holds.  A
+ * killed process leaves path.NUMBER.tmp behind. */
+int io_file_open_shared(struct io_file *f, const char *path, struct err *e);
 int io_file_write(struct io_file *f, struct str s, struct err *e);
 /* Put s over bytes that were written before, at offset (a header that holds a
  * count).  sha256 then stays "". */
@@ -90,7 +97,9 @@ void io_file_abandon(struct io_file *f); /* a no-op once closed */
 void io_allow_files(size_t n);
 
 /* Exclusive lock on path (created if absent) until the process ends or
- * io_unlock(); -E_BUSY with `what` in the message if another holds it. */
+ * io_unlock(); -E_BUSY with `what` in the message if another holds it.  On a
+ * file system without locks (Lustre as it is often mounted) it is said, and
+ * there is none. */
 int io_lock(const char *path, const char *what, int *fd, struct err *e);
 void io_unlock(int fd);
 

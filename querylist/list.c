@@ -101,7 +101,7 @@ static void know(struct query_entry *entry, enum query_source source,
         entry->count = c->count;
     if (c->views)
         entry->views = c->views;
-    if (source == QUERY_BIGRAM)
+    if (source == QUERY_BIGRAM || (source == QUERY_FILE && c->pmi != 0))
         entry->pmi = c->pmi;
     if (c->synset != QUERY_NONE)
         entry->synset = c->synset;
@@ -169,6 +169,32 @@ static int unite(struct builder *b, struct err *e)
 
 /* ---- norms and groups ---- */
 
+/* The characters that MetaCLIP's rule sets apart. */
+static bool is_spaced(char c)
+{
+    return c && strchr(",.;:?!`", c);
+}
+
+bool query_is_never(enum query_policy policy, struct str entry)
+{
+    const char *p = entry.p;
+    size_t n = entry.n;
+
+    if (policy != QUERY_POLICY_METACLIP)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '\t' || p[i] == '\n' || p[i] == '\r')
+            return true;
+        if (!is_spaced(p[i]))
+            continue;
+        if ((i && p[i - 1] != ' ') || (i + 1 < n && p[i + 1] != ' '))
+            return true;
+        if (i + 2 < n && is_spaced(p[i + 2]))
+            return true;
+    }
+    return false;
+}
+
 static int group(struct query_list *l, enum query_policy policy,
                  struct words *w, uint32_t id, uint32_t *group_of_norm,
                  struct err *e)
@@ -194,13 +220,8 @@ static int group(struct query_list *l, enum query_policy policy,
     }
     entry->norm = strset_at(&l->norms, k);
     entry->group = group_of_norm[k];
-    if (policy == QUERY_POLICY_METACLIP) {
-        rc = words_split(w, policy, entry->text);
-        if (rc)
-            return err_set(e, -rc, "words of query %u", id);
-        if (!str_eq(buf_str(&w->text), entry->text))
-            entry->flags |= QUERY_NEVER;
-    }
+    if (query_is_never(policy, entry->text))
+        entry->flags |= QUERY_NEVER;
     return 0;
 }
 

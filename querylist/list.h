@@ -28,6 +28,7 @@
 #include "querylist/strset.h"
 #include "querylist/wordnet.h"
 #include "querylist/words.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,9 +61,24 @@ extern const char *const query_order_names[]; /* "clip", "metaclip", NULL */
 
 enum query_flags {
     QUERY_NO_WORDS = 1, /* norm is empty: no group, matches nothing */
-    QUERY_NEVER = 2     /* MetaCLIP's spacing sets apart a character of it, so
-                           no text can hold it (facts B2) */
+    QUERY_NEVER = 2     /* no text can hold it: query_is_never() */
 };
+
+/*
+ * Whether no text at all can match the entry.  Under QUERY_POLICY_WORDS each
+ * entry with words matches itself.  MetaCLIP's rule puts a space on both sides
+ * of each , . ; : ? ! ` of a text, turns TAB, LF and CR into spaces, and asks
+ * whether it then holds the entry between two spaces.  So an entry is out of
+ * reach with
+ *   - a TAB, LF or CR,
+ *   - one of the seven without a space (or the entry's end) on either side, as
+ *     in "St. Louis": "St . Louis" is found in "St.Louis",
+ *   - two of the seven with a single space between, as in ". .": each has one
+ *     of its own, ".  ." is found in "..".
+ * Spaces elsewhere, at the ends or several of them, are found in texts that
+ * have them.
+ */
+bool query_is_never(enum query_policy policy, struct str entry);
 
 /* What a source says of an entry; 0 and QUERY_NONE where it does not say. */
 struct query_candidate {
@@ -128,7 +144,8 @@ void query_candidates_wordnet(struct query_candidates *c,
 /* "0" to "99", bytewise. */
 void query_candidates_numerals(struct query_candidates *c);
 
-/* An entry a line, outer ASCII white space cut, empty lines left out. */
+/* (Lists in other forms: querylist/list_io.)
+ * An entry a line, outer ASCII white space cut, empty lines left out. */
 void query_candidates_lines(struct query_candidates *c, struct str lines);
 
 #endif

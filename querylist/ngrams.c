@@ -1,279 +1,267 @@
 #include "querylist/ngrams.h"
 
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "querylist/strset.h"
+#include "querylist/ngrams_private.h"
 
-#define FIRST_SLOTS 4096
+const char *const ngrams_case_names[] = {"fold", "keep", NULL};
 
-struct bigram {
-    uint32_t first, second; /* numbers of words + 1; 0: empty slot */
-    uint64_t n;
-};
+/* ---- counters ---- */
 
-struct ngrams {
-    struct ngrams_config config;
-    struct words words; /* scratch */
-    struct strset set;  /* the distinct words */
-    uint64_t *counts;   /* per word */
-    size_t cap_counts;
-    struct bigram *slots; /* a power of two, at most half full */
-    size_t n_slots, n_bigrams;
-    uint64_t tokens;
-    uint32_t last;      /* number + 1 of the word before, 0: none */
-    struct arena texts; /* of bigrams that became candidates */
-};
+static int open_counter(struct ngrams_counter *c, struct ngrams *n,
+                        size_t memory, struct err *e)
+{
+    size_t words = n->config.bigram_budget ? memory / 4 : memory;
 
-struct ngrams *ngrams_open(const struct ngrams_config *c)
+    c->n = n;
+    words_init(&c->split);
+    /* A quarter for words, each of some 80 bytes, the rest for bigrams of 11
+     * to 21 bytes: in real text they are some twenty times as many when the
+     * counter is full. */
+    keytab_init(&c->words, words);
+    pairtab_init(&c->pairs, memory - words);
+    return runfile_open(&c->file, n->config.folder ? n->config.folder : "", e);
+}
+
+static void close_counter(struct ngrams_counter *c)
+{
+    words_release(&c->split);
+    keytab_release(&c->words);
+    pairtab_release(&c->pairs);
+    runfile_close(&c->file);
+    free(c->runs);
+    free(c->order);
+}
+
+int ngrams_open(struct ngrams **out, const struct ngrams_config *c,
+                struct err *e)
 {
     struct ngrams *n = xcalloc(1, sizeof *n);
+    uint64_t memory = c->memory / c->counters;
+    int rc;
 
+    if (memory < NGRAMS_MEMORY_MIN)
+        memory = NGRAMS_MEMORY_MIN;
     n->config = *c;
-    words_init(&n->words);
-    /* Half for words, half for pairs: their number in real text is some 20
-     * times that of words, but words carry their strings. */
-    strset_init(&n->set, (size_t)(c->memory / 2));
+    pthread_mutex_init(&n->lock, NULL);
+    n->counters = xcalloc(c->counters, sizeof *n->counters);
+    buf_init(&n->word_texts, BUF_NO_LIMIT);
     arena_init(&n->texts, QUERY_LIST_BYTES);
-    return n;
+    rc = runfile_open(&n->file, c->folder ? c->folder : "", e);
+    for (unsigned i = 0; !rc && i < c->counters; i++)
+        rc = open_counter(&n->counters[i], n, (size_t)memory, e);
+    if (rc) {
+        ngrams_close(n);
+        n = NULL;
+    }
+    *out = n;
+    return rc;
 }
 
 void ngrams_close(struct ngrams *n)
 {
     if (!n)
         return;
-    words_release(&n->words);
-    strset_release(&n->set);
+    for (unsigned i = 0; i < n->config.counters; i++)
+        close_counter(&n->counters[i]);
+    free(n->counters);
+    runfile_close(&n->file);
+    free(n->words);
+    buf_release(&n->word_texts);
+    free(n->best);
     arena_release(&n->texts);
-    free(n->counts);
-    free(n->slots);
+    pthread_mutex_destroy(&n->lock);
     free(n);
 }
 
-static int too_big(const struct ngrams *n, struct err *e)
+struct ngrams_counter *ngrams_take(struct ngrams *n)
 {
-    return err_set(e, E_TOOBIG,
-                   "%zu distinct words and %zu distinct bigrams pass the "
-                   "memory ceiling of %llu bytes; raise --count-memory or "
-                   "give less text",
-                   n->set.n, n->n_bigrams,
-                   (unsigned long long)n->config.memory);
+    struct ngrams_counter *c;
+
+    pthread_mutex_lock(&n->lock);
+    c = n->idle;
+    if (c) {
+        n->idle = c->next;
+    } else {
+        assert(n->taken < n->config.counters);
+        c = &n->counters[n->taken++];
+    }
+    pthread_mutex_unlock(&n->lock);
+    ngrams_break(c);
+    return c;
 }
 
-/* ---- pairs ---- */
-
-static struct bigram *probe(struct bigram *slots, size_t n_slots,
-                            uint32_t first, uint32_t second)
+void ngrams_give(struct ngrams *n, struct ngrams_counter *c)
 {
-    uint64_t h = (uint64_t)first << 32 | second;
-    size_t mask = n_slots - 1, i;
-
-    /* Numbers are dense: multiply, then fold the high bits down. */
-    h *= UINT64_C(0x9e3779b97f4a7c15);
-    h ^= h >> 32;
-    for (i = (size_t)h & mask;; i = (i + 1) & mask)
-        if (!slots[i].first ||
-            (slots[i].first == first && slots[i].second == second))
-            return &slots[i];
+    pthread_mutex_lock(&n->lock);
+    c->next = n->idle;
+    n->idle = c;
+    pthread_mutex_unlock(&n->lock);
 }
 
-static int grow_bigrams(struct ngrams *n, struct err *e)
-{
-    size_t slots = n->n_slots ? n->n_slots * 2 : FIRST_SLOTS, i;
-    struct bigram *v;
+/* ---- a full counter ---- */
 
-    if (slots * sizeof *v > n->config.memory / 2)
-        return too_big(n, e);
-    v = calloc(slots, sizeof *v);
-    if (!v)
-        return err_set(e, E_NOMEM, "no memory for %zu bigrams", slots);
-    for (i = 0; i < n->n_slots; i++)
-        if (n->slots[i].first)
-            *probe(v, slots, n->slots[i].first, n->slots[i].second) =
-                n->slots[i];
-    free(n->slots);
-    n->slots = v;
-    n->n_slots = slots;
-    return 0;
+int ngrams_sort(struct ngrams_counter *c, struct err *e)
+{
+    uint32_t n = c->words.n;
+    uint32_t *rank = malloc(((size_t)n + 1) * sizeof *rank);
+    int rc = 0;
+
+    free(c->order);
+    c->order = rank ? keytab_sort(&c->words) : NULL;
+    if (!c->order) {
+        rc = -E_NOMEM;
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            rank[c->order[i]] = i;
+        rc = pairtab_sort(&c->pairs, rank);
+    }
+    free(rank);
+    return rc ? err_set(e, -rc, "no memory to sort %u words and %zu bigrams", n,
+                        c->pairs.n)
+              : 0;
 }
 
-static int count_bigram(struct ngrams *n, uint32_t first, uint32_t second,
-                        struct err *e)
+static int write_words(struct ngrams_counter *c, struct run *r, struct err *e)
 {
-    struct bigram *b;
+    struct keyrun_writer w;
+    char text[KEYTAB_KEY_MAX];
+    int rc = keyrun_open(&w, &c->file, e), rc_close;
+
+    for (uint32_t i = 0; !rc && i < c->words.n; i++) {
+        uint32_t id = c->order[i];
+
+        rc = keyrun_put(&w, keytab_text(&c->words, id, text), c->words.v[id].n,
+                        e);
+    }
+    rc_close = keyrun_close(&w, r, e);
+    return rc ? rc : rc_close;
+}
+
+static int write_pairs(struct ngrams_counter *c, struct run *r, struct err *e)
+{
+    struct pairtab_walk walk = {0, 0};
+    struct pairrun_writer w;
+    uint64_t pair, n;
+    int rc = pairrun_open(&w, &c->file, e), rc_close;
+
+    while (!rc && pairtab_next(&c->pairs, &walk, &pair, &n))
+        rc = pairrun_put(&w, pair, n, e);
+    rc_close = pairrun_close(&w, r, e);
+    return rc ? rc : rc_close;
+}
+
+int ngrams_spill(struct ngrams_counter *c, struct err *e)
+{
+    struct ngrams_run *r;
     int rc;
 
-    if (n->n_bigrams >= n->n_slots / 2) {
-        rc = grow_bigrams(n, e);
-        if (rc)
-            return rc;
-    }
-    b = probe(n->slots, n->n_slots, first, second);
-    if (!b->first) {
-        b->first = first;
-        b->second = second;
-        n->n_bigrams++;
-    }
-    b->n++;
-    return 0;
-}
-
-/* ---- words ---- */
-
-static int count_word(struct ngrams *n, struct str word, uint32_t *id,
-                      struct err *e)
-{
-    bool is_new;
-    int rc = strset_add(&n->set, word, id, &is_new);
-
-    if (rc == -E_TOOBIG)
-        return too_big(n, e);
+    if (!c->n->config.folder)
+        return err_set(e, E_TOOBIG,
+                       "%u distinct words and %zu distinct bigrams pass the "
+                       "memory ceiling of %llu bytes; raise --memory or "
+                       "give less text",
+                       c->words.n, c->pairs.n,
+                       (unsigned long long)c->n->config.memory);
+    rc = ngrams_sort(c, e);
     if (rc)
-        return err_set(e, -rc, "counting words");
-    if (is_new) {
-        size_t was = n->cap_counts;
-
-        n->counts =
-            xgrow(n->counts, &n->cap_counts, n->set.n, sizeof *n->counts);
-        memset(n->counts + was, 0, (n->cap_counts - was) * sizeof *n->counts);
-    }
-    n->counts[*id]++;
-    return 0;
+        return rc;
+    c->runs = xgrow(c->runs, &c->cap_runs, c->n_runs + 1, sizeof *c->runs);
+    r = &c->runs[c->n_runs++];
+    *r = (struct ngrams_run){.words = {.file = &c->file},
+                             .pairs = {.file = &c->file}};
+    rc = write_words(c, &r->words, e);
+    if (!rc)
+        rc = write_pairs(c, &r->pairs, e);
+    free(c->order);
+    c->order = NULL;
+    keytab_reset(&c->words);
+    pairtab_reset(&c->pairs);
+    return rc;
 }
 
-int ngrams_add(struct ngrams *n, struct str text, struct err *e)
+/* Make room in the middle of a text: its last word goes on in the new run,
+ * where it counts nothing. */
+static int start_over(struct ngrams_counter *c, struct err *e)
 {
-    const struct words *w = &n->words;
+    char text[KEYTAB_KEY_MAX];
+    struct str last = STR_NONE;
+    int rc;
+
+    if (c->has_last)
+        last = keytab_text(&c->words, c->last, text);
+    rc = ngrams_spill(c, e);
+    if (!rc && c->has_last)
+        rc = keytab_add(&c->words, last, 0, &c->last);
+    return rc;
+}
+
+/* ---- adding ---- */
+
+static int count_word(struct ngrams_counter *c, struct str word, uint32_t *id)
+{
+    uint64_t head[2];
+
+    if (word.n > sizeof head)
+        return keytab_add(&c->words, word, 1, id);
+    keytab_head(word.p, word.n, head);
+    return keytab_add_short(&c->words, head, (uint32_t)word.n, 1, id);
+}
+
+/* The i-th word of the text and the bigram that ends with it. */
+static int add_word(struct ngrams_counter *c, size_t i, struct err *e)
+{
+    struct str word = words_at(&c->split, i);
     uint32_t id;
     int rc;
 
-    rc = words_split(&n->words, QUERY_POLICY_WORDS, text);
+    if (c->split.stop[i])
+        c->has_last = false;
+    if (word.n > NGRAMS_WORD_MAX) {
+        c->has_last = false;
+        return 0;
+    }
+    rc = count_word(c, word, &id);
+    if (rc == -E_TOOBIG) {
+        rc = start_over(c, e);
+        if (!rc)
+            rc = count_word(c, word, &id);
+    }
+    if (rc)
+        return err_set(e, -rc, "no memory to count words");
+    if (c->has_last && c->n->config.bigram_budget)
+        rc = pairtab_add(&c->pairs, c->last, id);
+    c->last = id;
+    c->has_last = true;
+    if (!rc && pairtab_full(&c->pairs))
+        rc = start_over(c, e);
+    return rc ? err_set(e, -rc, "no memory to count bigrams") : 0;
+}
+
+int ngrams_add(struct ngrams_counter *c, struct str text, struct err *e)
+{
+    struct words *w = &c->split;
+    int rc;
+
+    rc = c->n->config.letters == NGRAMS_KEEP
+             ? words_split_kept(w, text)
+             : words_split(w, QUERY_POLICY_WORDS, text);
     if (rc)
         return err_set(e, -rc, "text to be counted: %s", err_name(rc));
-    if (w->n > NGRAMS_TOKENS_MAX - n->tokens)
+    if (w->n > NGRAMS_TOKENS_MAX - c->tokens)
         return err_set(e, E_TOOBIG, "more than %llu words of text",
                        (unsigned long long)NGRAMS_TOKENS_MAX);
-    for (size_t i = 0; i < w->n; i++) {
-        rc = count_word(n, words_at(w, i), &id, e);
-        if (!rc && n->last && !w->stop[i])
-            rc = count_bigram(n, n->last, id + 1, e);
-        if (rc)
-            return rc;
-        n->last = id + 1;
-    }
-    n->tokens += w->n;
+    for (size_t i = 0; !rc && i < w->n; i++)
+        rc = add_word(c, i, e);
+    c->tokens += w->n;
     if (w->stop_behind)
-        n->last = 0;
-    return 0;
-}
-
-void ngrams_break(struct ngrams *n)
-{
-    n->last = 0;
-}
-
-uint64_t ngrams_tokens(const struct ngrams *n)
-{
-    return n->tokens;
-}
-
-/* ---- candidates ---- */
-
-static int compare_counts(const void *a, const void *b)
-{
-    const struct query_candidate *x = a, *y = b;
-
-    if (x->count != y->count)
-        return x->count > y->count ? -1 : 1;
-    return str_cmp(x->text, y->text);
-}
-
-int ngrams_words(struct ngrams *n, struct query_candidates *c, struct err *e)
-{
-    (void)e;
-    for (uint32_t id = 0; id < n->set.n; id++)
-        if (n->counts[id] >= n->config.min_word_count)
-            query_candidates_add(c, strset_at(&n->set, id))->count =
-                n->counts[id];
-    if (c->n)
-        qsort(c->v, c->n, sizeof *c->v, compare_counts);
-    if (c->n > n->config.word_budget)
-        c->n = (size_t)n->config.word_budget;
-    return 0;
-}
-
-/* What a bigram is ranked by; N is the same for all and left out. */
-struct ranked {
-    uint64_t n12, n1, n2;
-    struct str a, b;
-};
-
-/* n12 / (n1 n2), the larger first: cross-multiplied, it is exact. */
-static int compare_pmi(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    unsigned __int128 l = (unsigned __int128)y->n1 * y->n2 * x->n12;
-    unsigned __int128 r = (unsigned __int128)x->n1 * x->n2 * y->n12;
-    int order;
-
-    if (l != r)
-        return l > r ? -1 : 1;
-    /* "a b" against "c d": a space sorts before every byte of a word. */
-    order = str_cmp(x->a, y->a);
-    return order ? order : str_cmp(x->b, y->b);
-}
-
-static double pmi(const struct ngrams *n, const struct ranked *r)
-{
-    return log2((double)r->n12) + log2((double)n->tokens) -
-           log2((double)r->n1) - log2((double)r->n2);
-}
-
-static int add_bigram(struct ngrams *n, const struct ranked *r,
-                      struct query_candidates *c, struct err *e)
-{
-    struct query_candidate *to;
-    size_t len = r->a.n + 1 + r->b.n;
-    char *text = arena_alloc(&n->texts, len);
-
-    if (!text)
-        return err_set(e, E_TOOBIG, "texts of bigrams pass %zu bytes",
-                       QUERY_LIST_BYTES);
-    memcpy(text, r->a.p, r->a.n);
-    text[r->a.n] = ' ';
-    memcpy(text + r->a.n + 1, r->b.p, r->b.n);
-    to = query_candidates_add(c, str_make(text, len));
-    to->count = r->n12;
-    to->pmi = pmi(n, r);
-    return 0;
-}
-
-int ngrams_bigrams(struct ngrams *n, struct query_candidates *c, struct err *e)
-{
-    struct ranked *v = NULL;
-    size_t count = 0, cap = 0;
-    int rc = 0;
-
-    for (size_t i = 0; i < n->n_slots; i++) {
-        const struct bigram *b = &n->slots[i];
-        struct ranked r;
-
-        if (!b->first || b->n < n->config.min_bigram_count)
-            continue;
-        r = (struct ranked){b->n, n->counts[b->first - 1],
-                            n->counts[b->second - 1],
-                            strset_at(&n->set, b->first - 1),
-                            strset_at(&n->set, b->second - 1)};
-        if (pmi(n, &r) < n->config.min_pmi)
-            continue;
-        v = xgrow(v, &cap, count + 1, sizeof *v);
-        v[count++] = r;
-    }
-    if (count)
-        qsort(v, count, sizeof *v, compare_pmi);
-    for (size_t i = 0; !rc && i < count && i < n->config.bigram_budget; i++)
-        rc = add_bigram(n, &v[i], c, e);
-    free(v);
+        c->has_last = false;
     return rc;
+}
+
+void ngrams_break(struct ngrams_counter *c)
+{
+    c->has_last = false;
 }

@@ -1,193 +1,19 @@
 #include "querylist/queries.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/io.h"
-#include "base/mem.h"
-#include "base/stream.h"
-#include "querylist/ngrams.h"
 #include "querylist/qlist.h"
-#include "querylist/textfiles.h"
+#include "querylist/queries_job.h"
 
-#define OUTPUT        "queries"
-#define QUERIES_MAX   ((size_t)1 << 30) /* bytes of all --queries files */
-#define QUERY_BIN_MAX ((size_t)16 << 30)
-
-/* All that a run holds; released in one place. */
-struct run {
-    const struct queries_config *c;
-    struct corpus corpus;
-    struct stage_inputs inputs;
-    struct textfiles files;
-    struct buf lines; /* of --queries */
-    struct ngrams *ngrams;
-    struct wordnet wordnet;
-    struct query_candidates sources[QUERY_SOURCES];
-    bool want[QUERY_SOURCES];
-    struct query_list list;
-    struct tally drops;
-    struct queries_summary *summary;
-};
-
-/* ---- which sources ---- */
-
-static int source_named(struct str name)
-{
-    for (int s = 0; s < QUERY_SOURCES; s++)
-        if (str_eq(name, str_of(query_source_name((enum query_source)s))))
-            return s;
-    return -1;
-}
-
-/* Without --sources: what there is input for, and WordNet unless the user
- * brought a list of his own; numerals belong to MetaCLIP's order. */
-static void default_sources(struct run *r)
-{
-    const struct queries_config *c = r->c;
-
-    r->want[QUERY_FILE] = c->queries.n > 0;
-    r->want[QUERY_WORD] = c->text.n > 0;
-    r->want[QUERY_BIGRAM] = c->text.n > 0;
-    r->want[QUERY_WORDNET] = c->queries.n == 0;
-    r->want[QUERY_NUMERAL] =
-        c->queries.n == 0 && c->order == QUERY_ORDER_METACLIP;
-}
-
-static int named_sources(struct run *r, struct err *e)
-{
-    struct str rest = str_of(r->c->sources), name;
-
-    while (str_split(&rest, ',', &name)) {
-        int s = source_named(str_trim(name));
-
-        if (s == QUERY_TITLE)
-            return err_set(e, E_UNSUPPORTED,
-                           "--sources title: titles rank by page views, which "
-                           "this version does not read");
-        if (s < 0)
-            return err_set(e, E_USAGE,
-                           "--sources %.*s: expected file, word, bigram, "
-                           "wordnet or numeral, with commas",
-                           STR_ARG(name));
-        r->want[s] = true;
-    }
-    if ((r->want[QUERY_WORD] || r->want[QUERY_BIGRAM]) && !r->c->text.n)
-        return err_set(e, E_USAGE,
-                       "--sources word and bigram count text: give --text");
-    if (r->want[QUERY_FILE] != (r->c->queries.n > 0))
-        return err_set(e, E_USAGE,
-                       "--sources file and --queries FILE belong together");
-    return 0;
-}
-
-/* ---- inputs, for the fingerprint ---- */
-
-static int list_inputs(struct run *r, struct err *e)
-{
-    static const char *const wordnet[] = {
-        "data.noun",  "data.verb",  "data.adj",  "data.adv",
-        "index.noun", "index.verb", "index.adj", "index.adv"};
-    const struct queries_config *c = r->c;
-    char path[IO_PATH_MAX];
-    int rc = 0;
-
-    for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
-        rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);
-    if (r->want[QUERY_WORD] || r->want[QUERY_BIGRAM])
-        for (size_t i = 0; !rc && i < c->text.n; i++)
-            rc = textfiles_list(&r->files, c->text.v[i], e);
-    for (size_t i = 0; !rc && i < r->files.n; i++)
-        rc = stage_inputs_add_file(&r->inputs, r->files.paths[i], e);
-    for (size_t i = 0; !rc && r->want[QUERY_WORDNET] && i < 8; i++) {
-        rc = io_join(path, c->wordnet, wordnet[i], e);
-        if (!rc && !io_exists(path))
-            rc = err_set(e, E_NOTFOUND,
-                         "%s is not there: install Debian's wordnet-base, say "
-                         "--wordnet DIR, or leave it out with --sources",
-                         path);
-        if (!rc)
-            rc = stage_inputs_add_file(&r->inputs, path, e);
-    }
-    return rc;
-}
-
-/* ---- gathering ---- */
-
-static int read_own_lists(struct run *r, struct err *e)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < r->c->queries.n; i++) {
-        struct stream *in;
-
-        rc = stream_open(&in, r->c->queries.v[i], e);
-        if (rc)
-            return rc;
-        rc = stream_read_all(in, &r->lines, e);
-        stream_close(in);
-        buf_add_char(&r->lines, '\n'); /* a last line without one */
-    }
-    if (!rc)
-        query_candidates_lines(&r->sources[QUERY_FILE], buf_str(&r->lines));
-    return rc;
-}
-
-static int count_text(struct run *r, struct err *e)
-{
-    const struct queries_config *c = r->c;
-    const struct ngrams_config config = {
-        .memory = c->count_memory,
-        .min_word_count = c->min_word_count,
-        .word_budget = c->word_budget,
-        .min_bigram_count = c->min_bigram_count,
-        .bigram_budget = c->bigram_budget,
-        .min_pmi = c->min_pmi,
-    };
-    int rc = 0;
-
-    r->ngrams = ngrams_open(&config);
-    for (size_t i = 0; !rc && i < r->files.n; i++)
-        rc = textfiles_count(r->files.paths[i], r->ngrams, &r->drops, e);
-    if (!rc && r->want[QUERY_WORD])
-        rc = ngrams_words(r->ngrams, &r->sources[QUERY_WORD], e);
-    if (!rc && r->want[QUERY_BIGRAM])
-        rc = ngrams_bigrams(r->ngrams, &r->sources[QUERY_BIGRAM], e);
-    r->summary->files = r->files.n;
-    r->summary->words = ngrams_tokens(r->ngrams);
-    return rc;
-}
-
-static int gather(struct run *r, struct err *e)
-{
-    struct query_list_config config = {
-        .order = (enum query_order)r->c->order,
-        .policy = (enum query_policy)r->c->policy,
-        .size = r->c->size,
-    };
-    int rc = 0;
-
-    if (r->want[QUERY_FILE])
-        rc = read_own_lists(r, e);
-    if (!rc && r->files.n)
-        rc = count_text(r, e);
-    if (!rc && r->want[QUERY_WORDNET])
-        rc = wordnet_load(&r->wordnet, r->c->wordnet, e);
-    if (rc)
-        return rc;
-    if (r->want[QUERY_WORDNET])
-        query_candidates_wordnet(&r->sources[QUERY_WORDNET], &r->wordnet);
-    if (r->want[QUERY_NUMERAL])
-        query_candidates_numerals(&r->sources[QUERY_NUMERAL]);
-    for (int s = 0; s < QUERY_SOURCES; s++)
-        if (r->want[s])
-            config.sources[s] = &r->sources[s];
-    return query_list_build(&r->list, &config, e);
-}
+#define OUTPUT              "queries"
+#define QUERIES_MAX         ((size_t)1 << 30) /* bytes of all --queries files */
+#define QUERIES_ALIASES_MAX ((size_t)2 << 30) /* bytes of all redirects */
+#define QUERY_BIN_MAX       ((size_t)16 << 30)
 
 /* ---- the output ---- */
 
-static void summarize(struct run *r, struct tally *counts)
+static void summarize(struct queries_job *r, struct tally *counts)
 {
     struct queries_summary *s = r->summary;
     char name[TALLY_NAME_MAX];
@@ -204,6 +30,18 @@ static void summarize(struct run *r, struct tally *counts)
     tally_add(counts, "never", s->never);
     tally_add(counts, "text-files", s->files);
     tally_add(counts, "text-words", s->words);
+    if (s->wiki.pages) {
+        tally_add(counts, "wiki-pages", s->wiki.pages);
+        tally_add(counts, "wiki-articles", s->wiki.articles);
+        tally_add(counts, "wiki-redirects", s->wiki.redirects);
+        tally_add(counts, "wiki-text-bytes", s->wiki.text);
+    }
+    if (s->views.files) {
+        tally_add(counts, "view-files", s->views.files);
+        tally_add(counts, "view-lines", s->views.lines);
+        tally_add(counts, "view-titles", s->views.titles);
+        tally_add(counts, "view-titles-ranked", s->views.ranked);
+    }
     for (int k = 0; k < QUERY_SOURCES; k++) {
         s->first[k] = r->list.first[k];
         snprintf(name, sizeof name, "first-%s",
@@ -212,7 +50,7 @@ static void summarize(struct run *r, struct tally *counts)
     }
 }
 
-static int publish(struct run *r, struct stage_output *o, struct err *e)
+static int publish(struct queries_job *r, struct stage_output *o, struct err *e)
 {
     char path[IO_PATH_MAX], hex[SHA256_HEX];
     uint8_t sha[SHA256_SIZE];
@@ -243,7 +81,7 @@ static int publish(struct run *r, struct stage_output *o, struct err *e)
 }
 
 /* What an earlier run made, when there is nothing to do. */
-static int recall(struct run *r, struct err *e)
+static int recall(struct queries_job *r, struct err *e)
 {
     struct queries_summary *s = r->summary;
     struct sidecar old;
@@ -259,6 +97,14 @@ static int recall(struct run *r, struct err *e)
     s->never = tally_get(&old.counts, "never");
     s->files = tally_get(&old.counts, "text-files");
     s->words = tally_get(&old.counts, "text-words");
+    s->wiki.pages = tally_get(&old.counts, "wiki-pages");
+    s->wiki.articles = tally_get(&old.counts, "wiki-articles");
+    s->wiki.redirects = tally_get(&old.counts, "wiki-redirects");
+    s->wiki.text = tally_get(&old.counts, "wiki-text-bytes");
+    s->views.files = tally_get(&old.counts, "view-files");
+    s->views.lines = tally_get(&old.counts, "view-lines");
+    s->views.titles = tally_get(&old.counts, "view-titles");
+    s->views.ranked = tally_get(&old.counts, "view-titles-ranked");
     for (int k = 0; k < QUERY_SOURCES; k++) {
         snprintf(name, sizeof name, "first-%s",
                  query_source_name((enum query_source)k));
@@ -269,7 +115,26 @@ static int recall(struct run *r, struct err *e)
     return 0;
 }
 
-static int make(struct run *r, const struct opt_table *table, struct err *e)
+/* What comes by standard input can be read once, and only then is it known
+ * whether the list was made from it: so it is counted first. */
+static int read_stream(struct queries_job *r, struct err *e)
+{
+    for (size_t i = 0; i < r->c->wiki.n; i++)
+        if (strcmp(r->c->wiki.v[i], "-") == 0)
+            return queries_read_texts(r, true, e);
+    return 0;
+}
+
+/* The list is there; somebody may want to see the articles yet. */
+static int show_texts(struct queries_job *r, struct err *e)
+{
+    if (!r->c->text_sink.put || r->texts_read)
+        return 0;
+    return queries_read_texts(r, false, e);
+}
+
+static int make(struct queries_job *r, const struct opt_table *table,
+                struct err *e)
 {
     struct stage_output o;
     struct stage stage;
@@ -280,9 +145,11 @@ static int make(struct run *r, const struct opt_table *table, struct err *e)
                r->c->stage.redo);
     rc = stage_begin(&stage, &o, OUTPUT, &r->inputs, &done, e);
     if (!rc && done)
+        rc = show_texts(r, e);
+    if (!rc && done)
         rc = recall(r, e);
     else if (!rc)
-        rc = gather(r, e);
+        rc = queries_gather(r, e);
     if (!rc && !done)
         rc = publish(r, &o, e);
     stage_output_release(&o);
@@ -290,7 +157,7 @@ static int make(struct run *r, const struct opt_table *table, struct err *e)
     return rc;
 }
 
-static int open_corpus(struct run *r, struct err *e)
+static int open_corpus(struct queries_job *r, struct err *e)
 {
     const char *dir = r->c->stage.corpus;
 
@@ -302,14 +169,17 @@ static int open_corpus(struct run *r, struct err *e)
     return io_mkdirs(dir, e);
 }
 
-static void release(struct run *r)
+static void release(struct queries_job *r)
 {
     query_list_release(&r->list);
     for (int s = 0; s < QUERY_SOURCES; s++)
         query_candidates_release(&r->sources[s]);
     ngrams_close(r->ngrams);
+    titles_close(r->titles);
+    titles_aliases_release(&r->aliases);
+    io_list_release(&r->view_files);
     wordnet_release(&r->wordnet);
-    buf_release(&r->lines);
+    arena_release(&r->own);
     textfiles_release(&r->files);
     stage_inputs_release(&r->inputs);
     tally_release(&r->drops);
@@ -318,7 +188,7 @@ static void release(struct run *r)
 int queries_run(const struct queries_config *c, const struct opt_table *table,
                 struct queries_summary *s, struct err *e)
 {
-    struct run r = {.c = c, .summary = s};
+    struct queries_job r = {.c = c, .summary = s};
     char lock[IO_PATH_MAX];
     int rc, fd = -1;
 
@@ -327,11 +197,12 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     tally_init(&r.drops);
     stage_inputs_init(&r.inputs);
     textfiles_init(&r.files);
-    buf_init(&r.lines, QUERIES_MAX);
+    titles_aliases_init(&r.aliases, QUERIES_ALIASES_MAX);
+    arena_init(&r.own, QUERIES_MAX);
     if (c->sources)
-        rc = named_sources(&r, e);
+        rc = queries_named_sources(&r, e);
     else
-        default_sources(&r), rc = 0;
+        queries_default_sources(&r), rc = 0;
     if (!rc)
         rc = open_corpus(&r, e);
     if (!rc)
@@ -339,7 +210,9 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     if (!rc)
         rc = io_lock(lock, "witmill queries", &fd, e);
     if (!rc)
-        rc = list_inputs(&r, e);
+        rc = queries_list_inputs(&r, e);
+    if (!rc)
+        rc = read_stream(&r, e);
     if (!rc)
         rc = make(&r, table, e);
     if (fd >= 0)

@@ -110,8 +110,8 @@ int textfiles_list(struct textfiles *t, const char *path, struct err *e)
 
 /* ---- counting ---- */
 
-static int count_line(struct str line, struct ngrams *n, struct tally *drops,
-                      struct err *e)
+static int count_line(struct str line, struct ngrams_counter *n,
+                      struct tally *drops, struct err *e)
 {
     if (!utf8_valid(line)) {
         tally_add(drops, "charset", 1);
@@ -125,8 +125,8 @@ static int count_line(struct str line, struct ngrams *n, struct tally *drops,
     return ngrams_add(n, line, e);
 }
 
-static int count_plain(struct stream *in, struct ngrams *n, struct tally *drops,
-                       struct err *e)
+static int count_plain(struct stream *in, struct ngrams_counter *n,
+                       struct tally *drops, struct err *e)
 {
     struct lines lines;
     struct str line;
@@ -153,8 +153,9 @@ static int count_plain(struct stream *in, struct ngrams *n, struct tally *drops,
     return rc;
 }
 
-static int count_html(struct stream *in, const char *path, struct ngrams *n,
-                      struct tally *drops, struct err *e)
+static int count_html(struct stream *in, const char *path,
+                      struct ngrams_counter *n, struct tally *drops,
+                      struct err *e)
 {
     struct buf html, text;
     struct str rest, line;
@@ -187,8 +188,8 @@ out:
     return rc;
 }
 
-int textfiles_count(const char *path, struct ngrams *n, struct tally *drops,
-                    struct err *e)
+int textfiles_count(const char *path, struct ngrams_counter *n,
+                    struct tally *drops, struct err *e)
 {
     struct stream *in;
     int rc = stream_open(&in, path, e);

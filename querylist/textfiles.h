@@ -5,9 +5,8 @@
  *          it is named; of a folder, at any depth, the regular files (no
  *          links) whose names end in .txt .text .html .htm .xhtml .xht in any
  *          case, in bytewise order of paths.  textfiles_count() feeds one
- *          file to ngrams: HTML by base/markup's visible text, where a line is
- *          a phrase; plain text, in any compression, where an empty line ends
- *          one.
+ *          file to a counter: HTML by base/markup's visible text, where a line
+ * is a phrase; plain text, in any compression, where an empty line ends one.
  * Owns.    The paths.
  * Fails.   -E_IO, -E_NOTFOUND, -E_FORMAT for damaged compression, and
  *          ngrams.h's.  What cannot be counted is a drop: "charset" (a line
@@ -39,7 +38,7 @@ void textfiles_release(struct textfiles *t);
 /* Append what path, a file or a folder, stands for. */
 int textfiles_list(struct textfiles *t, const char *path, struct err *e);
 
-int textfiles_count(const char *path, struct ngrams *n, struct tally *drops,
-                    struct err *e);
+int textfiles_count(const char *path, struct ngrams_counter *n,
+                    struct tally *drops, struct err *e);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
+#include "querylist/words_ascii.h"
 
 const char *const query_policy_names[] = {"words", "metaclip", NULL};
 
@@ -115,13 +116,16 @@ static int reserve_words(struct words *w, size_t n)
 
 struct cutter {
     struct words *w;
-    char *to;       /* next byte of text */
-    bool open;      /* the last word can go on */
-    bool stop;      /* a phrase ended since the last word */
-    unsigned lines; /* line feeds since the last word */
+    char *to;            /* next byte of text */
+    struct str rest;     /* the text behind the piece that is being cut: it is
+                            empty or begins with ASCII */
+    bool open;           /* the last word can go on */
+    bool stop;           /* a phrase ended since the last word */
+    unsigned char lower; /* bit that ASCII letters get */
+    unsigned lines;      /* line feeds since the last word */
 };
 
-static void begin_word(struct cutter *c)
+static inline void begin_word(struct cutter *c)
 {
     struct words *w = c->w;
 
@@ -134,7 +138,7 @@ static void begin_word(struct cutter *c)
     c->open = true;
 }
 
-static void end_word(struct cutter *c)
+static inline void end_word(struct cutter *c)
 {
     struct words *w = c->w;
 
@@ -152,35 +156,37 @@ static void put_char(struct cutter *c, struct str s, size_t at, size_t next)
     c->to += next - at;
 }
 
-/* The run of ASCII letters and digits that begins at `at`, in lower case:
- * nearly all that is ever read.  Returns its end. */
-static size_t put_ascii(struct cutter *c, struct str s, size_t at)
+/* The run of ASCII letters and digits that begins at `at`: nearly all that is
+ * ever read.  Returns its end. */
+static inline size_t put_ascii(struct cutter *c, struct str s, size_t at)
 {
-    char *to;
+    size_t n;
 
     if (!c->open)
         begin_word(c);
-    to = c->to;
-    do {
-        *to++ = (char)(s.p[at++] | 0x20); /* a digit has that bit already */
-    } while (at < s.n && (unsigned char)s.p[at] < 0x80 &&
-             ascii_kind[(unsigned char)s.p[at]] == JOINS);
-    c->to = to;
-    return at;
+    n = words_ascii_run(s.p + at, s.n - at, c->lower, c->to);
+    c->to += n;
+    return at + n;
 }
 
-/* Would the character at `at` continue a word behind an apostrophe? */
-static bool continues(struct str s, size_t at)
+/* Would the character at `at` continue a word behind an apostrophe?  (What
+ * ASCII composes with does not turn a letter into another thing, nor another
+ * thing into a letter: so the rest need not be folded to be asked.) */
+static bool continues(const struct cutter *c, struct str s, size_t at)
 {
     enum kind k;
 
+    if (at >= s.n) {
+        s = c->rest;
+        at = 0;
+    }
     if (at >= s.n)
         return false;
     k = kind_of(utf8_next(s, &at));
     return k == JOINS || k == MARK;
 }
 
-static void separate(struct cutter *c, enum kind k, uint32_t cp)
+static inline void separate(struct cutter *c, enum kind k, uint32_t cp)
 {
     end_word(c);
     if (k != SPACE)
@@ -189,10 +195,36 @@ static void separate(struct cutter *c, enum kind k, uint32_t cp)
         c->lines++;
 }
 
-/* s is folded, or ASCII in any case. */
-static void cut(struct words *w, struct str s)
+/* s is ASCII in any case. */
+static void cut_ascii(struct cutter *to, struct str s)
 {
-    struct cutter c = {.w = w, .to = w->text.p};
+    struct cutter c = *to;
+    size_t at = 0;
+
+    while (at < s.n) {
+        unsigned char byte = (unsigned char)s.p[at];
+        enum kind k = (enum kind)ascii_kind[byte];
+
+        if (k == JOINS) {
+            at = put_ascii(&c, s, at);
+            if (at < s.n && s.p[at] == ' ') {
+                end_word(&c);
+                at++;
+            }
+            continue;
+        }
+        at++;
+        if (k == APOSTROPHE && c.open && continues(&c, s, at))
+            *c.to++ = '\'';
+        else
+            separate(&c, k, byte);
+    }
+    *to = c;
+}
+
+/* s is folded, or as the normaliser left it. */
+static void cut(struct cutter *c, struct str s)
+{
     size_t at = 0, next;
 
     for (; at < s.n; at = next) {
@@ -207,45 +239,109 @@ static void cut(struct words *w, struct str s)
         }
         k = kind_of(cp);
         if (k == JOINS && cp < 0x80) {
-            next = put_ascii(&c, s, at);
-        } else if (k == JOINS || (k == MARK && c.open)) {
-            put_char(&c, s, at, next);
-        } else if (k == APOSTROPHE && c.open && continues(s, next)) {
-            *c.to++ = '\'';
+            next = put_ascii(c, s, at);
+        } else if (k == JOINS || (k == MARK && c->open)) {
+            put_char(c, s, at, next);
+        } else if (k == APOSTROPHE && c->open && continues(c, s, next)) {
+            *c->to++ = '\'';
         } else if (k == ALONE) {
-            end_word(&c);
-            put_char(&c, s, at, next);
-            end_word(&c);
+            end_word(c);
+            put_char(c, s, at, next);
+            end_word(c);
         } else {
-            separate(&c, k, cp);
+            separate(c, k, cp);
         }
+    }
+}
+
+/* Room for what n bytes more can become: the shortest word and what separates
+ * it are two bytes, or a character of three bytes that stands alone and gets
+ * a space. */
+static int reserve(struct cutter *c, size_t n)
+{
+    struct words *w = c->w;
+    size_t words = w->n + n / 2 + 1;
+    int rc;
+
+    if (words > w->cap) {
+        rc = reserve_words(w, w->n ? words + words / 2 : words);
+        if (rc)
+            return rc;
+    }
+    w->text.n = c->to ? (size_t)(c->to - w->text.p) : 0;
+    if (!buf_reserve(&w->text, n + n / 2 + 1 + WORDS_SLACK))
+        return w->text.rc;
+    c->to = w->text.p + w->text.n;
+    return 0;
+}
+
+/* End of the piece at s[0]: of ASCII, without the last character when that
+ * may be what the next one composes with; or of what has to be folded, which
+ * goes on until ASCII of some length begins. */
+#define ASCII_PIECE 16
+static size_t piece_end(struct str s, bool *ascii)
+{
+    size_t n = utf8_ascii_span(s), at;
+
+    *ascii = n == s.n || n > 1;
+    if (*ascii)
+        return n == s.n ? n : n - 1;
+    for (at = n; at < s.n; at += n) {
+        while (at < s.n && (unsigned char)s.p[at] >= 0x80)
+            at++;
+        n = utf8_ascii_span(str_make(s.p + at, s.n - at));
+        if (n >= ASCII_PIECE)
+            break;
+    }
+    return at;
+}
+
+/* Normalising does not reach across two characters of ASCII, so that a text
+ * is the sum of its pieces. */
+static int cut_text(struct cutter *c, struct str s)
+{
+    struct words *w = c->w;
+    int rc = 0;
+
+    for (c->rest = s; !rc && c->rest.n;) {
+        bool ascii;
+        size_t n = piece_end(c->rest, &ascii);
+        struct str piece = str_make(c->rest.p, n);
+
+        c->rest = str_make(c->rest.p + n, c->rest.n - n);
+        if (!ascii) {
+            buf_clear(&w->folded);
+            rc = c->lower ? fold_text(&w->fold, piece, &w->folded)
+                          : fold_keep(&w->fold, piece, &w->folded);
+            piece = buf_str(&w->folded);
+        }
+        if (!rc)
+            rc = reserve(c, piece.n);
+        if (!rc && ascii)
+            cut_ascii(c, piece);
+        else if (!rc)
+            cut(c, piece);
+    }
+    return rc;
+}
+
+static int split_words(struct words *w, struct str s, bool keep)
+{
+    struct cutter c = {.w = w, .lower = keep ? 0 : 0x20};
+    int rc;
+
+    buf_clear(&w->text);
+    rc = reserve(&c, s.n);
+    if (!rc)
+        rc = cut_text(&c, s);
+    if (rc) {
+        w->n = 0;
+        return rc;
     }
     end_word(&c);
     w->stop_behind = c.stop || c.lines > 1;
     w->text.n = (size_t)(c.to - w->text.p);
-    *c.to = 0;
-}
-
-static int split_words(struct words *w, struct str s)
-{
-    int rc;
-
-    if (utf8_ascii_span(s) != s.n) {
-        buf_clear(&w->folded);
-        rc = fold_text(&w->fold, s, &w->folded);
-        if (rc)
-            return rc;
-        s = buf_str(&w->folded);
-    }
-    /* The shortest word and what separates it are two bytes, or a character
-     * of three bytes that stands alone and gets a space. */
-    buf_clear(&w->text);
-    rc = reserve_words(w, s.n / 2 + 1);
-    if (rc)
-        return rc;
-    if (!buf_reserve(&w->text, s.n + s.n / 2 + 1))
-        return w->text.rc;
-    cut(w, s);
+    memset(c.to, 0, WORDS_SLACK);
     return 0;
 }
 
@@ -307,7 +403,15 @@ int words_split(struct words *w, enum query_policy policy, struct str text)
         return -E_TOOBIG;
     if (policy == QUERY_POLICY_METACLIP)
         return split_metaclip(w, text, true);
-    return split_words(w, text);
+    return split_words(w, text, false);
+}
+
+int words_split_kept(struct words *w, struct str text)
+{
+    w->n = 0;
+    if (text.n > WORDS_TEXT_MAX)
+        return -E_TOOBIG;
+    return split_words(w, text, true);
 }
 
 int words_norm(struct words *w, enum query_policy policy, struct str entry)
@@ -317,5 +421,5 @@ int words_norm(struct words *w, enum query_policy policy, struct str entry)
         return -E_TOOBIG;
     if (policy == QUERY_POLICY_METACLIP)
         return split_metaclip(w, entry, false);
-    return split_words(w, entry);
+    return split_words(w, entry, false);
 }

@@ -27,8 +27,10 @@
  * Fails.   -E_FORMAT for invalid UTF-8 (default policy), -E_TOOBIG past
  *          WORDS_TEXT_MAX, -E_NOMEM.
  * Threads. One struct words per thread.
- * Cost.    One pass over ASCII; one more where text is not.  Nothing is
- *          allocated once the buffers have met the longest text.
+ * Cost.    One pass over ASCII, 16 bytes at a time (querylist/words_ascii.h);
+ *          two more over what is not, from the character before it until 16
+ *          bytes of ASCII follow.  Nothing is allocated once the buffers have
+ *          met the longest text.
  */
 #ifndef QUERYLIST_WORDS_H
 #define QUERYLIST_WORDS_H
@@ -43,6 +45,10 @@
 /* Bytes of one text.  Folding makes at most 11 of one (U+FDFA), so that
  * offsets stay within 32 bits. */
 #define WORDS_TEXT_MAX (64u << 20)
+
+/* Bytes behind w->text that can be read, so that whoever compares words can
+ * load them whole; zeros behind the last one (default policy). */
+#define WORDS_SLACK 32u
 
 /* Numbers as they stand in the header of queries.bin. */
 enum query_policy { QUERY_POLICY_WORDS = 0, QUERY_POLICY_METACLIP = 1 };
@@ -72,6 +78,10 @@ void words_release(struct words *w);
 
 /* Words of a text. */
 int words_split(struct words *w, enum query_policy policy, struct str text);
+
+/* Words of a text by the default policy, but with their case: NFKC without
+ * folding.  Nothing matches by these; they are counted (querylist/ngrams). */
+int words_split_kept(struct words *w, struct str text);
 
 /* Words of a query list entry; w->text is then its norm. */
 int words_norm(struct words *w, enum query_policy policy, struct str entry);

@@ -21,9 +21,8 @@ import sys
 import tarfile
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = pathlib.Path(os.environ.get("WITMILL_PEERS", ROOT / "build/peers"))
-SHARED = pathlib.Path(os.environ.get("WITMILL_SHARED", ROOT / "../shared"))
+from tally import ROOT, SHARED, Tally, enter_peers, skip
+
 WITMILL = os.environ.get("WITMILL", str(ROOT / "build/gcc/witmill"))
 VOCABULARY = SHARED / "data/clip/bpe_simple_vocab_16e6.txt.gz"
 LABELLED = SHARED / "data/classify/cifar10-train-1000.tar"
@@ -45,36 +44,8 @@ with tarfile.open(sys.argv[1]) as tar:
             picture.save(sys.stdout.buffer, "PPM")
 """
 NEAR = 1e-5  # products so close may change places
-failures, passed = [], 0
-
-
-def check(what, good):
-    global passed
-    if good:
-        passed += 1
-    else:
-        failures.append(what)
-        print(f"FAILED: {what}")
-
-
-def skip(why):
-    print("skipped: " + why)
-    print("0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
-
-
-def enter():
-    """Continue in the peers' environment."""
-    python = VENV / "venv/bin/python"
-    if os.environ.get("WITMILL_IN_PEERS"):
-        return
-    if not python.exists():
-        skip("no build/peers/venv (tools/peers.py makes it)")
-    for path in (VOCABULARY, LABELLED, NAMES, CAPTIONED):
-        if not path.exists():
-            skip(f"no {path}")
-    os.environ["WITMILL_IN_PEERS"] = "1"
-    os.execv(python, [str(python), *map(str, sys.argv)])
+counted = Tally()
+check = counted.check
 
 
 def witmill(*arguments):
@@ -265,15 +236,26 @@ def retrieval(work, model, peer, prefix):
                         k)
 
 
+# Pictures are not CLIP's to it: all of training and evaluation must see that.
+SEEN = {"embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 3, "width": 64,
+                       "patch_size": 8, "head_width": 32},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64,
+                     "heads": 2, "layers": 2},
+        "preprocess_cfg": {"mean": [0.5, 0.25, 0.75], "std": [0.5, 1, 0.3],
+                           "interpolation": "bicubic"}}
+
+
 def main():
-    enter()
+    enter_peers(VOCABULARY, LABELLED, NAMES, CAPTIONED)
     work = pathlib.Path(tempfile.mkdtemp(prefix="witmill-eval-"))
     try:
         # a copy: its index goes beside it
         tar = shutil.copy(CAPTIONED, work)
+        (work / "seen.json").write_text(json.dumps(SEEN))
         witmill("train", "--data", tar, "--caption-key", "captions",
                 "--vocabulary", VOCABULARY, "--model",
-                "tiny-vit", "--batch", 64, "--steps", 120, "--lr", 0.003,
+                work / "seen.json", "--batch", 64, "--steps", 120, "--lr", 0.003,
                 "--save", work / "model.safetensors")
         model = ("--model", work, "--vocabulary", VOCABULARY)
         peer = Peer(work)
@@ -283,8 +265,7 @@ def main():
         retrieval(work, model, peer, "a photo of ")
     finally:
         shutil.rmtree(work)
-    print(f"{passed} passed, {len(failures)} failed, 0 skipped")
-    sys.exit(bool(failures))
+    sys.exit(counted.end())
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ is run again; a rank that cannot begin, differs, fails or is killed ends all of
 them, with what it had to say and an exit code that is not 0."""
 import json
 import os
-import pathlib
 import re
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
+
+import mpi_job
+import tally
 
 # Sums of other lengths in another order, in float, through STEPS steps of
 # Adam, whose eps is so large that it does not make steps of noise: the bias of
@@ -28,39 +28,10 @@ RATE = 0.001
 LOSS_BOUND = 5e-6
 WEIGHT_BOUND = 1e-3
 
-BUILD = pathlib.Path(os.environ["WITMILL"]).parent
-WORK = pathlib.Path(os.environ.get("TMPDIR") or tempfile.mkdtemp())
-PROGRAM = BUILD / "mpi_witmill"
-MPIRUN = shutil.which("mpirun")
-# a machine of our own: no network, as root in a container, more ranks than
-# cores, one thread each
-ENV = dict(os.environ, OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive",
-           OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-           OMPI_MCA_btl="self,vader", OMPI_MCA_plm="isolated",
-           OMPI_MCA_btl_vader_single_copy_mechanism="none",
-           OMPI_MCA_mpi_yield_when_idle="1")
-for name in "RANK WORLD_SIZE SLURM_STEP_ID WITMILL_HOST".split():
-    ENV.pop(name, None)
-
-passed = failed = 0
-
-
-def check(what, good, told=""):
-    global passed, failed
-    passed += bool(good)
-    failed += not good
-    print(("" if good else "FAILED: ") + what)
-    if not good and told:
-        print(told)
-
-
-def mpirun(*parts):
-    """parts: (ranks, arguments) each, of one job."""
-    command = [MPIRUN, "--oversubscribe"]
-    for i, (ranks, args) in enumerate(parts):
-        command += ([":"] if i else []) + ["-n", str(ranks)] + \
-            [str(a) for a in args]
-    return command
+WORK = tally.scratch("ranks")
+ENV, PROGRAM, mpirun = mpi_job.ENV, mpi_job.PROGRAM, mpi_job.command
+counted = tally.Tally()
+check = counted.check
 
 
 def train(*options):
@@ -79,7 +50,7 @@ def run(command):
 
 def library():
     for ranks in 1, 2, 4:
-        code, out, err = run(mpirun((ranks, [BUILD / "mpi_ranks"])))
+        code, out, err = run(mpirun((ranks, [mpi_job.BUILD / "mpi_ranks"])))
         good = len(re.findall(r"^\[  PASSED  \] 3 test", out + err, re.M))
         check(f"{ranks} ranks agree with the batch alone",
               code == 0 and good == ranks, out + err)
@@ -186,11 +157,6 @@ def refusals():
                         "--decay", "100", "--steps", "40"]))
 
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(x) for x in f.read().split()]
-
-
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
@@ -210,7 +176,7 @@ def killed():
     while time.monotonic() < until and \
             not (log.exists() and '"step":3,' in log.read_text()):
         time.sleep(0.05)
-    ranks = children(job.pid)
+    ranks = mpi_job.children(job.pid)
     os.kill(ranks[2], signal.SIGKILL)
     code = job.wait(timeout=60)
     until = time.monotonic() + 20
@@ -222,17 +188,14 @@ def killed():
 
 
 def main():
-    if not MPIRUN or not PROGRAM.exists():
-        print("skipped: no MPI (package libopenmpi-dev)")
-        print("0 passed, 0 failed, 1 skipped")
-        return 0
+    if not mpi_job.there():
+        tally.skip("no MPI (package libopenmpi-dev)")
     library()
     for model in "tiny-vit", "tiny-resnet":
         equal(model)
     refusals()
     killed()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return counted.end()
 
 
 if __name__ == "__main__":

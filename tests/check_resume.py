@@ -11,6 +11,7 @@ import sys
 import time
 
 import events_reader
+import mpi_job
 import resume_runs
 from resume_runs import (ODD, SANITIZED, SHIM, VIT, WORK, command, compare,
                          curve, environment, fresh, must, run, steps)
@@ -96,8 +97,9 @@ def check_calls():
     done(f"full at every 11th write: {tried} times")
 
 
-def check_term(args, reference):
-    folder = fresh("term")
+def check_asked(args, reference, asked):
+    """To stop, by a signal."""
+    folder = fresh(asked.name)
     child = subprocess.Popen(command(folder, args), stderr=subprocess.PIPE,
                              stdout=subprocess.DEVNULL, text=True,
                              env=environment())
@@ -105,17 +107,18 @@ def check_term(args, reference):
     while resume_runs.count_lines(folder) < 5 and \
             time.monotonic() - began < 60 and child.poll() is None:
         time.sleep(0.002)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(asked)
     text = child.communicate(timeout=60)[1]
+    if child.returncode != 3 or "stopped on request" not in text:
+        sys.exit(f"{asked.name}: exit code {child.returncode}\n{text}")
     lines = resume_runs.count_lines(folder) - 1
     last = int(steps(folder)[-1][5:])
-    if child.returncode != 3 or "stopped on request" not in text:
-        sys.exit(f"SIGTERM: exit code {child.returncode}\n{text}")
     if lines != last:
-        sys.exit(f"SIGTERM: {lines} steps in the log, checkpoint of {last}")
+        sys.exit(f"{asked.name}: {lines} steps in the log, checkpoint of "
+                 f"{last}")
     must(folder, args, "--resume")
-    compare("SIGTERM", reference, folder)
-    done(f"SIGTERM behind step {last}: saved, and the same curve")
+    compare(asked.name, reference, folder)
+    done(f"{asked.name} behind step {last}: saved, and the same curve")
 
 
 def check_damage(args, reference):
@@ -131,7 +134,8 @@ def check_damage(args, reference):
             sys.exit(f"damage: {word!r} is not said:\n{found.stderr}")
     # only the last checkpoints of the other rule are older ones
     a, b = curve(reference), curve(folder)
-    if a != b or resume_runs.hashes(reference) != resume_runs.hashes(folder):
+    if a != b or resume_runs.hashes(reference, last.parent.name) != \
+            resume_runs.hashes(folder, last.parent.name):
         sys.exit("damage: another curve")
     done("a damaged checkpoint: the one before, said aloud, the same curve")
 
@@ -167,6 +171,13 @@ def check_refusals(args, reference):
     must(folder, begun, "--resume")
     compare("--init", whole, folder)
     done("the weights it began with may be gone when it goes on")
+    folder = fresh("elses")
+    folder.mkdir()
+    (folder / "log.jsonl").write_text("my notes\n")
+    expect("begun over somebody's notes", run(folder, args), 2,
+           "log.jsonl is not the log of a run", "move it away")
+    if (folder / "log.jsonl").read_text() != "my notes\n":
+        sys.exit("they are gone")
     found = subprocess.run([os.environ.get("WITMILL", resume_runs.WITMILL),
                             "train", "--generated", "--resume"], text=True,
                            capture_output=True)
@@ -215,37 +226,17 @@ def check_log_lost(args, reference):
     done("a log that was cut: said, whole lines behind it")
 
 
-MPI = dict(environment(), OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
-           OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_btl="self,vader",
-           OMPI_MCA_plm="isolated", OMPI_MCA_mpi_yield_when_idle="1",
-           OMPI_MCA_btl_vader_single_copy_mechanism="none")
-
-
-def children(pid):
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
-
-
 def check_ranks():
     """Two ranks over MPI, killed and stopped: as two that were not."""
-    program = resume_runs.BUILD / "mpi_witmill"
-    mpirun = shutil.which("mpirun")
-    if SANITIZED or not mpirun or not program.exists():
+    if SANITIZED or not mpi_job.there():
         print("skipped: no MPI")
         return
 
     args = VIT + ["--steps", 30, "--checkpoint-every", 4]
 
     def ranks(folder, *more):
-        return [mpirun, "--oversubscribe", "-n", "2", str(program),
-                *command(folder, args, *more)[1:]]
+        return mpi_job.command((2, [mpi_job.PROGRAM,
+                                    *command(folder, args, *more)[1:]]))
 
     def wait_lines(child, folder, n):
         began = time.monotonic()
@@ -254,25 +245,25 @@ def check_ranks():
             time.sleep(0.002)
 
     reference = fresh("ranks-reference")
-    subprocess.run(ranks(reference), env=MPI, check=True, timeout=100,
+    subprocess.run(ranks(reference), env=mpi_job.ENV, check=True, timeout=100,
                    capture_output=True)
     folder = fresh("ranks")
-    child = subprocess.Popen(ranks(folder), env=MPI, text=True,
+    child = subprocess.Popen(ranks(folder), env=mpi_job.ENV, text=True,
                              stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
     wait_lines(child, folder, 11)
-    for pid in children(child.pid):
+    for pid in mpi_job.children(child.pid):
         os.kill(pid, signal.SIGKILL)
     killed = child.wait(timeout=60)
-    child = subprocess.Popen(ranks(folder, "--resume"), env=MPI, text=True,
+    child = subprocess.Popen(ranks(folder, "--resume"), env=mpi_job.ENV, text=True,
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_lines(child, folder, 20)
-    rank = children(child.pid)
+    rank = mpi_job.children(child.pid)
     if rank:
         os.kill(rank[-1], signal.SIGTERM)  # one is asked, all stop
     text = child.communicate(timeout=60)[1]
     stopped = "on request, behind step" in text
-    subprocess.run(ranks(folder, "--resume"), env=MPI, check=True, timeout=100,
+    subprocess.run(ranks(folder, "--resume"), env=mpi_job.ENV, check=True, timeout=100,
                    capture_output=True)
     compare("two ranks", reference, folder)
     if not killed or not stopped:
@@ -324,7 +315,8 @@ def main():
     check_odd()
     check_objectives()
     check_calls()
-    check_term(args, reference)
+    for asked in signal.SIGTERM, signal.SIGHUP, signal.SIGINT:
+        check_asked(args, reference, asked)
     check_damage(args, reference)
     check_threads(args, reference)
     check_log_lost(args, reference)

@@ -5,8 +5,8 @@ usage: tests/check_tokenizer.py [--all] [--list N]
 
 Compares tokenize_records with open_clip's SimpleTokenizer (and its ftfy and
 regex) in build/peers/venv on captions, alt texts, texts of shards, sentences
-of Wikipedia and generated noise: a few thousand texts, or with --all 100,000
-real ones and as many of noise.
+of Wikipedia, generated noise and references nested in each other: a few
+thousand texts, or with --all 100,000 real ones and as many of noise.
 
 Where ids differ, the Python tokenizer is asked again without ftfy's repair of
 misread encodings, which ours leaves out: if that makes them equal, the text is
@@ -29,30 +29,12 @@ import sys
 import tarfile
 import unicodedata
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = pathlib.Path(os.environ.get("WITMILL_PEERS", ROOT / "build/peers"))
-SHARED = pathlib.Path(os.environ.get("WITMILL_SHARED", ROOT / "../shared"))
+from tally import ROOT, SHARED, enter_peers, skip
+
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build/gcc"))
 VOCABULARY = SHARED / "data/clip/bpe_simple_vocab_16e6.txt.gz"
 REAL, FEW = 100000, 2400
 SEED = 20210226
-
-
-def skip(why):
-    print("skipped: " + why)
-    print("0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
-
-
-def enter():
-    """Continue in the peers' environment."""
-    python = VENV / "venv/bin/python"
-    if os.environ.get("WITMILL_IN_PEERS"):
-        return
-    if not python.exists():
-        skip("no build/peers/venv (tools/peers.py makes it)")
-    os.environ["WITMILL_IN_PEERS"] = "1"
-    os.execv(python, [str(python), *map(str, sys.argv)])
 
 
 # ---- real texts ----
@@ -206,6 +188,24 @@ class Noise:
         return bytes(raw)
 
 
+def nested(count):
+    """References in references, up to some dozens of levels."""
+    rng = random.Random(SEED)
+    parts = ["&", "&", "amp;", "amp;", "#38;", "#x26;", "#xff06;", "&#x37e",
+             "&#x37e;", "&#xff1b;", ";", "lt;", "lt", "&#1", "&#1;", "&#xfef",
+             "f;", "EACUTE;", "eacute;", "#49;", "#", "3", "K", "&#x212a;",
+             "cy;", "\x1b[", "\x1b", "m", "\uff06", "\uff1b", "\u037e",
+             "\u0301", "&#x301;", "&acute;", "e", "\xe9", "&Atilde;", "&#13;",
+             "\x01", "&#xff41;", "&fflig;", "&#x2029;", "x" * 24]
+    for _ in range(count):
+        text = ""
+        for _ in range(rng.randint(1, 6)):
+            block = "".join(rng.choice(parts)
+                            for _ in range(rng.randint(1, 3)))
+            text += block * rng.choice([1, 1, 2, rng.randint(1, 40)])
+        yield text.encode()
+
+
 # ---- both tokenizers ----
 
 def ours(raws):
@@ -281,7 +281,7 @@ def main():
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--list", type=int, default=10)
     args = parser.parse_args()
-    enter()
+    enter_peers()
     theirs, noise = Theirs(), Noise()
     failed = passed = 0
 
@@ -303,6 +303,7 @@ def main():
         check("Wikipedia", wiki)
         check("noise", [noise.raw() for _ in range(REAL if args.all
                                                    else FEW)])
+        check("nested references", list(nested(10 * FEW if args.all else FEW)))
     else:
         skip(f"no {VOCABULARY}")
     print(f"{passed} passed, {failed} failed")

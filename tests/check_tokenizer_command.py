@@ -11,17 +11,12 @@ import subprocess
 import sys
 import tempfile
 
+import tally
+
 WITMILL = os.environ.get("WITMILL", "build/gcc/witmill")
 TEXTS = "a photo of a cat\n\na photo of two dogs\n" * 5
-failed, passed = [], 0
-
-
-def check(what, good):
-    global passed
-    passed += bool(good)
-    if not good:
-        failed.append(what)
-        print(f"FAILED: {what}")
+counted = tally.Tally()
+check = counted.check
 
 
 def run(*arguments, given=""):
@@ -102,8 +97,7 @@ def main():
         v = pathlib.Path(folder) / "vocabulary"
         for part in (works, long_lines, refuses):
             part(v)
-    print(f"{passed} passed, {len(failed)} failed")
-    return 1 if failed else 0
+    return counted.end()
 
 
 if __name__ == "__main__":

@@ -308,4 +308,32 @@ static inline void outcome_equal(const struct world *w, const struct outcome *a,
             fail_msg("%s differs", s->list[i].name);
 }
 
+/* Two ways of one batch of n on a device, if it is there: equal to the last
+ * bit, or within limit. */
+static inline void world_two_ways(enum world_device device,
+                                  const struct clip_config *c, int n,
+                                  const struct clip_options *way,
+                                  const struct clip_options *other, bool bits,
+                                  double limit)
+{
+    struct outcome a, b;
+    struct world w;
+
+    if (!world_has(device))
+        return;
+    /* buffers move by a step, so each way has a world of its own */
+    world_open(&w, device, c, n, 7);
+    world_run(&w, way, &a);
+    world_close(&w);
+    world_open(&w, device, c, n, 7);
+    world_run(&w, other, &b);
+    if (bits)
+        outcome_equal(&w, &a, &b);
+    else
+        outcome_compare(&w, &a, &b, limit);
+    outcome_release(&a);
+    outcome_release(&b);
+    world_close(&w);
+}
+
 #endif

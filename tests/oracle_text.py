@@ -10,6 +10,7 @@
     oracle_text.py words [FILE..]  texts of the files, plain, gzip or tar (a
                                    line a text, HTML tags and all), and random
                                    ones, cut into words
+    oracle_text.py kept [FILE..]   the same with their case
     oracle_text.py spacing [FILE..]  the same texts under MetaCLIP's spacing
 
 Written to standard output for a C test to compare with: records of a 32-bit
@@ -43,8 +44,12 @@ def fold(text):
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def words(text):
-    text = fold(text).replace("\u2019", "'")
+def keep(text):
+    return unicodedata.normalize("NFKC", text)
+
+
+def words(text, form=fold):
+    text = form(text).replace("\u2019", "'")
     found, word = [], ""
     for i, c in enumerate(text):
         cat = unicodedata.category(c)
@@ -164,7 +169,9 @@ def main():
             put(chr(c))
             put(case(chr(c)))
     else:
-        cut = {"words": lambda t: " ".join(words(t)), "spacing": spacing}[what]
+        cut = {"words": lambda t: " ".join(words(t)),
+               "kept": lambda t: " ".join(words(t, keep)),
+               "spacing": spacing}[what]
         for text in list(file_texts(sys.argv[2:])) + list(random_texts(40000)):
             put(text)
             put(cut(text))

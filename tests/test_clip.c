@@ -21,24 +21,9 @@ static void compare(const struct clip_options *way,
     for (size_t m = 0; m < MODELS; m++)
         for (size_t k = 0; k < DEVICES; k++) {
             struct clip_config c = world_config(models[m]);
-            struct outcome a, b;
-            struct world w;
 
-            if (!world_has(devices[k].device))
-                continue;
-            /* buffers move by a step, so each way has a world of its own */
-            world_open(&w, devices[k].device, &c, BATCH, 7);
-            world_run(&w, way, &a);
-            world_close(&w);
-            world_open(&w, devices[k].device, &c, BATCH, 7);
-            world_run(&w, other, &b);
-            if (bits)
-                outcome_equal(&w, &a, &b);
-            else
-                outcome_compare(&w, &a, &b, devices[k].limit);
-            outcome_release(&a);
-            outcome_release(&b);
-            world_close(&w);
+            world_two_ways(devices[k].device, &c, BATCH, way, other, bits,
+                           devices[k].limit);
         }
 }
 

@@ -201,7 +201,7 @@ static void test_config__open_clip(void **state)
          "\"hf_tokenizer_name\": \"\", \"pool_type\": \"argmax\"}, "
          "\"custom_text\": true, \"init_logit_bias\": null}",
          "ViT-B-16"},
-        {" { \"preprocess_cfg\": {\"mean\": [1, 2]}, \"model_cfg\": "
+        {" { \"preprocess_cfg\": {\"mean\": [1, 2, 3]}, \"model_cfg\": "
          "{\"embed_dim\": 512, \"vision_cfg\": {}, \"text_cfg\": {}}} ",
          "ViT-B-16"},
         {"{\"model_type\": \"clip\"}", "ViT-B-32-quickgelu"},
@@ -222,6 +222,64 @@ static void test_config__open_clip(void **state)
 
         assert_string_equal(c.name, rows[i].name);
     }
+}
+
+/* Pictures of another training set, in every form and back. */
+static void test_config__pictures(void **state)
+{
+    static const char model[] =
+        "{\"embed_dim\": 512, \"vision_cfg\": {}, \"text_cfg\": {}";
+    static void (*const write[])(const struct clip_config *, struct buf *) = {
+        clip_config_write, clip_config_write_hub,
+        clip_config_write_transformers};
+    struct clip_config c, back;
+    char json[1024];
+    struct buf b;
+
+    (void)state;
+    for (int hub = 0; hub < 3; hub++) {
+        static const char pictures[] =
+            "\"preprocess_cfg\": {\"size\": [224, 224], \"mode\": \"RGB\", "
+            "\"mean\": [0.5, 0.25, -1], \"std\": [0.5, 0.125, 2], "
+            "\"interpolation\": \"bicubic\", \"resize_mode\": \"shortest\", "
+            "\"fill_color\": 0}";
+
+        if (hub == 0)
+            snprintf(json, sizeof json, "%s, %s}", model, pictures);
+        else if (hub == 1)
+            snprintf(json, sizeof json, "{%s, \"model_cfg\": %s}}", pictures,
+                     model);
+        else
+            snprintf(json, sizeof json, "{\"model_cfg\": %s}, %s}", model,
+                     pictures);
+        c = must_parse(json);
+        assert_string_equal(c.name, "ViT-B-16");
+        assert_true(c.pictures.mean[1] == 0.25 && c.pictures.mean[2] == -1 &&
+                    c.pictures.std[1] == 0.125 && c.pictures.std[2] == 2);
+        for (size_t i = 0; i < sizeof write / sizeof *write; i++) {
+            buf_init(&b, CONFIG_JSON_MAX);
+            write[i](&c, &b);
+            back = must_parse(b.p);
+            assert_true(clip_config_equal(&c, &back));
+            buf_release(&b);
+        }
+    }
+    /* one of the six numbers said otherwise is another model's */
+    back.pictures.std[2] = 1;
+    assert_string_equal(clip_config_differs(&c, &back), "preprocess_cfg");
+    /* not said at all, or in part: CLIP's */
+    snprintf(json, sizeof json, "%s, \"preprocess_cfg\": {\"std\": [1, 1, 1]}}",
+             model);
+    c = must_parse(json);
+    assert_true(c.pictures.mean[0] == 0.48145466 && c.pictures.std[0] == 1);
+    c = must_find("RN50");
+    assert_true(c.pictures.mean[2] == 0.40821073 &&
+                c.pictures.std[2] == 0.27577711);
+    /* and CLIP's are not written where open_clip would not */
+    buf_init(&b, CONFIG_JSON_MAX);
+    clip_config_write(&c, &b);
+    assert_null(strstr(b.p, "preprocess"));
+    buf_release(&b);
 }
 
 /* A ratio that no binary fraction holds gives the same columns again. */
@@ -310,6 +368,30 @@ static void test_config__refused(void **state)
         {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
          "\"init_logit_scale\":100}",
          -E_RANGE, "init_logit_scale is 100"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"mean\":[1,2]}}",
+         -E_FORMAT, "preprocess_cfg.mean has 2 numbers, not three"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"mean\":[1,2,3,4]}}",
+         -E_FORMAT, "preprocess_cfg.mean has 4 numbers"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"mean\":[1,2,127.5]}}",
+         -E_RANGE, "preprocess_cfg.mean holds 127.5"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"std\":[1,0,1]}}",
+         -E_RANGE, "preprocess_cfg.std holds 0"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"std\":0.5}}",
+         -E_FORMAT, "preprocess_cfg"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"resize_mode\":\"squash\"}}",
+         -E_UNSUPPORTED, "preprocess_cfg.resize_mode is"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"interpolation\":\"nearest\"}}",
+         -E_UNSUPPORTED, "preprocess_cfg.interpolation is"},
+        {"{\"embed_dim\":8,\"vision_cfg\":{},\"text_cfg\":{},"
+         "\"preprocess_cfg\":{\"new\":1}}",
+         -E_UNSUPPORTED, "preprocess_cfg.new is a member"},
         {V("\"timm_model_name\":\"convnext_base\""), -E_UNSUPPORTED,
          "vision_cfg.timm_model_name is \"convnext_base\""},
         {V("\"eva_model_name\":\"eva\""), -E_UNSUPPORTED, "eva_model_name"},
@@ -423,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_config__spellings),
         cmocka_unit_test(test_config__round_trips),
         cmocka_unit_test(test_config__writes_all),
+        cmocka_unit_test(test_config__pictures),
         cmocka_unit_test(test_config__open_clip),
         cmocka_unit_test(test_config__hidden_columns),
         cmocka_unit_test(test_config__ratio),

@@ -25,18 +25,25 @@ struct opened {
     struct tokenizer *t;
 };
 
-static void open_model(struct opened *o, enum dtype real, enum objective what)
+static void open_seeing(struct opened *o, enum dtype real, enum objective what,
+                        const struct config_pictures *p)
 {
     struct clip_config c;
 
     *o = (struct opened){.t = tokenizer_world()};
     WORLD_MUST(clip_config_find(&c, "tiny-vit", we));
+    c.pictures = *p;
     c.text.vocab_size = tokenizer_vocab(o->t);
     c.objective = what;
     WORLD_MUST(ref_open(&o->d, real, we));
     WORLD_MUST(clip_open(&o->m, &o->d, &c, STORE_READ, we));
     WORLD_MUST(clip_initialise(&o->m, 3, we));
     WORLD_MUST(clip_plan(&o->m, &options, BATCH, we));
+}
+
+static void open_model(struct opened *o, enum dtype real, enum objective what)
+{
+    open_seeing(o, real, what, &config_pictures_clip);
 }
 
 static void close_model(struct opened *o)
@@ -142,11 +149,50 @@ static void test_encoder__other_objectives(void **state)
     }
 }
 
+/* What a byte means is the model's to say: 255 is 1 to all three, 0 is not. */
+static void test_encoder__pictures_of_the_model(void **state)
+{
+    static const struct config_pictures means[] = {
+        {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
+        {{0, 0, 0}, {1, 1, 1}},
+        {{0.75, 0.5, 0}, {0.25, 0.5, 1}}};
+    static const uint8_t bytes[] = {255, 0};
+    float all[3][2][BATCH * 512];
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct encoder n;
+        struct opened o;
+        size_t square;
+        uint8_t *rgb;
+
+        open_seeing(&o, DTYPE_F32, OBJECTIVE_CONTRASTIVE, &means[k]);
+        WORLD_MUST(encoder_open(&n, &o.m, &options, BATCH, NULL, we));
+        square = 3 * (size_t)o.m.config.vision.image_size *
+                 (size_t)o.m.config.vision.image_size;
+        rgb = malloc(BATCH * square);
+        assert_non_null(rgb);
+        for (int i = 0; i < 2; i++) {
+            memset(rgb, bytes[i], BATCH * square);
+            WORLD_MUST(encoder_pictures(&n, BATCH, rgb, all[k][i], we));
+        }
+        free(rgb);
+        for (int i = 0; i < n.dim && k; i++)
+            assert_true(fabsf(all[k][0][i] - all[0][0][i]) < 1e-5f);
+        if (k)
+            assert_memory_not_equal(all[k][1], all[0][1],
+                                    (size_t)n.dim * sizeof(float));
+        encoder_close(&n);
+        close_model(&o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoder__not_finite),
         cmocka_unit_test(test_encoder__other_objectives),
+        cmocka_unit_test(test_encoder__pictures_of_the_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,6 +212,31 @@ static void test_evalset__benchmark(void **state)
     evalset_close(&s);
 }
 
+/* Named and not there: what is; without a name a folder is shards, too. */
+static void test_evalset__no_such_split(void **state)
+{
+    struct evalset_config c = config(at("bench"), EVALSET_LABELS);
+    struct err e = ERR_INIT;
+    struct evalset s;
+
+    (void)state;
+    c.split = "tset";
+    assert_int_equal(evalset_open(&s, &c, &e), -E_NOTFOUND);
+    assert_non_null(strstr(e.message, "--split tset"));
+    assert_non_null(strstr(e.message, "test, train"));
+    c.data = at("bench/test");
+    e = (struct err)ERR_INIT;
+    assert_int_equal(evalset_open(&s, &c, &e), -E_NOTFOUND);
+    assert_non_null(strstr(e.message, "none at all"));
+    c.data = at("bench/test/2.tar");
+    e = (struct err)ERR_INIT;
+    assert_int_equal(evalset_open(&s, &c, &e), -E_USAGE);
+    c.split = NULL;
+    open_set(&s, &c);
+    assert_int_equal(s.n_shards, 1);
+    evalset_close(&s);
+}
+
 static void test_evalset__types(void **state)
 {
     static const struct {
@@ -334,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_evalset__mostly_broken),
         cmocka_unit_test(test_evalset__nothing_left),
         cmocka_unit_test(test_evalset__benchmark),
+        cmocka_unit_test(test_evalset__no_such_split),
         cmocka_unit_test(test_evalset__types),
         cmocka_unit_test(test_evalset__other_places),
         cmocka_unit_test(test_evalset__refuses),

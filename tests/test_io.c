@@ -3,10 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +19,17 @@
 #include "base/stream.h"
 #include "base/workq.h"
 #include "tests/folder.h"
+
+/* In the place of libc's: file systems with and without locks. */
+static bool no_locks;
+
+int flock(int fd, int operation)
+{
+    if (!no_locks)
+        return (int)syscall(SYS_flock, fd, operation);
+    errno = EOPNOTSUPP;
+    return -1;
+}
 
 static void test_io__publish_replaces_whole(void **state)
 {
@@ -72,6 +86,43 @@ static void test_io__one_writer_at_a_time(void **state)
     buf_release(&b);
 }
 
+/* Where locks do not keep two apart, each has bytes of its own. */
+static void test_io__shared_files_are_whole(void **state)
+{
+    struct io_file one, two;
+    struct io_list l;
+    struct buf b;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    buf_init(&b, 100);
+    assert_false(io_mkdirs(at("shared"), &e));
+    assert_false(io_file_open_shared(&one, at("shared/a"), &e));
+    assert_int_equal(io_file_open_shared(&two, at("shared/a"), &e), -E_BUSY);
+    io_file_abandon(&two);
+    io_file_abandon(&one);
+    no_locks = true;
+    for (int first = 0; first < 2; first++) {
+        assert_int_equal(io_file_open_shared(&one, at("shared/a"), NULL), 0);
+        io_file_write(&one, STR("whole"), NULL);
+        assert_int_equal(io_file_open_shared(&two, at("shared/a"), NULL), 0);
+        io_file_write(&two, STR("who"), NULL);
+        assert_int_equal(io_file_publish(first ? &two : &one, NULL), 0);
+        assert_int_equal(io_read_file(at("shared/a"), &b, NULL), 0);
+        assert_string_equal(b.p, first ? "who" : "whole");
+        if (first)
+            io_file_abandon(&one);
+        else
+            assert_int_equal(io_file_publish(&two, NULL), 0);
+        buf_clear(&b);
+    }
+    no_locks = false;
+    assert_false(io_list(at("shared"), &l, &e));
+    assert_int_equal(l.n, 1);
+    io_list_release(&l);
+    buf_release(&b);
+}
+
 static void test_io__full_disk_sticks_and_says_so(void **state)
 {
     struct err e = ERR_INIT;
@@ -113,6 +164,10 @@ static void test_io__lock_excludes(void **state)
     assert_int_equal(io_lock(at("lock"), "the corpus", &two, &e), -E_BUSY);
     io_unlock(one);
     assert_int_equal(io_lock(at("lock"), "the corpus", &two, NULL), 0);
+    no_locks = true;
+    assert_int_equal(io_lock(at("lock"), "the corpus", &one, &e), 0);
+    no_locks = false;
+    io_unlock(one);
     io_unlock(two);
 }
 
@@ -409,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_io__publish_replaces_whole),
         cmocka_unit_test(test_io__abandon_leaves_nothing),
         cmocka_unit_test(test_io__one_writer_at_a_time),
+        cmocka_unit_test(test_io__shared_files_are_whole),
         cmocka_unit_test(test_io__full_disk_sticks_and_says_so),
         cmocka_unit_test(test_io__read_has_a_ceiling),
         cmocka_unit_test(test_io__lock_excludes),

@@ -12,7 +12,6 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "querylist/list.h"
-#include "querylist/ngrams.h"
 
 #define MANY UINT64_C(1000000)
 
@@ -214,7 +213,7 @@ static void test_list__groups(void **state)
 static void test_list__metaclip_norms(void **state)
 {
     static const char lines[] = "Dog\ndog\nSt. Louis\ncaf\xc3\xa9\n!\n";
-    static const uint32_t flags[] = {0, 0, QUERY_NEVER, 0, QUERY_NEVER};
+    static const uint32_t flags[] = {0, 0, QUERY_NEVER, 0, 0};
     struct query_candidates c = {0};
     struct query_list_config config = {.size = MANY,
                                        .policy = QUERY_POLICY_METACLIP,
@@ -232,6 +231,113 @@ static void test_list__metaclip_norms(void **state)
     }
     query_list_release(&l);
     query_candidates_release(&c);
+}
+
+/* ---- what MetaCLIP's rule cannot find ---- */
+
+#define SMALL 5 /* characters of an entry */
+
+/* The published rule, as it is worded: a text, ready to be searched. */
+static size_t spaced(const char *text, size_t n, char *to)
+{
+    size_t k = 0;
+
+    to[k++] = ' ';
+    for (size_t i = 0; i < n; i++) {
+        if (strchr(",.;:?!`", text[i])) {
+            to[k++] = ' ';
+            to[k++] = text[i];
+            to[k++] = ' ';
+        } else {
+            to[k++] = strchr("\t\n\r", text[i]) ? ' ' : text[i];
+        }
+    }
+    to[k++] = ' ';
+    return k;
+}
+
+/* Number of s in base n_letters, a digit more for each length; spelled into
+ * text. */
+static size_t spell(uint32_t number, const char *letters, uint32_t n_letters,
+                    char *text)
+{
+    size_t n = 0;
+
+    for (; number; number = (number - 1) / n_letters)
+        text[n++] = letters[(number - 1) % n_letters];
+    return n;
+}
+
+static uint32_t spelled(const char *p, size_t n, const char *letters,
+                        uint32_t n_letters)
+{
+    uint32_t number = 0;
+
+    while (n--)
+        number = number * n_letters +
+                 (uint32_t)(strchr(letters, p[n]) - letters) + 1;
+    return number;
+}
+
+/* Every entry of up to SMALL characters against every text that is no longer:
+ * a text that holds it with fewer spaces about is never longer than it. */
+static void test_list__never_is_exact(void **state)
+{
+    static const char letters[] = "a .,`\t\n";
+    const uint32_t base = sizeof letters - 1;
+    uint32_t all = 0, found_n = 0;
+    bool *found;
+
+    (void)state;
+    for (size_t i = 0; i <= SMALL; i++)
+        all = all * base + 1;
+    found = calloc(all, sizeof *found);
+    assert_non_null(found);
+    for (uint32_t t = 0; t < all; t++) {
+        char text[SMALL], ready[3 * SMALL + 2];
+        size_t n = spaced(text, spell(t, letters, base, text), ready);
+
+        for (size_t from = 0; from < n; from++)
+            for (size_t to = from + 2;
+                 ready[from] == ' ' && to < n && to - from <= SMALL + 1; to++)
+                if (ready[to] == ' ')
+                    found[spelled(ready + from + 1, to - from - 1, letters,
+                                  base)] = true;
+    }
+    for (uint32_t i = 1; i < all; i++) {
+        char entry[SMALL];
+        struct str s = str_make(entry, spell(i, letters, base, entry));
+
+        found_n += found[i];
+        if (query_is_never(QUERY_POLICY_METACLIP, s) == found[i])
+            fail_msg("entry \"%.*s\": %s", STR_ARG(s),
+                     found[i] ? "is found" : "is not found");
+        assert_false(query_is_never(QUERY_POLICY_WORDS, s));
+    }
+    assert_in_range(found_n, 100, all - 100);
+    free(found);
+}
+
+static void test_list__never(void **state)
+{
+    static const struct {
+        const char *entry;
+        bool never;
+    } cases[] = {
+        {"St. Louis", true},    {"St . Louis", false}, {"Apple Inc.", true},
+        {"Apple Inc .", false}, {".", false},          {"...", true},
+        {". .", true},          {".  .", false},       {"a ? b ! c", false},
+        {" dog", false},        {"dog ", false},       {"a  dog", false},
+        {"a\tdog", true},       {"dog\n", true},       {"\rdog", true},
+        {"(dog)", false},       {"dog-bed", false},    {"it's", false},
+        {"12:30", true},        {"a;b", true},         {"`", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(
+            query_is_never(QUERY_POLICY_METACLIP, str_of(cases[i].entry)),
+            cases[i].never);
 }
 
 static void test_list__drops(void **state)
@@ -313,178 +419,6 @@ static void test_list__wordnet_and_numerals(void **state)
     wordnet_release(&w);
 }
 
-/* ---- counting ---- */
-
-static const struct ngrams_config all = {.memory = 1 << 24,
-                                         .min_word_count = 1,
-                                         .word_budget = MANY,
-                                         .min_bigram_count = 1,
-                                         .bigram_budget = MANY,
-                                         .min_pmi = -100};
-
-static void check_candidates(const struct query_candidates *c, const char *want)
-{
-    struct buf got;
-
-    buf_init(&got, BUF_NO_LIMIT);
-    for (size_t i = 0; i < c->n; i++)
-        buf_addf(&got, "%.*s:%llu ", STR_ARG(c->v[i].text),
-                 (unsigned long long)c->v[i].count);
-    assert_string_equal(buf_str(&got).p, want);
-    buf_release(&got);
-}
-
-static void test_list__ngrams(void **state)
-{
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n = ngrams_open(&all);
-
-    (void)state;
-    assert_int_equal(ngrams_add(n, STR("The olive oil. The"), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("dog, the Olive"), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("OIL dog."), NULL), 0);
-    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
-    ngrams_break(n);
-    assert_int_equal(ngrams_add(n, STR("oil"), NULL), 0);
-    assert_int_equal(ngrams_tokens(n), 11);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    check_candidates(&w, "oil:4 the:3 dog:2 olive:2 ");
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    /* n12/(n1 n2): the olive 2/6, olive oil 2/8, the dog 1/6, oil dog 1/8 */
-    check_candidates(&b, "the olive:2 olive oil:2 the dog:1 oil dog:1 ");
-    assert_true(b.v[1].pmi > 1.459 && b.v[1].pmi < 1.460); /* log2(22/8) */
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-    ngrams_close(n);
-}
-
-static void test_list__ngram_thresholds(void **state)
-{
-    static const char text[] = "a b a b a b. c a. c a. b c. d e.";
-    struct ngrams_config c = all;
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n;
-
-    (void)state;
-    c.min_word_count = 2;
-    c.word_budget = 2;
-    c.min_bigram_count = 2;
-    c.bigram_budget = 2;
-    n = ngrams_open(&c);
-    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    check_candidates(&w, "a:5 b:4 ");
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    /* a b 3/20, c a 2/15; b a 2/20 is past the budget, d e too rare */
-    check_candidates(&b, "a b:3 c a:2 ");
-    ngrams_close(n);
-    query_candidates_release(&b);
-    c.bigram_budget = MANY;
-    c.min_pmi = 1;
-    n = ngrams_open(&c);
-    assert_int_equal(ngrams_add(n, str_of(text), NULL), 0);
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    check_candidates(&b, "a b:3 "); /* log2(14 * 3/20) = 1.07; c a 0.90 */
-    ngrams_close(n);
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-}
-
-/* "w12" or "w12 w3"; texts of candidates end without a terminator. */
-static int read_pair(struct str text, unsigned *k, unsigned *m)
-{
-    char copy[64];
-
-    assert_true(text.n < sizeof copy);
-    memcpy(copy, text.p, text.n);
-    copy[text.n] = 0;
-    return sscanf(copy, "w%u w%u", k, m);
-}
-
-/* Counted a second time by brute force: sorted arrays of words and pairs. */
-static void test_list__ngrams_are_exact(void **state)
-{
-    enum { N = 50000, KINDS = 300 };
-    static unsigned long long counts[KINDS], pairs[KINDS][KINDS];
-    struct query_candidates w = {0}, b = {0};
-    struct ngrams *n = ngrams_open(&all);
-    struct buf text;
-    unsigned last = KINDS;
-    uint64_t x = 1;
-
-    (void)state;
-    buf_init(&text, BUF_NO_LIMIT);
-    for (int i = 0; i < N; i++) {
-        unsigned k;
-        bool stop;
-
-        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        k = (unsigned)((x >> 33) % KINDS * ((x >> 50) % KINDS) / KINDS);
-        stop = (x >> 60) == 0;
-        buf_addf(&text, "w%u%s", k, stop ? ". " : " ");
-        counts[k]++;
-        if (last < KINDS)
-            pairs[last][k]++;
-        last = stop ? KINDS : k;
-        if (text.n > 1000) {
-            assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
-            buf_clear(&text);
-        }
-    }
-    assert_int_equal(ngrams_add(n, buf_str(&text), NULL), 0);
-    assert_int_equal(ngrams_words(n, &w, NULL), 0);
-    assert_int_equal(ngrams_bigrams(n, &b, NULL), 0);
-    for (size_t i = 0; i < w.n; i++) {
-        unsigned k, unused;
-
-        assert_true(read_pair(w.v[i].text, &k, &unused) == 1);
-
-        assert_int_equal(w.v[i].count, counts[k]);
-        counts[k] = 0;
-        if (i)
-            assert_true(w.v[i - 1].count >= w.v[i].count);
-    }
-    for (size_t i = 0; i < b.n; i++) {
-        unsigned k, m;
-
-        assert_true(read_pair(b.v[i].text, &k, &m) == 2);
-
-        assert_int_equal(b.v[i].count, pairs[k][m]);
-        pairs[k][m] = 0;
-        if (i)
-            assert_true(b.v[i - 1].pmi >= b.v[i].pmi - 1e-9);
-    }
-    for (int k = 0; k < KINDS; k++) {
-        assert_int_equal(counts[k], 0);
-        for (int m = 0; m < KINDS; m++)
-            assert_int_equal(pairs[k][m], 0);
-    }
-    query_candidates_release(&w);
-    query_candidates_release(&b);
-    buf_release(&text);
-    ngrams_close(n);
-}
-
-static void test_list__ngram_ceiling(void **state)
-{
-    struct ngrams_config c = all;
-    struct err e = ERR_INIT;
-    struct ngrams *n;
-    char word[32];
-    int rc = 0;
-
-    (void)state;
-    c.memory = 1 << 18;
-    n = ngrams_open(&c);
-    for (int i = 0; !rc && i < 100000; i++) {
-        snprintf(word, sizeof word, "w%d", i);
-        rc = ngrams_add(n, str_of(word), &e);
-    }
-    assert_int_equal(rc, -E_TOOBIG);
-    assert_non_null(strstr(e.message, "--count-memory"));
-    ngrams_close(n);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,13 +427,11 @@ int main(void)
         cmocka_unit_test(test_list__sources_add_up),
         cmocka_unit_test(test_list__groups),
         cmocka_unit_test(test_list__metaclip_norms),
+        cmocka_unit_test(test_list__never_is_exact),
+        cmocka_unit_test(test_list__never),
         cmocka_unit_test(test_list__drops),
         cmocka_unit_test(test_list__numerals),
         cmocka_unit_test(test_list__wordnet_and_numerals),
-        cmocka_unit_test(test_list__ngrams),
-        cmocka_unit_test(test_list__ngram_thresholds),
-        cmocka_unit_test(test_list__ngrams_are_exact),
-        cmocka_unit_test(test_list__ngram_ceiling),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The objectives that predict captions: their loss is the formula's, its
  * gradient the loss's, the ways to compute it agree, scores are the losses of
  * pairs, and what does not fit is refused. */
+#include "tests/all_scores.h"
 #include "tests/clip_world.h"
 #include "train/objective.h"
 #include "train/optim.h"
@@ -204,25 +205,9 @@ static void compare(const char *model, enum objective objective,
 {
     struct clip_config c = config_of(model, objective);
 
-    for (size_t k = 0; k < DEVICES; k++) {
-        struct outcome a, b;
-        struct world w;
-
-        if (!world_has(devices[k].device))
-            continue;
-        world_open(&w, devices[k].device, &c, BATCH, 7);
-        world_run(&w, way, &a);
-        world_close(&w);
-        world_open(&w, devices[k].device, &c, BATCH, 7);
-        world_run(&w, other, &b);
-        if (bits)
-            outcome_equal(&w, &a, &b);
-        else
-            outcome_compare(&w, &a, &b, devices[k].limit);
-        outcome_release(&a);
-        outcome_release(&b);
-        world_close(&w);
-    }
+    for (size_t k = 0; k < DEVICES; k++)
+        world_two_ways(devices[k].device, &c, BATCH, way, other, bits,
+                       devices[k].limit);
 }
 
 static void test_objective__ways_agree(void **state)
@@ -453,7 +438,7 @@ static void check_scores(enum objective objective, enum world_device device,
     b = world_batch(&w);
     b.captions.n = 5;
     assert_int_equal(clip_plan(&w.m, o, BATCH, &e), 0);
-    if (objective_score(&w.m, o, BATCH, &b.pixels, &b.captions, scores, &e))
+    if (all_scores(&w.m, o, BATCH, &b.pixels, &b.captions, scores, &e))
         fail_msg("%s", e.message);
     assert_int_equal(clip_plan(&w.m, &plain, 1, &e), 0);
     for (int i = 0; i < BATCH; i++)
@@ -517,8 +502,7 @@ static void learn(enum objective objective, enum world_device device)
                   first, loss);
     assert_true(loss < 0.7 * first);
     assert_int_equal(
-        objective_score(&w.m, &o, BATCH, &b.pixels, &b.captions, scores, &e),
-        0);
+        all_scores(&w.m, &o, BATCH, &b.pixels, &b.captions, scores, &e), 0);
     for (int i = 0; i < BATCH; i++) /* of each caption: the own picture's */
         for (int k = 0; k < BATCH; k++)
             assert_true(scores[i * BATCH + i] >= scores[k * BATCH + i]);
@@ -555,8 +539,17 @@ static void test_objective__refuses(void **state)
         b = world_batch(&w);
         assert_int_equal(clip_plan(&w.m, &plain, 2, &e), 0);
         assert_int_equal(
-            objective_score(&w.m, &plain, 2, &b.pixels, &b.captions, out, &e),
+            all_scores(&w.m, &plain, 2, &b.pixels, &b.captions, out, &e),
             k ? 0 : -E_UNSUPPORTED);
+        e = (struct err)ERR_INIT;
+        if (k != OBJECTIVE_BOW)
+            assert_int_equal(
+                objective_pictures(&w.m, &plain, 2, &b.pixels, out, &e),
+                -E_UNSUPPORTED);
+        else
+            assert_int_equal(objective_score(&w.m, &plain, 2, &b.pixels,
+                                             &b.captions, out, &e),
+                             -E_UNSUPPORTED);
         e = (struct err)ERR_INIT;
         assert_int_equal(clip_encode_texts(&w.m, &plain, &b.captions, out, &e),
                          k ? -E_UNSUPPORTED : 0);
@@ -569,14 +562,14 @@ static void test_objective__refuses(void **state)
         assert_int_equal(
             clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e), -E_RANGE);
         if (k)
-            assert_int_equal(objective_score(&w.m, &plain, 2, &b.pixels,
-                                             &b.captions, out, &e),
-                             -E_RANGE);
+            assert_int_equal(
+                all_scores(&w.m, &plain, 2, &b.pixels, &b.captions, out, &e),
+                -E_RANGE);
         w.ids[5] = 0;
         w.ids[1] = c.text.vocab_size - 1; /* SOT and EOT */
         e = (struct err)ERR_INIT;
         assert_int_equal(
-            objective_score(&w.m, &plain, 2, &b.pixels, &b.captions, out, &e),
+            all_scores(&w.m, &plain, 2, &b.pixels, &b.captions, out, &e),
             k == 0   ? -E_UNSUPPORTED
             : k == 1 ? -E_RANGE
                      : 0);
@@ -602,14 +595,13 @@ static void test_objective__beyond_the_plan(void **state)
         assert_int_equal(
             clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e), -E_TOOBIG);
         assert_int_equal(
-            objective_score(&w.m, &plain, 40, &b.pixels, &b.captions, out, &e),
+            all_scores(&w.m, &plain, 40, &b.pixels, &b.captions, out, &e),
             -E_TOOBIG);
         assert_int_equal(clip_plan(&w.m, &plain, 40, &e), 0);
         assert_int_equal(
             clip_gradients(&w.m, &plain, &b, &loss, NULL, NULL, &e), 0);
         assert_int_equal(
-            objective_score(&w.m, &plain, 40, &b.pixels, &b.captions, out, &e),
-            0);
+            all_scores(&w.m, &plain, 40, &b.pixels, &b.captions, out, &e), 0);
         world_close(&w);
     }
 }

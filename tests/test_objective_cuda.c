@@ -1,5 +1,6 @@
 /* The objectives that predict captions on the cuda backend: near the reference
  * in double, whole and in chunks, gradients and scores. */
+#include "tests/all_scores.h"
 #include "tests/clip_cuda.h"
 
 /* Scores of all pictures and captions. */
@@ -9,7 +10,7 @@ static void score(struct world *w, const struct clip_options *o, float *out)
     struct err e = ERR_INIT;
 
     if (clip_plan(&w->m, o, BATCH, &e) ||
-        objective_score(&w->m, o, BATCH, &b.pixels, &b.captions, out, &e))
+        all_scores(&w->m, o, BATCH, &b.pixels, &b.captions, out, &e))
         fail_msg("%s", e.message);
 }
 

@@ -15,8 +15,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/all_scores.h"
 #include "tests/folder.h"
-#include "train/objective.h"
 #include "train/pairs.h"
 #include "train/run.h"
 #include "train/safetensors.h"
@@ -79,7 +79,7 @@ static double own_likelier(struct clip *m)
         pairs_caption(&p, FAR + (uint64_t)i, ids + (ptrdiff_t)i * context);
     }
     if (clip_plan(m, &o, HELD, &e) ||
-        objective_score(m, &o, HELD, &x, &c, scores, &e))
+        all_scores(m, &o, HELD, &x, &c, scores, &e))
         fail_msg("%s", e.message);
     for (int i = 0; i < HELD; i++)
         for (int k = 0; k < HELD; k++)

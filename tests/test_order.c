@@ -70,7 +70,7 @@ static void open_one(struct order *o, const struct made *m, uint64_t seed,
                      size_t window)
 {
     const struct order_source s = {&m->source, NULL};
-    const struct order_config c = {seed, window};
+    const struct order_config c = {.seed = seed, .window = window};
     struct err e = ERR_INIT;
 
     assert_int_equal(order_open(o, &c, &s, 1, &e), 0);
@@ -245,7 +245,7 @@ static void test_order__blocks_hold_exact_quotas(void **state)
 
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        const struct order_config config = {5, 2};
+        const struct order_config config = {.seed = 5, .window = 2};
         struct order_source s[3];
         struct err e = ERR_INIT;
         uint64_t ranks[3] = {0};
@@ -284,7 +284,7 @@ static void test_order__blocks_hold_exact_quotas(void **state)
 static void test_order__sources_have_epochs_of_their_own(void **state)
 {
     static const uint64_t sizes_b[] = {300, 211};
-    const struct order_config c = {9, 2};
+    const struct order_config c = {.seed = 9, .window = 2};
     struct made a, b;
     struct order o;
     struct order_source s[2];
@@ -325,7 +325,7 @@ static void test_order__sources_have_epochs_of_their_own(void **state)
 static void test_order__refuses_a_share_of_nothing(void **state)
 {
     static const uint64_t small[] = {1}, large[] = {1000000};
-    const struct order_config c = {0, 1};
+    const struct order_config c = {.seed = 0, .window = 1};
     struct order_source s[2];
     struct err e = ERR_INIT;
     struct made a, b;
@@ -370,7 +370,7 @@ static void drop_balance(struct made *m)
 
 static void test_order__balanced_epochs_are_the_kept_ones(void **state)
 {
-    const struct order_config c = {2, 3};
+    const struct order_config c = {.seed = 2, .window = 3};
     struct order o, later;
     struct order_source s;
     struct err e = ERR_INIT;
@@ -417,9 +417,53 @@ static void test_order__balanced_epochs_are_the_kept_ones(void **state)
     drop_balance(&m);
 }
 
+/* Taken up far ahead: many epochs are counted at a time, by several threads. */
+static void test_order__balanced_far_ahead(void **state)
+{
+    enum { SHARDS = 40, EPOCHS = 100 };
+    uint64_t sizes[SHARDS], begins[EPOCHS + 1] = {0}, samples = 0;
+    struct order_source s;
+    struct made m;
+
+    (void)state;
+    for (uint64_t i = 0; i < SHARDS; i++)
+        samples += sizes[i] = 1500 + 31 * i;
+    make(&m, "a", 1, sizes, SHARDS);
+    add_balance(&m, 2);
+    assert_true(samples * BALANCE_EPOCHS > 1 << 21); /* worth threads */
+    for (uint64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        begins[epoch + 1] = begins[epoch];
+        for (uint32_t k = 0; k < SHARDS; k++)
+            for (uint64_t i = 0; i < sizes[k]; i++)
+                begins[epoch + 1] += balance_keeps(&m.balance, k, i, epoch);
+    }
+    s = (struct order_source){&m.source, &m.balance};
+    for (unsigned threads = 1; threads <= 4; threads += 3)
+        for (uint64_t epoch = EPOCHS - 1; epoch; epoch /= 3)
+            for (int edge = 0; edge < 2; edge++) {
+                const struct order_config c = {9, 3, threads};
+                uint64_t g = edge ? begins[epoch + 1] - 1 : begins[epoch];
+                struct err e = ERR_INIT;
+                struct order_window w;
+                struct order_place p;
+                struct order o;
+
+                assert_int_equal(order_open(&o, &c, &s, 1, &e), 0);
+                assert_int_equal(order_find(&o, g, &p, &e), 0);
+                assert_int_equal(p.epoch, epoch);
+                assert_int_equal(p.window, edge ? (SHARDS - 1) / 3 : 0);
+                assert_int_equal(
+                    order_window_open(&o, 0, p.epoch, p.window, &w, &e), 0);
+                assert_int_equal(p.at, edge ? w.n - 1 : 0);
+                order_window_close(&w);
+                order_close(&o);
+            }
+    drop_balance(&m);
+}
+
 static void test_order__nothing_kept_is_an_error(void **state)
 {
-    const struct order_config c = {2, 3};
+    const struct order_config c = {.seed = 2, .window = 3};
     struct order_source s;
     struct order_place p;
     struct err e = ERR_INIT;
@@ -454,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_order__sources_have_epochs_of_their_own),
         cmocka_unit_test(test_order__refuses_a_share_of_nothing),
         cmocka_unit_test(test_order__balanced_epochs_are_the_kept_ones),
+        cmocka_unit_test(test_order__balanced_far_ahead),
         cmocka_unit_test(test_order__nothing_kept_is_an_error),
     };
 

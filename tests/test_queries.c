@@ -54,7 +54,7 @@ static void place_init(struct place *p)
         .word_budget = 100,
         .min_bigram_count = 2,
         .bigram_budget = 100,
-        .count_memory = 1 << 24,
+        .memory = 1 << 24,
     };
 }
 
@@ -211,7 +211,7 @@ static void test_queries__refused(void **state)
     } cases[] = {
         {"words", false, false, -E_USAGE, "expected file, word"},
         {"", false, false, -E_USAGE, "expected file, word"},
-        {"title", false, false, -E_UNSUPPORTED, "page views"},
+        {"title", false, false, -E_USAGE, "--pageviews"},
         {"word", false, false, -E_USAGE, "--text"},
         {"bigram,wordnet", false, false, -E_USAGE, "--text"},
         {"file", false, false, -E_USAGE, "--queries"},

@@ -60,6 +60,8 @@ static struct record_config config(const char *folder_name)
                                   .alarms = {.begin = 2.66, .most = 4.6}};
 }
 
+#define MUST(call) assert_int_equal((call), 0)
+
 static void begin(struct record *r, const struct record_config *c)
 {
     struct err e = ERR_INIT;
@@ -256,6 +258,66 @@ static void test_record__refused(void **state)
 
 /* Lines behind the checkpoint go, and half a line; of a log that lost some,
  * whole lines stay. */
+/* Without a checkpoint only a log of the same settings is written over. */
+static void test_record__somebody_elses_log(void **state)
+{
+    static const struct {
+        const char *text;
+        int rc;
+        const char *says;
+    } cases[] = {
+        {"", 0, ""},
+        {"{\"model\":\"x\",\"settings\":{\"batch\":8}}\n{\"step\":1}\n", 0, ""},
+        {"{\"model\":\"x\",\"setti", 0, ""}, /* a disk that was full */
+        {"{\"model\":\"x\",\"settings\":{\"batch\":9}}\n", -E_USAGE,
+         "--batch 9, now 8"},
+        {"{\"step\":1}\n", -E_USAGE, "not the log of a run"},
+        {"my notes", -E_USAGE, "not the log of a run"},
+    };
+    struct record_config c = config("elses");
+    struct record r;
+
+    (void)state;
+    c.settings = STR("{\"batch\":8}");
+    MUST(io_mkdirs(c.folder, NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = ERR_INIT;
+
+        MUST(io_write_file(at("elses/log.jsonl"), str_of(cases[i].text), NULL));
+        assert_int_equal(record_find(&r, &c, &e), cases[i].rc);
+        assert_non_null(strstr(e.message, cases[i].says));
+        record_close(&r, 0, NULL);
+    }
+    c.log = at("elses/log.jsonl"); /* who names a file means it */
+    assert_int_equal(record_find(&r, &c, NULL), 0);
+    record_close(&r, 0, NULL);
+}
+
+/* A gradient that nobody took has no length. */
+static void test_record__no_norm(void **state)
+{
+    const struct record_config c = config("no-norm");
+    const struct record_step s = {.number = 1,
+                                  .loss = NAN,
+                                  .norm = -1,
+                                  .logit_scale = 2.66,
+                                  .seconds = 1,
+                                  .left_out = true};
+    struct record r;
+    struct buf text;
+
+    (void)state;
+    begin(&r, &c);
+    MUST(record_step(&r, &s, NULL));
+    MUST(record_close(&r, 0, NULL));
+    buf_init(&text, 1 << 16);
+    MUST(io_read_file(at("no-norm/log.jsonl"), &text, NULL));
+    assert_non_null(strstr(text.p, "\"loss\":null"));
+    assert_non_null(strstr(text.p, "\"norm\":null"));
+    assert_non_null(strstr(text.p, "\"alarm\":\"not finite\""));
+    buf_release(&text);
+}
+
 static void test_record__cuts_the_log(void **state)
 {
     static const char *const tails[] = {"", "{\"step\":2}\n", "{\"ste"};
@@ -334,6 +396,8 @@ int main(void)
         cmocka_unit_test(test_record__evaluations),
         cmocka_unit_test(test_record__reads_only),
         cmocka_unit_test(test_record__refused),
+        cmocka_unit_test(test_record__somebody_elses_log),
+        cmocka_unit_test(test_record__no_norm),
         cmocka_unit_test(test_record__cuts_the_log),
         cmocka_unit_test(test_record__alarms),
     };

@@ -96,7 +96,8 @@ static double slow_to_picture(const struct world *w, size_t k)
     return (double)found / (double)w->n_texts;
 }
 
-static void score(const struct world *w, struct retrieval_result *out)
+static void score(const struct world *w, unsigned threads,
+                  struct retrieval_result *out)
 {
     struct retrieval r;
     struct err e = ERR_INIT;
@@ -106,7 +107,7 @@ static void score(const struct world *w, struct retrieval_result *out)
         assert_int_equal(retrieval_picture(&r, w->pictures[p], &e), 0);
     for (size_t t = 0; t < w->n_texts; t++)
         assert_int_equal(retrieval_text(&r, w->texts[t], w->owner[t], &e), 0);
-    assert_int_equal(retrieval_score(&r, out, &e), 0);
+    assert_int_equal(retrieval_score(&r, threads, out, &e), 0);
     retrieval_release(&r);
 }
 
@@ -121,7 +122,7 @@ static void test_retrieval__equals_sorting_all(void **state)
             struct retrieval_result r;
 
             make(&w, sizes[i], 7 * i + (uint64_t)values, values);
-            score(&w, &r);
+            score(&w, 1, &r);
             assert_int_equal(r.pictures, w.n_pictures);
             assert_int_equal(r.texts, w.n_texts);
             for (int k = 0; k < RETRIEVAL_KS; k++) {
@@ -131,6 +132,25 @@ static void test_retrieval__equals_sorting_all(void **state)
                 assert_true(r.to_picture[k] == slow_to_picture(&w, n));
             }
         }
+}
+
+/* Of any number of threads, more than there are tiles of pictures too. */
+static void test_retrieval__threads(void **state)
+{
+    static const unsigned threads[] = {2, 3, 7, 1000, 0};
+    static struct world w;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        struct retrieval_result one, other;
+
+        make(&w, MOST - seed * 20, seed, 5);
+        score(&w, 1, &one);
+        for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+            score(&w, threads[i], &other);
+            assert_memory_equal(&one, &other, sizeof one);
+        }
+    }
 }
 
 /* All products equal: who was added first is found first. */
@@ -143,7 +163,7 @@ static void test_retrieval__ties(void **state)
     w = (struct world){.n_pictures = 20, .n_texts = 40};
     for (size_t t = 0; t < 40; t++)
         w.owner[t] = t / 2;
-    score(&w, &r);
+    score(&w, 1, &r);
     assert_true(r.to_text[0] == 1.0 / 20);
     assert_true(r.to_text[1] == 3.0 / 20); /* texts 0 to 4 */
     assert_true(r.to_text[2] == 5.0 / 20);
@@ -168,7 +188,7 @@ static void test_retrieval__any_text_counts(void **state)
     assert_int_equal(retrieval_text(&r, other, 0, NULL), 0);
     assert_int_equal(retrieval_text(&r, one, 0, NULL), 0);
     assert_int_equal(retrieval_text(&r, other, 1, NULL), 0);
-    assert_int_equal(retrieval_score(&r, &out, NULL), 0);
+    assert_int_equal(retrieval_score(&r, 1, &out, NULL), 0);
     assert_true(out.to_text[0] == 0.5); /* 1's text is behind 0's equal one */
     assert_true(out.to_text[1] == 1);
     assert_true(out.to_picture[0] == 2.0 / 3);
@@ -184,10 +204,10 @@ static void test_retrieval__refuses(void **state)
 
     (void)state;
     retrieval_init(&r, 2);
-    assert_int_equal(retrieval_score(&r, &out, &e), -E_RANGE);
+    assert_int_equal(retrieval_score(&r, 1, &out, &e), -E_RANGE);
     assert_int_equal(retrieval_picture(&r, one, NULL), 0);
     e = (struct err)ERR_INIT;
-    assert_int_equal(retrieval_score(&r, &out, &e), -E_RANGE);
+    assert_int_equal(retrieval_score(&r, 1, &out, &e), -E_RANGE);
     assert_non_null(strstr(e.message, "picture 0 has no text"));
     retrieval_release(&r);
 }
@@ -196,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_retrieval__equals_sorting_all),
+        cmocka_unit_test(test_retrieval__threads),
         cmocka_unit_test(test_retrieval__ties),
         cmocka_unit_test(test_retrieval__any_text_counts),
         cmocka_unit_test(test_retrieval__refuses),

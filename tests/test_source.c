@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +26,18 @@ static int open_at(struct source *s, const char *spec, struct err *e)
 {
     *e = (struct err)ERR_INIT;
     return source_open(s, str_of(spec), &plain, e);
+}
+
+/* In the place of libc's: a file system with locks, without, or with such that
+ * do not reach other machines. */
+static enum { LOCKS, NO_LOCKS, LOCKS_OF_OURS } locks;
+
+int flock(int fd, int operation)
+{
+    if (locks == NO_LOCKS)
+        errno = ENOSYS;
+    return locks == LOCKS ? (int)syscall(SYS_flock, fd, operation)
+                          : -(locks == NO_LOCKS);
 }
 
 /* ---- specs ---- */
@@ -43,9 +58,9 @@ static void test_source__specs_and_weights(void **state)
         {"user@host/x.tar", "user@host/x.tar", 1, 0},
         {"@2", "", 0, -E_USAGE},
         {"", "", 0, -E_USAGE},
-        {"a@0", "", 0, -E_RANGE},
-        {"a@-1", "", 0, -E_RANGE},
-        {"a@1e9", "", 0, -E_RANGE},
+        {"a@0", "", 0, -E_USAGE},
+        {"a@-1", "", 0, -E_USAGE},
+        {"a@1e9", "", 0, -E_USAGE},
     };
 
     (void)state;
@@ -265,68 +280,139 @@ static void test_source__files_of_others_stay(void **state)
     buf_release(&b);
 }
 
-static void test_source__read_only_folders_want_a_cache(void **state)
+/* As somebody whom folders can keep out. */
+static int without_root(int (*act)(void))
 {
-    char folder_for[IO_PATH_MAX];
-    const struct source_options cache = {.cache = folder_for};
+    pid_t pid = fork();
+    int status;
+
+    if (!pid) {
+        if (!geteuid() && (chown(at("."), 65534, 65534) || setuid(65534)))
+            _exit(99);
+        _exit(act());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 100;
+}
+
+static bool all_cached(const struct source *s, size_t made, const char *where)
+{
+    bool all = s->made == made && s->n == 12 && s->n_shards == 3;
+
+    for (size_t i = 0; i < s->n_shards; i++)
+        all = all && s->shards[i].cached;
+    return all && !strcmp(s->cache, where);
+}
+
+static int read_only_acts(void)
+{
+    char asked[IO_PATH_MAX], home[IO_PATH_MAX];
+    const struct source_options cache = {.cache = asked};
     struct source s;
-    struct err e;
+    struct err e = ERR_INIT;
 
-    (void)state;
-    snprintf(folder_for, sizeof folder_for, "%s", at("cache/deep"));
-    world_folder(&whole, "ro", 12, 5);
-    assert_int_equal(chmod(at("ro"), 0555), 0);
-    if (!access(at("ro"), W_OK)) { /* root may write everywhere */
-        pid_t pid = fork();
-        int status;
-
-        if (!pid) {
-            if (chown(at("."), 65534, 65534) || setuid(65534))
-                _exit(9);
-            _exit(open_at(&s, at("ro"), &e) == -E_USAGE &&
-                          strstr(e.message, "--cache") &&
-                          !source_open(&s, str_of(at("ro")), &cache, &e) &&
-                          s.made == 3 && s.n == 12 && (source_close(&s), 1) &&
-                          !source_open(&s, str_of(at("ro")), &cache, &e) &&
-                          s.made == 0 && s.shards[2].cached
-                      ? 0
-                      : 1);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-    } else {
-        assert_int_equal(open_at(&s, at("ro"), &e), -E_USAGE);
-        assert_non_null(strstr(e.message, "--cache"));
-        e = (struct err)ERR_INIT;
-        assert_int_equal(source_open(&s, str_of(at("ro")), &cache, &e), 0);
-        assert_int_equal(s.made, 3);
-        source_close(&s);
-        assert_int_equal(source_open(&s, str_of(at("ro")), &cache, &e), 0);
-        assert_int_equal(s.made, 0);
-        assert_true(s.shards[2].cached);
+    snprintf(asked, sizeof asked, "%s", at("cache/deep"));
+    /* nowhere to go */
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    if (open_at(&s, at("ro"), &e) != -E_USAGE || !strstr(e.message, "--cache"))
+        return 1;
+    setenv("HOME", at("ro"), 1);
+    if (open_at(&s, at("ro"), &e) != -E_USAGE || !strstr(e.message, "--cache"))
+        return 2;
+    /* where one is told to */
+    for (int again = 0; again < 2; again++) {
+        if (source_open(&s, str_of(at("ro")), &cache, &e) ||
+            !all_cached(&s, again ? 0 : 3, asked))
+            return 3;
         source_close(&s);
     }
+    /* or home, at first and at last */
+    setenv("HOME", at("home"), 1);
+    snprintf(home, sizeof home, "%s", at("home/.cache/witmill"));
+    for (int again = 0; again < 2; again++) {
+        if (open_at(&s, at("ro"), &e) || !all_cached(&s, again ? 0 : 3, home))
+            return 4;
+        source_close(&s);
+    }
+    setenv("XDG_CACHE_HOME", at("xdg"), 1);
+    if (open_at(&s, at("ro"), &e) || !all_cached(&s, 3, at("xdg/witmill")))
+        return 5;
+    source_close(&s);
+    return 0;
+}
+
+static void test_source__read_only_folders_have_a_cache(void **state)
+{
+    (void)state;
+    world_folder(&whole, "ro", 12, 5);
+    assert_int_equal(chmod(at("ro"), 0555), 0);
+    assert_int_equal(without_root(read_only_acts), 0);
     chmod(at("ro"), 0755);
 }
 
-/* Two processes at once: one makes each, both get all. */
-static void test_source__processes_share_the_work(void **state)
+/* Several processes at once get all; with locks one makes each. */
+static void readers_at_once(const char *name, int readers)
 {
     struct source s;
     struct err e;
-    int status;
-    pid_t pid;
+    struct io_list l;
+    int made[2], status;
+    size_t sum = 0, n;
 
+    world_folder(&whole, name, 60, 4);
+    assert_int_equal(pipe(made), 0);
+    for (int i = 0; i < readers; i++) {
+        pid_t pid = fork();
+
+        if (!pid) {
+            if (open_at(&s, at(name), &e) || s.n != 60 ||
+                write(made[1], &s.made, sizeof s.made) != sizeof s.made)
+                _exit(1);
+            for (size_t k = 0; k < s.n_shards; k++) {
+                struct index x;
+                int fd;
+
+                if (source_shard_open(&s, k, &fd, &x, &e))
+                    _exit(2);
+                index_release(&x);
+                close(fd);
+            }
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < readers; i++) {
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+        assert_int_equal(read(made[0], &n, sizeof n), sizeof n);
+        sum += n;
+    }
+    close(made[0]);
+    close(made[1]);
+    if (locks == LOCKS)
+        assert_int_equal(sum, 15);
+    else
+        assert_in_range(sum, 15, 15 * readers);
+    /* tars, indexes, and nothing that was not finished */
+    WORLD_MUST(io_list(at(name), &l, we));
+    assert_int_equal(l.n, 30);
+    io_list_release(&l);
+}
+
+static void test_source__processes_share_the_work(void **state)
+{
     (void)state;
-    world_folder(&whole, "both", 60, 4);
-    pid = fork();
-    if (!pid)
-        _exit(open_at(&s, at("both"), &e) ? 1 : s.n == 60 ? 0 : 2);
-    assert_int_equal(open_at(&s, at("both"), &e), 0);
-    assert_int_equal(s.n, 60);
-    source_close(&s);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    readers_at_once("both", 2);
+}
+
+static void test_source__processes_without_locks_agree(void **state)
+{
+    (void)state;
+    locks = NO_LOCKS;
+    readers_at_once("lockless", 4);
+    locks = LOCKS_OF_OURS;
+    readers_at_once("machines", 4);
+    locks = LOCKS;
 }
 
 static void test_source__a_tar_stays_what_it_was(void **state)
@@ -370,10 +456,13 @@ int main(void)
         cmocka_unit_test(test_source__samples_without_text_are_left_out),
         cmocka_unit_test(test_source__stale_indexes_are_made_anew),
         cmocka_unit_test(test_source__files_of_others_stay),
-        cmocka_unit_test(test_source__read_only_folders_want_a_cache),
+        cmocka_unit_test(test_source__read_only_folders_have_a_cache),
         cmocka_unit_test(test_source__processes_share_the_work),
+        cmocka_unit_test(test_source__processes_without_locks_agree),
         cmocka_unit_test(test_source__a_tar_stays_what_it_was),
     };
 
+    unsetenv("XDG_CACHE_HOME"); /* where the user's things are */
+    unsetenv("HOME");
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

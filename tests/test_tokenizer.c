@@ -91,6 +91,48 @@ static void test_tokenizer__cleans(void **state)
     clean_release(&c);
 }
 
+/* Levels of references, each of which shows when the one inside, or the one
+ * before, is decoded: in texts so long that a pass for each level would take
+ * minutes. */
+static void test_tokenizer__cleans_nested(void **state)
+{
+    static const struct {
+        const char *first, *level, *last, *want;
+    } cases[] = {
+        {"x&", "amp;", "lt; y", "x< y"},
+        {"&", "#38;", "eacute;", "\xc3\xa9"},
+        {"&", "#xFF06;", "AACUTE;", "\xc3\xa1"}, /* full width */
+        {"&amp", "&#x37e", ";", "&"},            /* a Greek question mark */
+        {"&", "amp;", "#59;", ";"},         /* step 1 makes none, step 2 does */
+        {"&", "amp;", "#65", "a"},          /* the same */
+        {"&", "amp;", "zwj", "&zwj"},       /* no reference */
+        {"\x1b[&", "amp;", "#51;m", "[3m"}, /* ESC goes in the first round */
+    };
+    struct clean c;
+    struct buf text;
+    struct str got;
+
+    (void)state;
+    clean_init(&c);
+    buf_init(&text, CLEAN_MAX);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t levels = 1; levels < 1 << 18;
+             levels += levels < 20 ? 1 : 100000) {
+            buf_clear(&text);
+            buf_add(&text, str_of(cases[i].first));
+            for (size_t k = 0;
+                 k < levels && text.n < CLEAN_MAX - CLEAN_SLACK - 32; k++)
+                buf_add(&text, str_of(cases[i].level));
+            buf_add(&text, str_of(cases[i].last));
+            assert_int_equal(clean_text(&c, buf_str(&text), &got), 0);
+            if (!str_eq(got, str_of(cases[i].want)))
+                fail_msg("case %zu, %zu levels: \"%.*s\", not \"%s\"", i,
+                         levels, STR_ARG(got), cases[i].want);
+        }
+    buf_release(&text);
+    clean_release(&c);
+}
+
 static void test_tokenizer__tells_garbled(void **state)
 {
     static const struct {
@@ -696,6 +738,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer__cleans),
+        cmocka_unit_test(test_tokenizer__cleans_nested),
         cmocka_unit_test(test_tokenizer__tells_garbled),
         cmocka_unit_test(test_tokenizer__cuts),
         cmocka_unit_test(test_tokenizer__parses_ours),

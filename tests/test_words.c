@@ -56,6 +56,12 @@ static void check(const struct words_case *c, size_t n,
 #define CHECK(table, split, policy)                                            \
     check(table, sizeof table / sizeof *table, split, policy)
 
+static int split_kept(struct words *w, enum query_policy policy, struct str s)
+{
+    (void)policy;
+    return words_split_kept(w, s);
+}
+
 static void test_words__default_policy(void **state)
 {
     static const struct words_case cases[] = {
@@ -86,6 +92,61 @@ static void test_words__default_policy(void **state)
     (void)state;
     CHECK(cases, words_split, QUERY_POLICY_WORDS);
     CHECK(cases, words_norm, QUERY_POLICY_WORDS);
+}
+
+static void test_words__kept(void **state)
+{
+    static const struct words_case cases[] = {
+        {"A DOG's Caf\xc3\x89 don\xe2\x80\x99T", "A|DOG's|Caf\xc3\x89|don'T"},
+        {"E\xcc\x81t\xc3\xa9 Stra\xc3\x9f"
+         "e",
+         "\xc3\x89t\xc3\xa9|Stra\xc3\x9f"
+         "e"},
+        {"\xef\xac\x81t \xef\xbc\xa1", "fit|A"}, /* NFKC all the same */
+        {"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+    };
+
+    (void)state;
+    CHECK(cases, split_kept, QUERY_POLICY_WORDS);
+}
+
+/* A text is cut in pieces where it is ASCII for a while: every length of it
+ * beside characters that compose, continue a word or end it. */
+static void test_words__pieces(void **state)
+{
+    static const char *const between[] = {"\xcc\x81",     "\xc3\xa9",
+                                          "\xe2\x80\x99", "\xe2\x80\x93",
+                                          "'\xc3\xa9",    " "};
+    enum { N = sizeof between / sizeof *between };
+    struct words w, one;
+    struct buf text, want;
+
+    (void)state;
+    words_init(&w);
+    words_init(&one);
+    buf_init(&text, BUF_NO_LIMIT);
+    buf_init(&want, BUF_NO_LIMIT);
+    for (int n = 1; n < 70; n++)
+        for (int k = 0; k < N * N; k++) {
+            buf_clear(&text);
+            for (int i = 0; i < 3; i++) {
+                for (int c = 0; c < n; c++)
+                    buf_add_char(&text, (char)('A' + c % 26));
+                buf_add(&text, str_of(between[i ? k / N : k % N]));
+            }
+            /* Folded as a whole, and then cut. */
+            buf_clear(&want);
+            assert_int_equal(fold_text(&one.fold, buf_str(&text), &want), 0);
+            assert_int_equal(
+                words_split(&one, QUERY_POLICY_WORDS, buf_str(&want)), 0);
+            assert_int_equal(
+                words_split(&w, QUERY_POLICY_WORDS, buf_str(&text)), 0);
+            assert_true(str_eq(buf_str(&w.text), buf_str(&one.text)));
+        }
+    buf_release(&text);
+    buf_release(&want);
+    words_release(&one);
+    words_release(&w);
 }
 
 static void test_words__one_character_words(void **state)
@@ -189,7 +250,10 @@ static void skip_or_check(struct oracle *o)
 }
 
 /* Every text of the shared folder that is there, and 100,000 random ones. */
-static void against_python(const char *what, enum query_policy policy)
+static void against_python(const char *what,
+                           int (*split)(struct words *, enum query_policy,
+                                        struct str),
+                           enum query_policy policy)
 {
     const char *env = getenv("WITMILL_SHARED");
     char command[1024];
@@ -204,7 +268,7 @@ static void against_python(const char *what, enum query_policy policy)
     words_init(&w);
     oracle_open(&o, command);
     while (oracle_next(&o)) {
-        assert_int_equal(words_split(&w, policy, buf_str(&o.in)), 0);
+        assert_int_equal(split(&w, policy, buf_str(&o.in)), 0);
         if (!str_eq(buf_str(&w.text), buf_str(&o.want)))
             fail_msg("\"%s\" gives \"%s\", not \"%s\"", o.in.p,
                      buf_str(&w.text).p, buf_str(&o.want).p);
@@ -217,24 +281,33 @@ static void against_python(const char *what, enum query_policy policy)
 static void test_words__against_python(void **state)
 {
     (void)state;
-    against_python("words", QUERY_POLICY_WORDS);
+    against_python("words", words_split, QUERY_POLICY_WORDS);
+}
+
+static void test_words__kept_against_python(void **state)
+{
+    (void)state;
+    against_python("kept", split_kept, QUERY_POLICY_WORDS);
 }
 
 static void test_words__spacing_against_python(void **state)
 {
     (void)state;
-    against_python("spacing", QUERY_POLICY_METACLIP);
+    against_python("spacing", words_split, QUERY_POLICY_METACLIP);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words__default_policy),
+        cmocka_unit_test(test_words__kept),
+        cmocka_unit_test(test_words__pieces),
         cmocka_unit_test(test_words__one_character_words),
         cmocka_unit_test(test_words__metaclip_policy),
         cmocka_unit_test(test_words__stops),
         cmocka_unit_test(test_words__bad_input),
         cmocka_unit_test(test_words__against_python),
+        cmocka_unit_test(test_words__kept_against_python),
         cmocka_unit_test(test_words__spacing_against_python),
     };
 

@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "tests/eval_world.h"
 #include "tests/tokenizer_world.h"
+#include "train/classifier.h"
 #include "train/dot.h"
 #include "train/evaluator.h"
+#include "train/npy.h"
 #include "train/ref/ref.h"
 
 #define BATCH 4
@@ -254,7 +256,6 @@ static void test_zeroshot__damaged_cache(void **state)
 
 /* ---- scores ---- */
 
-/* Rows are unit vectors: the products are the feature's numbers. */
 static void test_zeroshot__scores(void **state)
 {
     static const struct {
@@ -273,18 +274,15 @@ static void test_zeroshot__scores(void **state)
         {{-1, -2, -1, -9, -9, -9, -9}, 2, false, true, 0},
         {{0, 0, 0, 0, 0, 0, 1}, 6, true, true, 6},
     };
-    float rows[49] = {0};
     struct zeroshot_score s;
     uint64_t right = 0, top5 = 0;
 
     (void)state;
-    for (int i = 0; i < 7; i++)
-        rows[8 * i] = 1;
-    zeroshot_score_init(&s, 7, 7);
+    zeroshot_score_init(&s, 7);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t told = s.of[cases[i].told].told;
 
-        zeroshot_score_add(&s, rows, cases[i].x, cases[i].label);
+        zeroshot_score_add(&s, cases[i].x, cases[i].label);
         assert_int_equal(s.right, right += cases[i].right);
         assert_int_equal(s.top5, top5 += cases[i].top5);
         assert_int_equal(s.of[cases[i].told].told, told + 1);
@@ -359,6 +357,143 @@ static void test_evaluator__retrieval(void **state)
     evaluator_close(&v);
 }
 
+/* ---- several labels a picture ---- */
+
+#define MANY 17 /* pictures of many/, one of them with a broken label */
+
+static bool is_of(int i, int class)
+{
+    return i * 7 % 8 >> class & 1;
+}
+
+/* A picture's labels: an array, or the numbers of the classes. */
+static void add_labels(struct tar_writer *t, int i)
+{
+    const uint64_t shape = EVAL_CLASSES;
+    char npy[NPY_HEAD + EVAL_CLASSES * sizeof(float)], cls[32];
+
+    npy_head(npy, NPY_F32, 1, &shape);
+    for (int c = 0; c < (int)EVAL_CLASSES; c++) {
+        float x = (float)is_of(i, c);
+
+        memcpy(npy + NPY_HEAD + (size_t)c * sizeof x, &x, sizeof x);
+    }
+    snprintf(cls, sizeof cls, "%s%s%s", is_of(i, 0) ? "0 " : "",
+             is_of(i, 1) ? "1 " : "", is_of(i, 2) ? "2" : "");
+    if (i % 2)
+        world_member(t, i, "npy", str_make(npy, sizeof npy));
+    else
+        world_member(t, i, "cls", i == 4 ? STR("cat") : str_of(cls));
+}
+
+static void make_many(void)
+{
+    struct tar_writer t;
+    struct buf b;
+
+    buf_init(&b, 1 << 20);
+    WORLD_MUST(io_mkdirs(at("many/test"), we));
+    WORLD_MUST(tar_writer_open(&t, at("many/test/0.tar"), we));
+    for (int i = 0; i < MANY; i++) {
+        eval_picture(i, &b);
+        world_member(&t, i, "jpg", buf_str(&b));
+        add_labels(&t, i);
+    }
+    WORLD_MUST(tar_writer_publish(&t, we));
+    WORLD_MUST(
+        io_write_file(at("many/dataset_type.txt"), STR("multilabel\n"), we));
+    WORLD_MUST(io_write_file(at("many/classnames.txt"),
+                             STR("cat\ndog\nred square\n"), we));
+    buf_release(&b);
+}
+
+static int number(struct str key)
+{
+    uint64_t n;
+
+    assert_int_equal(str_u64(key, &n), 0);
+    return (int)n;
+}
+
+/* Every score of the set, as the evaluator asks for them; keys are numbers. */
+static int all_scores_of(struct evaluator *v, float scores[][EVAL_CLASSES],
+                         int *key)
+{
+    struct zeroshot_cache none = {0};
+    struct evalset_batch b;
+    struct classifier c;
+    struct encoder n;
+    int images = 0;
+
+    open_encoder(&n, BATCH);
+    WORLD_MUST(classifier_open(&c, &v->prompts, &n, &none, we));
+    evalset_rewind(&v->set);
+    for (;;) {
+        WORLD_MUST(evalset_next(&v->set, &b, we));
+        if (!b.n)
+            break;
+        WORLD_MUST(classifier_score(&c, b.n, b.rgb, scores[images], we));
+        for (int i = 0; i < b.n; i++)
+            key[images++] = number(b.items[i].key);
+    }
+    classifier_close(&c);
+    encoder_close(&n);
+    return images;
+}
+
+/* The mean of shares of own pictures, from each own one on. */
+static double slow_precision(float scores[][EVAL_CLASSES], const int *key,
+                             int n, int class)
+{
+    double sum = 0;
+    int own = 0;
+
+    for (int i = 0; i < n; i++) {
+        int all = 0, good = 0;
+
+        for (int k = 0; k < n; k++)
+            if (scores[k][class] > scores[i][class] ||
+                (scores[k][class] == scores[i][class] && k <= i)) {
+                all++;
+                good += is_of(key[k], class);
+            }
+        if (is_of(key[i], class)) {
+            sum += (double)good / all;
+            own++;
+        }
+    }
+    return sum / own;
+}
+
+static void test_evaluator__several_labels(void **state)
+{
+    float scores[MANY][EVAL_CLASSES];
+    char data[IO_PATH_MAX];
+    struct evaluator v;
+    int key[MANY], images;
+    double metric, sum = 0;
+
+    (void)state;
+    make_many();
+    snprintf(data, sizeof data, "%s", at("many"));
+    metric = evaluate(EVALUATE_AUTO, data, BATCH, &v);
+    assert_true(v.many && v.c.task == EVALUATE_ZEROSHOT);
+    assert_int_equal(v.set.given, MANY - 1);
+    assert_int_equal(tally_get(&v.set.left_out, "bad-label"), 1);
+    images = all_scores_of(&v, scores, key);
+    assert_int_equal(images, MANY - 1);
+    for (int c = 0; c < (int)EVAL_CLASSES; c++) {
+        double want = slow_precision(scores, key, images, c);
+
+        assert_true(fabs(v.precision.of[c].average - want) < 1e-12);
+        sum += want / EVAL_CLASSES;
+    }
+    assert_true(fabs(metric - sum) < 1e-12);
+    WORLD_MUST(evaluator_run(&v, &model, &options, tokenizer, NULL, &sum, we));
+    assert_true(metric == sum);
+    evaluator_close(&v);
+}
+
 static void test_evaluator__refuses(void **state)
 {
     struct evaluator_config c = {
@@ -375,12 +510,6 @@ static void test_evaluator__refuses(void **state)
     assert_non_null(strstr(e.message, "--classnames"));
     c.classnames = names;
     assert_int_equal(evaluator_open(&v, &c, NULL), -E_NOTFOUND);
-    snprintf(data, sizeof data, "%s", at("bench"));
-    c.classnames = NULL;
-    WORLD_MUST(
-        io_write_file(at("bench/dataset_type.txt"), STR("multilabel"), we));
-    assert_int_equal(evaluator_open(&v, &c, NULL), -E_UNSUPPORTED);
-    WORLD_MUST(io_remove(at("bench/dataset_type.txt"), we));
 }
 
 static int setup(void **state)
@@ -421,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_zeroshot__scores),
         cmocka_unit_test(test_evaluator__zeroshot),
         cmocka_unit_test(test_evaluator__retrieval),
+        cmocka_unit_test(test_evaluator__several_labels),
         cmocka_unit_test(test_evaluator__refuses),
     };
 

@@ -31,7 +31,7 @@ static const struct opt rows[] = {
              "DIR/{00000..00099}.tar, a benchmark's folder), or a file of "
              "texts, plain or compressed, - for standard input."},
     {.name = "split", .type = OPT_STRING, AT(split), .arg = "NAME",
-     .def = "test", .help = "Of a benchmark: test or train."},
+     .help = "Of a benchmark: train, or test, which is the default."},
     {.name = "output", .type = OPT_STRING, AT(output), .arg = "FILE.npy",
      .flags = OPT_REQUIRED,
      .help = "Where the features go: [n, dim]. The pictures' keys go to "

@@ -1,42 +1,17 @@
-#include <math.h>
-#include <sched.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
-#include "base/io.h"
-#include "base/log.h"
 #include "tools/command.h"
 #include "tools/interrupt.h"
-#include "tools/train_data.h"
-#include "tools/train_eval.h"
+#include "tools/train_options.h"
+#include "tools/train_print.h"
+#include "tools/train_setup.h"
 #include "train/launch.h"
-#include "train/run.h"
-
-#define WARMUP 2000 /* steps, as published */
 
 static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const loss_names[] = {"infonce", "sigmoid", NULL};
 static const char *const moment_names[] = {"fp32", "bf16", NULL};
 static const char *const rule_names[] = {"paper", "rank", NULL};
-
-struct train_options {
-    struct train_data data;
-    struct train_eval_options eval;
-    const char *model;     /* a name, or a file that ends in .json */
-    int device, precision, moments, objective, loss, rule; /* into the names */
-    const char *gpu;       /* a number; NULL: by the rank */
-    uint64_t threads, feed_threads;
-    uint64_t batch, chunk, bn_batch, seed, caption_tokens;
-    bool packed, reduce, recompute, stochastic, tune, profile;
-    double lr, beta1, beta2, eps, decay, clip_norm; /* 0: as published */
-    uint64_t warmup;
-    const char *init, *log, *save, *out;
-    bool resume;
-    uint64_t checkpoint_every, keep, keep_every;
-    double checkpoint_minutes, skip_spikes;
-};
 
 #define AT(field) .at = offsetof(struct train_options, field)
 
@@ -80,7 +55,8 @@ static const struct opt rows[] = {
      .help = "Balance anew in each epoch, for corpora built with a larger "
              "cap: a query of c texts keeps each with probability CAP / c, and "
              "a text is in the epoch when one of its queries keeps it. Reads "
-             "the corpus' counts.tsv and query ids. 0: train on all."},
+             "query ids and the counts.tsv that our shards have: each --data "
+             "must be of such a corpus. 0: train on all."},
     {.name = "crop", .type = OPT_CHOICE, AT(data.crop), .def = "square",
      .choices = train_crop_names, .flags = OPT_BYTES,
      .help = "square: the shorter side to the model's size, a square at random "
@@ -205,8 +181,8 @@ static const struct opt rows[] = {
      .def = "0", .max = 1e9, .flags = OPT_BYTES,
      .help = "Leave out a step whose gradient is longer than X times the "
              "median of the last 128 (10 is an alarm in any case), or not "
-             "finite, up to ten in a row; the weights stay as they were. 0: "
-             "none, and what is not finite ends the run."},
+             "finite, up to ten in a row; the weights stay as they were. At "
+             "least 1; 0: none, and what is not finite ends the run."},
     {.name = "stochastic", .type = OPT_BOOL, AT(stochastic),
      .flags = OPT_BYTES,
      .help = "With bf16, round the weights that products read up or down by "
@@ -303,238 +279,6 @@ static const struct opt_table table = {
     .config_size = sizeof(struct train_options),
 };
 
-static int read_model(struct clip_config *c, const struct train_options *t,
-                      struct err *e)
-{
-    struct buf b;
-    int rc;
-
-    if (!str_ends(str_of(t->model), STR(".json")))
-        rc = clip_config_find(c, t->model, e);
-    else {
-        buf_init(&b, CONFIG_JSON_MAX);
-        rc = io_read_file(t->model, &b, e);
-        if (!rc)
-            rc = clip_config_parse(c, buf_str(&b), t->model, e);
-        buf_release(&b);
-    }
-    if (!rc && t->objective)
-        c->objective = (enum objective)t->objective;
-    if (!rc && t->loss == LOSS_SIGMOID && !c->logit_bias) {
-        c->logit_bias = true; /* as Zhai et al. 2023 begin */
-        c->init_logit_bias = -10;
-        c->init_logit_scale = log(10);
-    }
-    return rc;
-}
-
-static void optimiser(struct optim_config *o, const struct train_options *t,
-                      const struct clip_config *model, uint64_t steps)
-{
-    uint64_t tenth = steps / 10;
-
-    optim_defaults(o, model);
-    o->total = steps;
-    o->rule = (enum decay_rule)t->rule;
-    o->decay = t->decay;
-    o->clip_norm = t->clip_norm;
-    o->stochastic = t->stochastic;
-    o->warmup = t->warmup ? t->warmup : tenth < WARMUP ? tenth : WARMUP;
-    o->lr = t->lr > 0 ? t->lr : o->lr;
-    o->beta1 = t->beta1 > 0 ? t->beta1 : o->beta1;
-    o->beta2 = t->beta2 > 0 ? t->beta2 : o->beta2;
-    o->eps = t->eps > 0 ? t->eps : o->eps;
-}
-
-static void print_libraries(const struct backend_counts *l)
-{
-    if (l->products) {
-        printf("  %-30s %12d of %d\n", "product shapes refused",
-               l->products_refused, l->products);
-        printf("  %-30s %12d of %d\n", "timed kernels taken",
-               l->products_changed, l->products_timed);
-    }
-    if (l->convolutions)
-        printf("  %-30s %12d of %d\n", "convolution shapes refused",
-               l->convolutions_refused, l->convolutions);
-}
-
-static void print(const struct run_config *c, const struct run_summary *s)
-{
-    double mean = s->seconds / (double)s->timed;
-    const char *each = c->launch.size > 1 ? "  on each rank" : "";
-
-    if (!s->steps) {
-        if (s->stopped)
-            printf("train: stopped before a step was taken\n");
-        else
-            printf("train: all %llu steps have been taken\n",
-                   (unsigned long long)c->steps);
-        return;
-    }
-    printf("train: %s, %llu steps of %d pairs in %s on %s\n",
-           c->model.name[0] ? c->model.name : "a model",
-           (unsigned long long)s->steps, c->batch,
-           c->act == DTYPE_BF16 ? "bf16" : "fp32", s->device);
-    if (s->begin)
-        printf("  %-30s %12llu\n", "steps taken before",
-               (unsigned long long)s->begin);
-    if (s->left_out)
-        printf("  %-30s %12llu\n", "steps left out",
-               (unsigned long long)s->left_out);
-    if (c->launch.size > 1)
-        printf("  %-30s %12d  over %s, started by %s\n", "ranks",
-               c->launch.size, s->ranks, c->launch.by);
-    printf("  %-30s %12.4f\n", "loss of the first step", s->first);
-    if (!s->stopped)
-        printf("  %-30s %12.4f\n", "of the last tenth", s->last);
-    if (!s->timed)
-        return;
-    printf("  %-30s %12.1f\n", "images a second", c->batch / mean);
-    printf("  %-30s %12.1f\n", "by the median step", c->batch / s->median_s);
-    printf("  %-30s %12.4f\n", "seconds a step", mean);
-    printf("  %-30s %12.4f to %.4f\n", "seconds of 8 steps in 10", s->fast_s,
-           s->slow_s);
-    printf("  %-30s %12.3f\n", "useful TFLOP/s",
-           (double)s->useful / mean * 1e-12);
-    printf("  %-30s %12.3f\n", "executed TFLOP/s", s->executed / mean * 1e-12);
-    printf("  %-30s %12.1f%s\n", "seconds waited for pairs", s->waited_s,
-           c->launch.size > 1 ? "  by the slowest rank of each step" : "");
-    if (c->backend == BACKEND_CUDA)
-        printf("  %-30s %12.3f\n", "seconds a GPU stood for pixels",
-               s->upload_s);
-    printf("  %-30s %12.1f%s\n", "MiB of activations",
-           (double)s->activations / 1048576, each);
-    printf("  %-30s %12.1f%s\n", "MiB of weights and moments",
-           (double)s->weights / 1048576, each);
-    print_libraries(&s->libraries);
-    if (s->evals)
-        printf("  %-30s %12.4f  in %llu evaluations of %.1f seconds\n",
-               "metric of the last", s->metric, (unsigned long long)s->evals,
-               s->eval_s / (double)s->evals);
-    if (c->data)
-        train_data_print(c->data, &s->load, s->workers, s->replaced,
-                         (uint64_t)c->batch * s->steps, s->seconds,
-                         s->waited_s);
-}
-
-static void fill(struct run_config *c, const struct train_options *t)
-{
-    c->backend = (enum backend)t->device;
-    c->device.threads = (int)t->threads;
-    c->device.tune = t->tune;
-    c->act = t->precision ? DTYPE_BF16 : DTYPE_F32;
-    c->options = (struct clip_options){.chunk = (int)t->chunk,
-                                       .bn_batch = (int)t->bn_batch,
-                                       .packed = t->packed,
-                                       .reduce = t->reduce,
-                                       .recompute = t->recompute,
-                                       .loss = (enum loss_kind)t->loss};
-    c->half_moments = t->moments == 1;
-    c->batch = (int)t->batch;
-    c->seed = t->seed;
-    c->caption_tokens = (int)t->caption_tokens;
-    c->feed_threads = (int)t->feed_threads;
-    c->init = t->init;
-    c->log = t->log;
-    c->save = t->save;
-    c->resume = t->resume;
-    c->checkpoint_every = t->checkpoint_every;
-    c->checkpoint_minutes = t->checkpoint_minutes;
-    c->keep = (struct checkpoint_rules){t->keep, t->keep_every};
-    c->skip_spikes = t->skip_spikes;
-}
-
-/* A rank's own share of the processors, where nobody has bound it to some. */
-static int threads_of(const struct launch *l)
-{
-    long all = sysconf(_SC_NPROCESSORS_ONLN);
-    cpu_set_t mine;
-
-    if (l->here < 2 || sched_getaffinity(0, sizeof mine, &mine) ||
-        CPU_COUNT(&mine) < all)
-        return 0;
-    return all > l->here ? (int)(all / l->here) : 1;
-}
-
-/* Which GPU, which processors. */
-static int place(struct run_config *c, const struct train_options *t,
-                 struct err *e)
-{
-    uint64_t gpu = (uint64_t)c->launch.gpu;
-
-    if (t->gpu && c->backend != BACKEND_CUDA)
-        return err_set(e, E_USAGE, "--gpu %s: --device is %s", t->gpu,
-                       backend_names[c->backend]);
-    if (t->gpu && (str_u64(str_of(t->gpu), &gpu) || gpu > 1023))
-        return err_set(e, E_USAGE, "--gpu %s: not a number from 0 to 1023",
-                       t->gpu);
-    if (t->gpu && c->launch.here > 1)
-        log_event("warning",
-                  "rank %d of %d takes GPU %s, as --gpu says, and not the one "
-                  "of its number",
-                  c->launch.rank, c->launch.size, t->gpu);
-    c->device.gpu = (int)gpu;
-    if (!c->device.threads)
-        c->device.threads = threads_of(&c->launch);
-    c->workers = t->data.workers ? (unsigned)t->data.workers
-                                 : (unsigned)threads_of(&c->launch);
-    return 0;
-}
-
-/* --out, or models/NAME of the corpus; "" for none. */
-static int name_folder(const struct train_options *t, char out[IO_PATH_MAX],
-                       struct err *e)
-{
-    const char *slash = strrchr(t->model, '/');
-    struct str name = str_of(slash ? slash + 1 : t->model);
-    int n;
-
-    if (str_ends(name, STR(".json")))
-        name = str_slice(name, 0, name.n - 5);
-    if (t->out)
-        n = snprintf(out, IO_PATH_MAX, "%s", t->out);
-    else if (t->data.corpus)
-        n = snprintf(out, IO_PATH_MAX, "%s/models/%.*s", t->data.corpus,
-                     STR_ARG(name));
-    else
-        n = out[0] = 0;
-    if (n >= IO_PATH_MAX)
-        return err_set(e, E_TOOBIG, "--out: path too long");
-    if (t->resume && !out[0])
-        return err_set(e, E_USAGE,
-                       "--resume: of which run? name its folder with --out");
-    return 0;
-}
-
-/* Options into a run; what is wrong with them is all ranks' business. */
-static int prepare(struct run_config *c, const struct train_options *t,
-                   char folder[IO_PATH_MAX], struct dataset *d,
-                   struct train_eval *v, struct err *e)
-{
-    bool own = str_ends(str_of(t->model), STR(".json"));
-    int rc = read_model(&c->model, t, e);
-
-    fill(c, t);
-    if (!rc)
-        rc = place(c, t, e);
-    if (!rc)
-        rc = name_folder(t, folder, e);
-    if (!rc && !t->data.generated) {
-        rc = train_data_open(&t->data, t->seed, t->batch, &c->model, own, d, e);
-        c->data = d;
-    }
-    if (!rc)
-        rc = train_data_steps(&t->data, c->data, t->batch, &c->steps, e);
-    if (rc)
-        return rc;
-    c->folder = folder[0] ? folder : NULL;
-    optimiser(&c->optim, t, &c->model, c->steps);
-    if (c->caption_tokens > c->model.text.context_length)
-        c->caption_tokens = c->model.text.context_length;
-    return train_eval_open(v, &t->eval, c, e);
-}
-
 /* Ctrl-C is waited for where there is something to go on from. */
 static int take_steps(struct run_config *c, struct run_summary *s,
                       struct err *e)
@@ -568,7 +312,7 @@ static int train(const struct train_options *t, struct run_config *c,
     if (!rc && profile.rc)
         rc = err_set(e, -profile.rc, "the profile");
     if ((!rc || s.stopped) && !c->launch.rank) {
-        print(c, &s);
+        train_print(c, &s);
         fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
     }
     buf_release(&settings);
@@ -583,13 +327,13 @@ static int run(const void *config, struct err *e)
     struct run_config c = {0};
     struct train_eval v = {0};
     struct dataset d = {0};
-    int rc = train_data_check(&t->data, e);
+    int rc = train_setup_check(t, e);
 
     if (!rc)
         rc = launch_read(&c.launch, e);
     if (rc)
         return rc;
-    c.unready = prepare(&c, t, folder, &d, &v, e);
+    c.unready = train_setup(&c, t, folder, &d, &v, e);
     rc = c.unready && c.launch.size == 1 ? c.unready : train(t, &c, e);
     train_eval_close(&v);
     dataset_close(&d);

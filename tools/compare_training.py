@@ -43,6 +43,7 @@ CLASSES = DATA / "classify/cifar10-classnames.txt"
 VOCABULARY = DATA / "clip/bpe_simple_vocab_16e6.txt.gz"
 WORK = pathlib.Path("build/compare")
 PAGE = pathlib.Path("docs/training.md")
+BEHIND = "# Figure 2 of the paper, small"  # what tools/figure2.py writes
 HELD_BACK = 15  # of 100
 SHARD = 500  # samples
 
@@ -334,16 +335,20 @@ def own_judge(a, results):
 
 
 def shown_command(s, threads):
-    """The command without this machine's folders, several lines."""
     a = argparse.Namespace(witmill="", threads=threads)
     words = [str(w) for w in witmill_command(
         a, s, "N", pathlib.Path("N.safetensors"), "N.jsonl")][1:]
+    return wrapped(words)
+
+
+def wrapped(words):
+    """A command's words without folders, several lines."""
     words = [pathlib.Path(w).name if "/" in w else w for w in words]
     lines = [words.pop(0)]
-    for name, value in zip(words[::2], words[1::2]):
-        if len(lines[-1]) + len(name) + len(value) > 60:
+    for option in " ".join(words).replace(" --", "\n--").split("\n"):
+        if len(lines[-1]) + len(option) > 61:
             lines.append("   ")
-        lines[-1] += f" {name} {value}"
+        lines[-1] += f" {option}"
     return " \\\n    ".join(lines)
 
 
@@ -365,6 +370,18 @@ def page(a, s, counts, results):
         model=json.dumps(MODEL), **flat)
     return (text + table(s, counts, results) + verdict(results) +
             own_judge(a, results) + curve(s, results))
+
+
+def write_page(path, text, behind):
+    """The page, or what stands behind it; None: as it was."""
+    was = path.read_text() if path.exists() else ""
+    at = was.find(BEHIND)
+    if text is None:
+        text = was if at < 0 else was[:at]
+    if behind is None:
+        behind = "" if at < 0 else was[at:]
+    path.write_text(text.rstrip("\n") + "\n" +
+                    ("\n" + behind if behind else ""))
 
 
 # ---- the whole ----
@@ -408,7 +425,7 @@ def main():
     print(text)
     out = a.out or (None if a.quick else PAGE)
     if out:
-        out.write_text(text)
+        write_page(out, text, None)
     return 0 if all(row[-1] for row in compared(results)) else 1
 
 

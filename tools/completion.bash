@@ -4,7 +4,7 @@ _witmill()
     local word=${COMP_WORDS[COMP_CWORD]} options=
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) options="queries crawl import match gather balance download dedup pack run merge coverage report explain verify tokenizer train eval embed" ;;
-    *:queries) options="--text --queries --sources --order --policy --size --seed --bucket-bits --min-word-count --word-budget --min-bigram-count --min-pmi --bigram-budget --count-memory --wordnet --redo --help" ;;
+    *:queries) options="--wiki --allow-truncated --dump-text --text --pageviews --project --min-hour-views --min-views --redirects --queries --sources --order --policy --size --seed --bucket-bits --min-word-count --word-budget --min-bigram-count --min-pmi --bigram-budget --memory --count-case --wordnet --export --export-as --check --threads --redo --help" ;;
     *:crawl) options="--seed --seeds --contact --scope --max-depth --max-pages --max-pages-per-host --max-pages-per-domain --min-delay --host-limit --in-flight --max-page-size --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --retry-failed --allow-net --resolve --no-dns --dns-servers --ca-file --part-size --part --threads --redo --help" ;;
     *:import) options="--html --base --links --as --format --header --url-column --text-column --page-column --uid-column --part --threads --redo --help" ;;
     *:match) options="--batch --min-words --max-words --min-chars --rule-svg --rule-boilerplate --rule-filename --rule-repetition --memory --part --threads --redo --help" ;;

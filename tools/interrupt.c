@@ -1,41 +1,81 @@
 #include "tools/interrupt.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 
-static atomic_bool stop;
-static struct sigaction before_int, before_term;
+#define WAKE SIGRTMIN /* to the listener alone */
 
-static void on_signal(int signal)
+static atomic_bool stop, over;
+static bool listening; /* the thread is there */
+static pthread_t listener;
+static sigset_t asked, before;
+
+/* The first signal asks; the second ends the process as if nobody listened. */
+static void *listen_for(void *unused)
 {
-    (void)signal;
-    atomic_store(&stop, true);
+    int got;
+
+    (void)unused;
+    while (!atomic_load(&over)) {
+        if (sigwait(&asked, &got) || got == WAKE)
+            continue;
+        if (atomic_exchange(&stop, true)) {
+            signal(got, SIG_DFL);
+            pthread_sigmask(SIG_UNBLOCK, &asked, NULL);
+            raise(got);
+        }
+    }
+    return NULL;
 }
 
-/* Who is started with the signal ignored (nohup, a shell's background) is not
- * to be stopped by it. */
-static void listen_to(int signal, struct sigaction *before)
+/* Who is started with a signal ignored (nohup, a shell's background) is not to
+ * be stopped by it; blocked, it would be waited for. */
+static int signals_of(sigset_t *set)
 {
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    static const int all[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction now;
+    int n = 0;
 
-    sigemptyset(&a.sa_mask);
-    sigaction(signal, NULL, before);
-    if (before->sa_handler != SIG_IGN)
-        sigaction(signal, &a, NULL);
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (sigaction(all[i], NULL, &now) || now.sa_handler == SIG_IGN)
+            continue;
+        sigaddset(set, all[i]);
+        n++;
+    }
+    return n;
 }
 
+/* Blocked first: threads inherit that, and the one that waits must have it. */
 const atomic_bool *interrupt_listen(void)
 {
     atomic_store(&stop, false);
-    listen_to(SIGINT, &before_int);
-    listen_to(SIGTERM, &before_term);
+    atomic_store(&over, false);
+    if (!signals_of(&asked))
+        return &stop;
+    sigaddset(&asked, WAKE);
+    pthread_sigmask(SIG_BLOCK, &asked, &before);
+    listening = !pthread_create(&listener, NULL, listen_for, NULL);
+    if (!listening) /* a signal ends the process then, as it does outside */
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     return &stop;
+}
+
+static void end_listening(void)
+{
+    if (!listening)
+        return;
+    atomic_store(&over, true);
+    pthread_kill(listener, WAKE);
+    pthread_join(listener, NULL);
+    listening = false;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int interrupt_end(int rc, struct err *e)
 {
-    sigaction(SIGINT, &before_int, NULL);
-    sigaction(SIGTERM, &before_term, NULL);
+    end_listening();
     if (rc == 0 && atomic_load(&stop))
         return err_set(e, E_CANCEL, "stopped on request");
     return rc;

@@ -1,13 +1,20 @@
 /*
  * interrupt - Ctrl-C for the stages that have something to finish.
  *
- * Model.   Between listen and end the first SIGINT or SIGTERM only sets a flag,
- *          and the stage ends in its own time; a second one ends the process,
- *          which loses nothing that was saved.  Outside, one is enough: in
- *          `witmill run` the stages after a crawl are killed at once.
- * Owns.    The dispositions of the two signals, until end puts them back.
+ * Model.   Between listen and end the first SIGINT, SIGTERM or SIGHUP only sets
+ *          a flag, and the stage ends in its own time; a second one ends the
+ *          process, which loses nothing that was saved.  Outside, one is
+ *          enough: in `witmill run` the stages after a crawl are killed at
+ *          once.  What is ignored (nohup) stays so.
+ *          A thread of its own waits for the signals, and all others have them
+ *          blocked: nothing runs on the stack of a thread that computes.  That
+ *          is not for beauty: oneDNN 2.6's sgemm lets the stack pointer point
+ *          at the begin of a block of the heap, and the kernel would put a
+ *          handler's frame below it, into what lies there.
+ * Owns.    The thread, and the caller's signal mask until end puts it back.
  * Fails.   -E_CANCEL from end.
- * Threads. One stage at a time.
+ * Threads. One stage at a time, on the thread that starts the others: those
+ *          that are there before listen would still be hit.
  */
 #ifndef TOOLS_INTERRUPT_H
 #define TOOLS_INTERRUPT_H

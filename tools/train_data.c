@@ -88,7 +88,7 @@ int train_data_steps(const struct train_data *t, const struct dataset *d,
                                (double)d->epoch;
     samples = ceil(samples / (double)batch);
     if (samples > 1e9)
-        return err_set(e, E_RANGE, "%.0f steps are more than 10^9", samples);
+        return err_set(e, E_USAGE, "%.0f steps are more than 10^9", samples);
     *steps = samples < 1 ? 1 : (uint64_t)samples;
     return 0;
 }

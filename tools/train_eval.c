@@ -26,10 +26,12 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
         .templates = o->templates,
         .caption_key = o->caption_key,
         .size = (uint32_t)c->model.vision.image_size,
+        .objective = c->model.objective,
         .batch = chunk > 0 && chunk < share ? chunk
                  : share > 0                ? share
                                             : 1,
-        .workers = c->workers};
+        .workers = c->workers,
+        .threads = (unsigned)c->device.threads};
     int rc;
 
     *t = (struct train_eval){0};
@@ -42,11 +44,6 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
     if (!c->data)
         return err_set(e, E_USAGE,
                        "--eval %s: generated captions have no vocabulary",
-                       o->data);
-    if (c->model.objective != OBJECTIVE_CONTRASTIVE)
-        return err_set(e, E_UNSUPPORTED,
-                       "--eval %s: only contrastive models are asked on the "
-                       "way",
                        o->data);
     if (c->launch.rank)
         return 0;

@@ -63,7 +63,7 @@ static bool is_stuck(const struct alarm_rules *r, const struct alarm_state *s,
                      uint64_t step)
 {
     return r->chance > 0 && step > r->warmup &&
-           (step - r->warmup) % ALARM_STUCK_STEPS == 0 &&
+           (step - r->warmup) % ALARM_STUCK_STEPS == ALARM_MEAN &&
            s->mean >= ALARM_STUCK_SHARE * r->chance;
 }
 

@@ -5,9 +5,9 @@
  *          alarms go off with it:
  *
  *              STUCK       the mean loss of about ALARM_MEAN steps is still
- *                          within 2% of ln(batch), or above it,
- *                          ALARM_STUCK_STEPS behind the warm-up; again every as
- *                          many steps, while it lasts
+ *                          within 2% of ln(batch), or above it, as many steps
+ *                          behind the warm-up; again every ALARM_STUCK_STEPS,
+ *                          while it lasts
  *              CLAMPED     the logit scale has been at its most, ln 100, for
  *                          ALARM_CLAMPED_STEPS in a row
  *              COLLAPSING  the temperature's inverse has been below a third of

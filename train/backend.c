@@ -6,6 +6,7 @@
 #include "train/ref/ref.h"
 #ifndef WITMILL_TRAIN_ONLY
 #include "train/cpu/cpu.h"
+#include "train/cpu/products.h"
 #endif
 #ifdef WITMILL_CUDA
 #include "train/cuda/cuda.h"
@@ -106,4 +107,18 @@ void backend_describe(const struct device *d, enum backend b, char *out,
 #endif
     snprintf(out, size, "%s, one thread", d->ops->name);
     (void)b;
+}
+
+void backend_libraries(enum backend b, struct json_out *o)
+{
+#ifndef WITMILL_TRAIN_ONLY
+    char version[32];
+
+    if (b == BACKEND_CPU) {
+        cpu_products_version(version, sizeof version);
+        json_put_string(o, "oneDNN", str_of(version));
+    }
+#endif
+    (void)b;
+    (void)o;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
+#include "base/json.h"
 #include "train/device.h"
 
 enum backend { BACKEND_CPU, BACKEND_CUDA, BACKEND_REF, BACKENDS };
@@ -43,5 +44,9 @@ struct backend_counts backend_counted(const struct device *d, enum backend b);
 /* What computes, for people: "NVIDIA H200, sm_90, ..."; "cpu, 16 threads". */
 void backend_describe(const struct device *d, enum backend b, char *out,
                       size_t size);
+
+/* Members of an object: libraries by name, and their versions.  Those of a GPU
+ * come with its runtime, which backend_describe() tells. */
+void backend_libraries(enum backend b, struct json_out *o);
 
 #endif

@@ -382,24 +382,3 @@ void balance_close(struct balance *b)
     free(b->shards);
     *b = (struct balance){0};
 }
-
-/* ---- draws ---- */
-
-bool balance_keeps(const struct balance *b, size_t shard, uint64_t sample,
-                   uint64_t epoch)
-{
-    const struct balance_sample *v = &b->shards[shard].v[sample];
-    uint64_t stream = random_bits(b->stream, epoch);
-
-    return balance_below(random_bits(stream, le64toh(v->uid)),
-                         le64toh(v->threshold));
-}
-
-uint64_t balance_count(const struct balance *b, size_t shard, uint64_t epoch)
-{
-    uint64_t n = 0;
-
-    for (uint64_t i = 0; i < b->shards[shard].n; i++)
-        n += balance_keeps(b, shard, i, epoch);
-    return n;
-}

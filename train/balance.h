@@ -44,6 +44,7 @@
 #define BALANCE_ID_MAX   ((uint64_t)1 << 24) /* of a query in counts.tsv */
 #define BALANCE_FILE_MAX ((uint64_t)1 << 32) /* bytes of counts.tsv */
 #define BALANCE_HEAD     64                  /* bytes of a .keep's head */
+#define BALANCE_EPOCHS   32                  /* counted at a time, at most */
 #define BALANCE_ALL      UINT64_MAX          /* a threshold: always kept */
 
 /* ---- counts.tsv ---- */
@@ -116,7 +117,11 @@ static inline bool balance_below(uint64_t bits, uint64_t threshold)
 bool balance_keeps(const struct balance *b, size_t shard, uint64_t sample,
                    uint64_t epoch);
 
-/* Samples of the shard that are kept in this epoch. */
-uint64_t balance_count(const struct balance *b, size_t shard, uint64_t epoch);
+/* Samples that are kept in the epochs from `first` on, n of them: sums[n]; and
+ * of each shard in the last of these: counts[n_shards].  threads: 0, one a
+ * processor; where there is little to count, the caller's alone. */
+int balance_count(const struct balance *b, uint64_t first, unsigned n,
+                  unsigned threads, uint64_t *sums, uint64_t *counts,
+                  struct err *e);
 
 #endif

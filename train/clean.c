@@ -2,21 +2,18 @@
 
 #include <endian.h>
 
-#include "base/entities.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "train/clean_chars.h"
 #include "train/clean_refs.h"
 
-#define ESC             0x1b
-#define SIGMA           0x3a3
-#define SIGMA_SMALL     0x3c3
-#define SIGMA_FINAL     0x3c2
-#define NFC_BELOW       0x300 /* text of lower code points is NFC */
-#define MAPPED_MAX      FOLD_NFKC_MAX
-#define EACH            UINT64_C(0x0101010101010101)
-#define HIGH            (EACH * 0x80)
-#define NEEDS_NFC       1u /* bits of what a step saw */
-#define NEEDS_REDUCTION 2u
+#define ESC         0x1b
+#define SIGMA       0x3a3
+#define SIGMA_SMALL 0x3c3
+#define SIGMA_FINAL 0x3c2
+#define ROUNDS_EACH 8 /* that take off one level of nested entities */
+#define EACH        UINT64_C(0x0101010101010101)
+#define HIGH        (EACH * 0x80)
 
 void clean_init(struct clean *c)
 {
@@ -130,73 +127,6 @@ static void squeeze_plain(struct str s, struct buf *out)
 
 /* ---- step 1, but for references and NFC: code point by code point ---- */
 
-/* Two or three letters that ftfy takes apart; 0 behind the last. */
-static const uint16_t *ligature(uint32_t cp)
-{
-    static const uint16_t list[][4] = {
-        {0x132, 'I', 'J'},       {0x133, 'i', 'j'},       {0x149, 0x2bc, 'n'},
-        {0x1c4, 'D', 0x17d},     {0x1c5, 'D', 0x17e},     {0x1c6, 'd', 0x17e},
-        {0x1c7, 'L', 'J'},       {0x1c8, 'L', 'j'},       {0x1c9, 'l', 'j'},
-        {0x1ca, 'N', 'J'},       {0x1cb, 'N', 'j'},       {0x1cc, 'n', 'j'},
-        {0x1f1, 'D', 'Z'},       {0x1f2, 'D', 'z'},       {0x1f3, 'd', 'z'},
-        {0xfb00, 'f', 'f'},      {0xfb01, 'f', 'i'},      {0xfb02, 'f', 'l'},
-        {0xfb03, 'f', 'f', 'i'}, {0xfb04, 'f', 'f', 'l'}, {0xfb05, 0x17f, 't'},
-        {0xfb06, 's', 't'}};
-
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        if (list[i][0] == cp)
-            return list[i] + 1;
-    return NULL;
-}
-
-/* Curly quotes and line separators. */
-static uint32_t straight(uint32_t cp)
-{
-    if (cp == 0x2bc || (cp >= 0x2018 && cp <= 0x201b))
-        return '\'';
-    if (cp >= 0x201c && cp <= 0x201f)
-        return '"';
-    return cp == 0x2028 || cp == 0x2029 ? '\n' : cp;
-}
-
-static bool is_control(uint32_t cp)
-{
-    return cp < 9 || cp == 0xb || (cp >= 0xe && cp < 0x20) || cp == 0x7f ||
-           (cp >= 0x206a && cp <= 0x206f) || cp == 0xfeff ||
-           (cp >= 0xfff9 && cp <= 0xfffc);
-}
-
-/* One code point above ASCII. */
-static unsigned put_mapped(uint32_t cp, struct buf *out)
-{
-    uint32_t to[MAPPED_MAX] = {cp};
-    size_t n = 1;
-    unsigned saw = 0;
-
-    if (cp < 0xa0) {
-        to[0] = entity_number(cp);
-    } else if (cp == 0x3000) {
-        to[0] = ' ';
-    } else if (cp > 0xff00 && cp < 0xfff0) {
-        n = fold_nfkc(cp, to);
-    } else if ((cp >= 0x132 && cp <= 0x1f3) || (cp >> 3) == 0xfb00 >> 3) {
-        const uint16_t *letters = ligature(cp);
-
-        for (n = 0; letters && n < 3 && letters[n]; n++)
-            to[n] = letters[n];
-        n += !letters;
-    }
-    for (size_t i = 0; i < n; i++) {
-        cp = straight(to[i]);
-        if (is_control(cp))
-            saw |= NEEDS_REDUCTION;
-        else if (cp >= NFC_BELOW && !fold_inert(cp))
-            saw |= NEEDS_NFC;
-        fold_put(cp, out);
-    }
-    return saw;
-}
-
 /* Controls stay for now: they keep what is around them from being an escape
  * sequence.  A lone CR is a line break, and CR LF one more space to squeeze. */
 static unsigned map_line(struct str s, struct buf *out)
@@ -217,14 +147,14 @@ static unsigned map_line(struct str s, struct buf *out)
                 if (c == '\r')
                     c = '\n';
                 else if (c != '\f')
-                    saw |= NEEDS_REDUCTION;
+                    saw |= CLEAN_NEEDS_REDUCTION;
             }
             *to++ = c;
             out->n++;
         }
         *to = 0;
         if (at < s.n)
-            saw |= put_mapped(utf8_next(s, &at), out);
+            saw |= clean_char(utf8_next(s, &at), out);
     }
     return saw;
 }
@@ -262,7 +192,7 @@ static void reduce_line(struct str s, struct buf *out)
             skip = escape(str_slice(s, begin, s.n));
         if (skip)
             at = begin + skip;
-        else if (!is_control(cp))
+        else if (!clean_is_control(cp))
             fold_put(cp, out);
     }
 }
@@ -277,26 +207,33 @@ static struct buf *turn(struct clean *c, struct buf **cur)
     return *cur;
 }
 
+enum unescape { KEEP, ONE_LEVEL, ALL_LEVELS };
+
 /* One round over c->line; *done lies in c. */
-static int fix_round(struct clean *c, bool unescape, struct str *done)
+static int fix_round(struct clean *c, enum unescape how, struct str *done)
 {
     struct buf *cur = &c->text[1];
     struct str s = buf_str(&c->line);
     unsigned saw;
 
-    if (unescape && str_find_char(s, '&', 0) != SIZE_MAX) {
-        clean_refs_ftfy(s, turn(c, &cur));
+    if (how != KEEP && str_find_char(s, '&', 0) != SIZE_MAX) {
+        struct buf *spare = cur, *to = turn(c, &cur);
+
+        if (how == ONE_LEVEL)
+            clean_refs_ftfy(s, to);
+        else
+            clean_refs_nested(s, spare, to);
         s = buf_str(cur);
     }
     if (!c->garbled && utf8_ascii_span(s) < s.n)
         c->garbled = clean_garbled(s);
     saw = map_line(s, turn(c, &cur));
     s = buf_str(cur);
-    if (saw & NEEDS_REDUCTION && !cur->rc) {
+    if (saw & CLEAN_NEEDS_REDUCTION && !cur->rc) {
         reduce_line(s, turn(c, &cur));
         s = buf_str(cur);
     }
-    if (saw & NEEDS_NFC && !cur->rc) {
+    if (saw & CLEAN_NEEDS_NFC && !cur->rc) {
         int rc = fold_nfc(&c->fold, s, turn(c, &cur));
 
         if (rc)
@@ -307,9 +244,17 @@ static int fix_round(struct clean *c, bool unescape, struct str *done)
     return cur->rc;
 }
 
-/* Rounds until one changes nothing. */
+/*
+ * Rounds until one changes nothing.  Each takes off one level of nested
+ * entities, and a text can have a level for every four bytes: behind the first
+ * few, which the published cleaning makes one by one, one round takes off all
+ * the others.  It comes to the same: no two references overlap, and no step
+ * takes one apart but the deletion of escape sequences, and whatever was ESC
+ * is gone after the first round.
+ */
 static int fix_line(struct clean *c, struct str line, bool unescape)
 {
+    unsigned rounds = 0;
     struct str done;
     int rc;
 
@@ -318,7 +263,11 @@ static int fix_line(struct clean *c, struct str line, bool unescape)
     for (;;) {
         if (c->line.rc)
             return c->line.rc;
-        rc = fix_round(c, unescape, &done);
+        rc = fix_round(c,
+                       !unescape                ? KEEP
+                       : rounds++ < ROUNDS_EACH ? ONE_LEVEL
+                                                : ALL_LEVELS,
+                       &done);
         if (rc)
             return rc;
         if (str_eq(done, buf_str(&c->line)))

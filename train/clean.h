@@ -16,7 +16,9 @@
  * Fails.   -E_NOMEM; -E_TOOBIG when a text grows over CLEAN_MAX.
  * Threads. One struct per thread.
  * Cost.    ASCII without & is one pass; the rest a few passes over its code
- *          points, and as many again for each level of nested entities.
+ *          points, and as many again for each of the first eight levels of
+ *          nested entities (what is nested deeper is told as garbled by those
+ *          and by what comes out).
  */
 #ifndef TRAIN_CLEAN_H
 #define TRAIN_CLEAN_H

@@ -3,6 +3,10 @@
 #include "base/entities.h"
 #include "base/fold.h"
 #include "base/utf8.h"
+#include "train/clean_chars.h"
+
+#define GREEK_QUESTION_MARK 0x37e /* NFC makes it a semicolon */
+#define KELVIN_SIGN         0x212a
 
 #define CLOSED_MAX 24 /* letters and digits of a reference that ftfy takes */
 
@@ -166,4 +170,66 @@ void clean_refs_python(struct str s, struct buf *out)
 void clean_refs_ftfy(struct str s, struct buf *out)
 {
     unescape(s, ftfy_ref, out);
+}
+
+/* Bytes of what looks like a closed reference at the end of s, or 0. */
+static size_t closed(struct str s)
+{
+    size_t at = s.n, n = 0;
+
+    if (!at || s.p[--at] != ';')
+        return 0;
+    for (; at && is_alnum(s.p[at - 1]); at--)
+        if (++n > CLOSED_MAX)
+            return 0;
+    at -= at && s.p[at - 1] == '#';
+    return n && at && s.p[at - 1] == '&' ? s.n - at + 1 : 0;
+}
+
+/* A decoded character as a whole round would leave it. */
+static void put_fixed(uint32_t cp, struct buf *out)
+{
+    size_t before = out->n;
+
+    if (cp == GREEK_QUESTION_MARK)
+        cp = ';';
+    else if (cp == KELVIN_SIGN)
+        cp = 'K';
+    else if (cp == '\r')
+        cp = '\n';
+    if (cp < 0x80)
+        buf_add_char(out, (char)cp);
+    else if (clean_char(cp, out) & CLEAN_NEEDS_REDUCTION && !out->rc)
+        out->n = before;
+}
+
+/* out ends in a semicolon: decode what it closes, and what that closes. */
+static void settle(struct buf *made, struct buf *out)
+{
+    size_t n, at;
+
+    while ((n = closed(buf_str(out))) && !out->rc) {
+        struct str all = buf_str(out), tail = str_slice(all, all.n - n, all.n);
+
+        buf_clear(made);
+        if (ftfy_ref(tail, made) != n)
+            return;
+        out->n -= n;
+        for (at = 0; at < made->n;)
+            put_fixed(utf8_next(buf_str(made), &at), out);
+    }
+}
+
+void clean_refs_nested(struct str s, struct buf *spare, struct buf *out)
+{
+    size_t at = 0;
+
+    while (at < s.n) {
+        size_t end = str_find_char(s, ';', at);
+
+        end = end == SIZE_MAX ? s.n : end + 1;
+        buf_add(out, str_slice(s, at, end));
+        settle(spare, out);
+        at = end;
+    }
 }

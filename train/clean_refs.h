@@ -1,7 +1,7 @@
 /*
  * clean_refs - character references, as ftfy and as Python decode them.
  *
- * Model.   Both append s to out with references decoded.  Python's
+ * Model.   All append s to out with references decoded.  Python's
  *          html.unescape takes names without their semicolon, the longest that
  *          fits, and numbers.  ftfy takes what is closed by ; and has at most
  *          24 letters and digits, nothing that gives a semicolon itself, and
@@ -17,5 +17,11 @@
 
 void clean_refs_python(struct str s, struct buf *out);
 void clean_refs_ftfy(struct str s, struct buf *out);
+
+/* ftfy's, and again for what it decodes to, until nothing is left; characters
+ * become what step 1 of train/clean.h makes of them at once, as they may be
+ * part of the next reference (&#xff06;#38; is & when all is done).  s holds
+ * no ESC.  One pass; spare is scratch. */
+void clean_refs_nested(struct str s, struct buf *spare, struct buf *out);
 
 #endif

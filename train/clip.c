@@ -56,6 +56,11 @@ int clip_open(struct clip *m, struct device *d, const struct clip_config *c,
     return rc;
 }
 
+struct pixel_norm clip_pixel_norm(const struct clip_config *c)
+{
+    return pixel_norm_of(c->pictures.mean, c->pictures.std);
+}
+
 void clip_close(struct clip *m)
 {
     if (!m->d)

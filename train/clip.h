@@ -55,6 +55,9 @@ void clip_close(struct clip *m);
  * of (seed, tensor name, index): train/random.h. */
 int clip_initialise(struct clip *m, uint64_t seed, struct err *e);
 
+/* What bytes of pictures are to a model. */
+struct pixel_norm clip_pixel_norm(const struct clip_config *c);
+
 struct collective;
 
 enum loss_kind { LOSS_INFONCE, LOSS_SIGMOID };

@@ -1,4 +1,4 @@
-#include "train/config.h"
+#include "train/config_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,6 +48,7 @@ static void fill(struct clip_config *c, const struct model_row *m, bool quick)
         .embed_dim = m->embed_dim,
         .quick_gelu = quick,
         .init_logit_scale = CONFIG_LOGIT_SCALE,
+        .pictures = config_pictures_clip,
         .vision = {.kind = m->layers ? VISION_VIT : VISION_RESNET,
                    .image_size = m->image_size,
                    .width = m->width,
@@ -124,6 +125,7 @@ void clip_config_recognise(struct clip_config *c)
         fill(&row, &models[i], c->quick_gelu);
         row.logit_bias = c->logit_bias;
         row.objective = c->objective;
+        row.pictures = c->pictures;
         if (clip_config_equal(c, &row)) {
             memcpy(c->name, row.name, sizeof c->name);
             return;
@@ -250,7 +252,7 @@ int clip_config_check(const struct clip_config *c, struct err *e)
     if (!k.rc && c->logit_bias && !(fabs(c->init_logit_bias) <= 1e6))
         k.rc = err_set(e, E_RANGE, "init_logit_bias is %g, not in -1e6..1e6",
                        c->init_logit_bias);
-    return k.rc;
+    return k.rc ? k.rc : config_pictures_check(&c->pictures, e);
 }
 
 /* The first member in which both differ, NULL when there is none. */
@@ -311,6 +313,8 @@ const char *clip_config_differs(const struct clip_config *a,
         return "init_logit_bias";
     if (a->objective != b->objective)
         return "objective";
+    if (!config_pictures_equal(&a->pictures, &b->pictures))
+        return "preprocess_cfg";
     what = vision_differs(&a->vision, &b->vision);
     return what ? what : text_differs(&a->text, &b->text);
 }

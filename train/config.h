@@ -9,10 +9,11 @@
  *          open_clip's JSON is read whole.  A member that would make another
  *          model (timm_model_name, ls_init_value, pool_type ...) may stand
  *          there with the value that changes nothing; with any other it is
- *          refused, as is a member nobody knows.  Three are taken and left:
- *          patch_dropout (below 1; asked of training, not of the model),
- *          custom_text (other names in files, which weights.h reads) and what
- *          only speaks of a part that is absent (timm_pool, ...).
+ *          refused, as is a member nobody knows; so is a preprocess_cfg that
+ *          asks for another resizing than bicubic of the shorter side.  Three
+ *          are taken and left: patch_dropout (below 1; asked of training, not
+ *          of the model), custom_text (other names in files, which weights.h
+ *          reads) and what only speaks of a part that is absent (timm_pool).
  *          transformers' config.json holds dozens of members of its common
  *          base; those that make sizes and arithmetic are read, the rest is
  *          left.
@@ -31,14 +32,16 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define CONFIG_WIDTH_MAX   16384
-#define CONFIG_LAYERS_MAX  1024
-#define CONFIG_IMAGE_MAX   4096 /* pixels a side */
-#define CONFIG_VOCAB_MAX   4194304
-#define CONFIG_CONTEXT_MAX 4096       /* tokens a caption */
-#define CONFIG_JSON_MAX    (1u << 20) /* bytes of a model JSON */
-#define CONFIG_NAME_MAX    64
-#define CONFIG_LOGIT_SCALE 2.6592600369327783 /* ln(1/0.07) */
+#define CONFIG_WIDTH_MAX    16384
+#define CONFIG_LAYERS_MAX   1024
+#define CONFIG_IMAGE_MAX    4096 /* pixels a side */
+#define CONFIG_VOCAB_MAX    4194304
+#define CONFIG_CONTEXT_MAX  4096       /* tokens a caption */
+#define CONFIG_JSON_MAX     (1u << 20) /* bytes of a model JSON */
+#define CONFIG_NAME_MAX     64
+#define CONFIG_PICTURES_MAX 16 /* a mean or std of pixels of 0..1 */
+#define CONFIG_STD_MIN      1e-4
+#define CONFIG_LOGIT_SCALE  2.6592600369327783 /* ln(1/0.07) */
 
 enum vision_kind { VISION_VIT, VISION_RESNET };
 
@@ -52,6 +55,15 @@ struct vision_config {
     int head_width;   /* columns of one attention head (64) */
     double mlp_ratio; /* hidden width of the MLP by width (4) */
 };
+
+/* What bytes of pictures mean to the model: x / 255 of a colour becomes
+ * (x / 255 - mean) / std.  Red, green, blue. */
+struct config_pictures {
+    double mean[3], std[3]; /* -16..16, 1e-4..16 */
+};
+
+/* Of CLIP's training set, which its models and most others have. */
+extern const struct config_pictures config_pictures_clip;
 
 struct text_config {
     int context_length; /* tokens a caption, SOT and EOT included (77) */
@@ -79,6 +91,8 @@ struct clip_config {
     double init_logit_bias;     /* -10 for SigLIP */
     enum objective objective;   /* "objective" in JSON of ours; open_clip has
                                    none but the first, which is not written */
+    struct config_pictures pictures; /* preprocess_cfg in JSON; CLIP's where
+                                        that is not said */
     struct vision_config vision;
     struct text_config text;
 };
@@ -98,13 +112,15 @@ const char *clip_config_name(int n);
 int clip_config_parse(struct clip_config *c, struct str json, const char *place,
                       struct err *e);
 
-/* open_clip's model JSON, appended. */
+/* open_clip's model JSON, appended; with preprocess_cfg beside its members
+ * where pictures are not CLIP's. */
 void clip_config_write(const struct clip_config *c, struct buf *to);
 
-/* The same as open_clip_config.json, with the preprocessing of facts b.8. */
+/* The same as open_clip_config.json, always with preprocess_cfg. */
 void clip_config_write_hub(const struct clip_config *c, struct buf *to);
 
-/* transformers' config.json; a ViT with equal activations, as all are. */
+/* transformers' config.json; a ViT with equal activations, as all are.  That
+ * has no place for preprocess_cfg, and no quarrel with it. */
 void clip_config_write_transformers(const struct clip_config *c,
                                     struct buf *to);
 

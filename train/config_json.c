@@ -303,6 +303,13 @@ static void read_text(struct members *m, struct json *j)
     m->rc = members_read(&t, j);
 }
 
+static void read_pictures(struct members *m, struct json *j)
+{
+    struct clip_config *c = m->to;
+
+    m->rc = config_pictures_read(&c->pictures, j, m->place, m->e);
+}
+
 static void read_logit_bias(struct members *m, struct json *j)
 {
     struct clip_config *c = m->to;
@@ -341,6 +348,7 @@ static const struct member top_members[] = {
     {"init_logit_scale", MEMBER_DOUBLE, TOP(init_logit_scale), NULL, NULL},
     {"init_logit_bias", MEMBER_CALL, 0, NULL, read_logit_bias},
     {"objective", MEMBER_CALL, 0, NULL, read_objective},
+    {"preprocess_cfg", MEMBER_CALL, 0, NULL, read_pictures},
     {"nonscalar_logit_scale", MEMBER_FIXED, 0, "false", NULL},
     {"custom_text", MEMBER_FIXED, 0, "false|true", NULL},
     {"multimodal_cfg", MEMBER_FIXED, 0, "null", NULL},
@@ -348,7 +356,7 @@ static const struct member top_members[] = {
     {"output_dict", MEMBER_LEFT, 0, NULL, NULL},
 };
 
-/* What open_clip takes for members that are not there. */
+/* What open_clip takes for members that are not there, but for pictures. */
 static const struct clip_config defaults = {
     .init_logit_scale = CONFIG_LOGIT_SCALE,
     .vision = {.kind = VISION_VIT,
@@ -367,7 +375,6 @@ static int read_model(struct clip_config *c, struct json *j, const char *place,
     struct members m = {ROWS(top_members), .object = "", .place = place,
                         .to = c, .e = e};
 
-    *c = defaults;
     members_read(&m, j);
     for (int i = TOP_EMBED_DIM; i <= TOP_TEXT; i++)
         if (!(m.seen >> i & 1))
@@ -391,9 +398,16 @@ static void read_model_cfg(struct members *m, struct json *j)
     m->rc = read_model(h->c, j, h->place, m->e);
 }
 
+static void read_hub_pictures(struct members *m, struct json *j)
+{
+    struct hub *h = m->to;
+
+    m->rc = config_pictures_read(&h->c->pictures, j, h->place, m->e);
+}
+
 static const struct member hub_members[] = {
     {"model_cfg", MEMBER_CALL, 0, NULL, read_model_cfg},
-    {"preprocess_cfg", MEMBER_LEFT, 0, NULL, NULL}, /* of pictures */
+    {"preprocess_cfg", MEMBER_CALL, 0, NULL, read_hub_pictures},
 };
 
 /* A top-level member tells: it is looked for before anything is read. */
@@ -447,6 +461,7 @@ int clip_config_parse(struct clip_config *c, struct str json, const char *place,
         return err_set(e, E_TOOBIG, "%s: a model JSON of %zu bytes", place,
                        json.n);
     *c = defaults;
+    c->pictures = config_pictures_clip;
     arena_init(&arena, 8 * CONFIG_JSON_MAX);
     rc = parse(c, json, &arena, place, e);
     arena_release(&arena);

@@ -55,6 +55,16 @@ void members_fail(struct members *m, int code, const char *name,
                   const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The object preprocess_cfg that comes next, into *p; and written, with its
+ * name. */
+int config_pictures_read(struct config_pictures *p, struct json *j,
+                         const char *place, struct err *e);
+void config_pictures_put(const struct config_pictures *p, struct json_out *o);
+
+bool config_pictures_equal(const struct config_pictures *a,
+                           const struct config_pictures *b);
+int config_pictures_check(const struct config_pictures *p, struct err *e);
+
 /* transformers' config.json, whose top-level object comes next. */
 int config_transformers_read(struct clip_config *c, struct json *j,
                              const char *place, struct err *e);

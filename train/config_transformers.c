@@ -14,6 +14,7 @@ struct model_json {
     struct tower_json vision, text;
     int projection_dim;
     double logit_scale;
+    struct config_pictures pictures;
 };
 
 #define TOWER(field) offsetof(struct tower_json, field)
@@ -72,6 +73,14 @@ static void read_vision(struct members *m, struct json *j)
     read_tower(m, j, &((struct model_json *)m->to)->vision, "vision_config.");
 }
 
+/* Of ours alone. */
+static void read_pictures(struct members *m, struct json *j)
+{
+    struct model_json *model = m->to;
+
+    m->rc = config_pictures_read(&model->pictures, j, m->place, m->e);
+}
+
 /* Old files repeat a tower's members under a second name, behind the first
  * in the alphabet; where both differ the second one holds. */
 static const struct member model_members[] = {
@@ -82,6 +91,7 @@ static const struct member model_members[] = {
     {"projection_dim", MEMBER_INT, MODEL(projection_dim), NULL, NULL},
     {"logit_scale_init_value", MEMBER_DOUBLE, MODEL(logit_scale), NULL, NULL},
     {"model_type", MEMBER_FIXED, 0, "\"clip\"", NULL},
+    {"preprocess_cfg", MEMBER_CALL, 0, NULL, read_pictures},
 };
 
 static int fill(struct clip_config *c, const struct model_json *m,
@@ -107,6 +117,7 @@ static int fill(struct clip_config *c, const struct model_json *m,
     c->embed_dim = m->projection_dim;
     c->quick_gelu = v->quick;
     c->init_logit_scale = m->logit_scale;
+    c->pictures = m->pictures;
     c->vision = (struct vision_config){
         .kind = VISION_VIT,
         .image_size = v->image_size,
@@ -144,7 +155,8 @@ int config_transformers_read(struct clip_config *c, struct json *j,
                                         .eos = 49407,
                                         .quick = true},
                                .projection_dim = 512,
-                               .logit_scale = 2.6592};
+                               .logit_scale = 2.6592,
+                               .pictures = config_pictures_clip};
     struct members m = {ROWS(model_members), .object = "", .place = place,
                         .others = true,      .to = &model, .e = e};
     int rc = members_read(&m, j);

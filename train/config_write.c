@@ -1,5 +1,5 @@
 #include "base/json.h"
-#include "train/config.h"
+#include "train/config_json.h"
 
 /* A ratio of 4 is what is taken when it is not said. */
 static void put_ratio(struct json_out *o, double ratio)
@@ -38,7 +38,13 @@ static void put_vision(struct json_out *o, const struct vision_config *v)
     json_out_end_object(o);
 }
 
-static void put_model(struct json_out *o, const struct clip_config *c)
+static bool says_pictures(const struct clip_config *c)
+{
+    return !config_pictures_equal(&c->pictures, &config_pictures_clip);
+}
+
+static void put_model(struct json_out *o, const struct clip_config *c,
+                      bool pictures)
 {
     const struct text_config *t = &c->text;
 
@@ -61,6 +67,8 @@ static void put_model(struct json_out *o, const struct clip_config *c)
     put_int(o, "layers", t->layers);
     put_ratio(o, t->mlp_ratio);
     json_out_end_object(o);
+    if (pictures)
+        config_pictures_put(&c->pictures, o);
     json_out_end_object(o);
 }
 
@@ -69,34 +77,18 @@ void clip_config_write(const struct clip_config *c, struct buf *to)
     struct json_out o;
 
     json_out_init(&o, to);
-    put_model(&o, c);
-}
-
-static void put_three(struct json_out *o, const char *name, const double v[3])
-{
-    json_out_name(o, name);
-    json_out_array(o);
-    for (int i = 0; i < 3; i++)
-        json_out_double(o, v[i]);
-    json_out_end_array(o);
+    put_model(&o, c, says_pictures(c));
 }
 
 void clip_config_write_hub(const struct clip_config *c, struct buf *to)
 {
-    /* of the training set's pictures, facts b.8 */
-    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073},
-                        std[3] = {0.26862954, 0.26130258, 0.27577711};
     struct json_out o;
 
     json_out_init(&o, to);
     json_out_object(&o);
     json_out_name(&o, "model_cfg");
-    put_model(&o, c);
-    json_out_name(&o, "preprocess_cfg");
-    json_out_object(&o);
-    put_three(&o, "mean", mean);
-    put_three(&o, "std", std);
-    json_out_end_object(&o);
+    put_model(&o, c, false);
+    config_pictures_put(&c->pictures, &o);
     json_out_end_object(&o);
     buf_add_char(to, '\n');
 }
@@ -129,6 +121,8 @@ void clip_config_write_transformers(const struct clip_config *c, struct buf *to)
     json_out_end_array(&o);
     json_put_double(&o, "logit_scale_init_value", c->init_logit_scale);
     json_put_string(&o, "model_type", STR("clip"));
+    if (says_pictures(c))
+        config_pictures_put(&c->pictures, &o);
     put_int(&o, "projection_dim", c->embed_dim);
     json_out_name(&o, "text_config");
     json_out_object(&o);

@@ -113,7 +113,7 @@ static int open_order(struct dataset *d, struct err *e)
 {
     const struct balance_options b = {d->c.balance, d->c.seed, d->c.threads,
                                       MAPS_MAX / d->n};
-    const struct order_config o = {d->c.seed, d->c.window};
+    const struct order_config o = {d->c.seed, d->c.window, d->c.threads};
     struct order_source s[SOURCES_MAX];
     int rc = 0;
 

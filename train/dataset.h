@@ -32,7 +32,7 @@ struct dataset_config {
     size_t n;                /* 1.. */
     const char *vocabulary;  /* file; NULL: the one of the first corpus */
     const char *caption_key; /* member of .json with the captions, or NULL */
-    const char *cache;       /* folder for indexes, or NULL */
+    const char *cache;       /* folder for indexes, or NULL: the user's */
     enum texts_rule texts;
     enum picture_rule crop;
     bool fast_decode;

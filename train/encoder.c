@@ -5,24 +5,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pixel_norm encoder_norm(void)
-{
-    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
-    static const double deviation[3] = {0.26862954, 0.26130258, 0.27577711};
+#include "train/objective.h"
 
-    return pixel_norm_of(mean, deviation);
+/* The rows whose means are texts. */
+static int read_words(struct encoder *n, struct err *e)
+{
+    const struct clip *m = n->m;
+    size_t count = (size_t)m->config.text.vocab_size * (size_t)n->dim;
+
+    n->words = calloc(count, sizeof *n->words); /* a get may fail */
+    if (!n->words)
+        return err_set(e, E_NOMEM, "no room for %d words",
+                       m->config.text.vocab_size);
+    store_get(&m->store, m->d, m->bow, n->words, DTYPE_F32);
+    n->dim++;
+    return device_check(m->d, e);
 }
 
-int encoder_open(struct encoder *n, struct clip *m,
-                 const struct clip_options *o, int batch,
-                 const struct tokenizer *t, struct err *e)
+/* Texts of nothing, until others are put. */
+static void put_nothing(struct encoder *n)
+{
+    for (int i = 0; n->t && i < n->batch; i++) {
+        int32_t *ids = n->ids + (ptrdiff_t)i * n->context;
+
+        memset(ids, 0, (size_t)n->context * sizeof *ids);
+        ids[0] = tokenizer_sot(n->t);
+        ids[1] = tokenizer_eot(n->t);
+    }
+}
+
+static int open_rows(struct encoder *n, struct clip *m,
+                     const struct clip_options *o, int batch,
+                     const struct tokenizer *t, struct err *e)
 {
     size_t rows = (size_t)batch;
 
     *n = (struct encoder){.m = m,
                           .o = *o,
                           .t = t,
-                          .norm = encoder_norm(),
+                          .norm = clip_pixel_norm(&m->config),
                           .batch = batch,
                           .dim = m->config.embed_dim,
                           .context = m->config.text.context_length};
@@ -33,25 +54,37 @@ int encoder_open(struct encoder *n, struct clip *m,
                        "the model was made with a vocabulary of %d ids, this "
                        "one has %d",
                        m->config.text.vocab_size, tokenizer_vocab(t));
-    if (t && m->config.objective != OBJECTIVE_CONTRASTIVE)
-        return err_set(e, E_UNSUPPORTED,
-                       "the model learned another objective than to compare "
-                       "texts with pictures: %s",
-                       objective_names[m->config.objective]);
     n->ids = malloc(rows * (size_t)n->context * sizeof *n->ids);
     if (m->d->real == DTYPE_F64)
         n->real = malloc(rows * (size_t)n->dim * sizeof *n->real);
     n->pads = m->d->ops->plan != NULL;
     if (!n->ids || (m->d->real == DTYPE_F64 && !n->real))
         return err_set(e, E_NOMEM, "no room for a batch of %d", batch);
-    for (size_t i = 0; t && i < rows; i++) {
-        int32_t *ids = n->ids + i * (size_t)n->context;
-
-        memset(ids, 0, (size_t)n->context * sizeof *ids);
-        ids[0] = tokenizer_sot(t);
-        ids[1] = tokenizer_eot(t);
-    }
+    put_nothing(n);
     return 0;
+}
+
+int encoder_open(struct encoder *n, struct clip *m,
+                 const struct clip_options *o, int batch,
+                 const struct tokenizer *t, struct err *e)
+{
+    int rc = open_rows(n, m, o, batch, t, e);
+
+    if (!rc && t && m->config.objective != OBJECTIVE_CONTRASTIVE)
+        rc = err_set(e, E_UNSUPPORTED,
+                     "the model learned another objective than to compare "
+                     "texts with pictures: %s",
+                     objective_names[m->config.objective]);
+    return rc;
+}
+
+int encoder_open_products(struct encoder *n, struct clip *m,
+                          const struct clip_options *o, int batch,
+                          const struct tokenizer *t, struct err *e)
+{
+    int rc = open_rows(n, m, o, batch, t, e);
+
+    return !rc && m->config.objective == OBJECTIVE_BOW ? read_words(n, e) : rc;
 }
 
 void encoder_close(struct encoder *n)
@@ -61,6 +94,7 @@ void encoder_close(struct encoder *n)
     tokenizer_scratch_release(&n->scratch);
     free(n->ids);
     free(n->real);
+    free(n->words);
     *n = (struct encoder){0};
 }
 
@@ -75,6 +109,11 @@ int encoder_put(struct encoder *n, int i, struct str text, struct err *e)
     len = tokenizer_caption(n->t, &n->scratch, text, n->context, ids);
     if (len < 0)
         return err_set(e, -len, "a text of %zu bytes", text.n);
+    if (n->words && caption_eot(ids, n->context) < 2)
+        return err_set(e, E_RANGE,
+                       "a text of %zu bytes without words: how likely they "
+                       "are nobody can say",
+                       text.n);
     return 0;
 }
 
@@ -89,15 +128,11 @@ static int padded(const struct encoder *n, int count)
     return n->pads ? n->batch : count;
 }
 
-static int hand_out(const struct encoder *n, int count, const char *what,
-                    float *features, struct err *e)
+static int check_finite(const float *x, size_t n, const char *what,
+                        struct err *e)
 {
-    size_t numbers = (size_t)count * (size_t)n->dim;
-
-    if (n->real)
-        dtype_convert(features, DTYPE_F32, n->real, DTYPE_F64, numbers);
-    for (size_t i = 0; i < numbers; i++)
-        if (!isfinite(features[i]))
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
             return err_set(e, E_RANGE,
                            "the model's features of %s are not finite: its "
                            "weights are damaged, or the precision is too low "
@@ -106,13 +141,26 @@ static int hand_out(const struct encoder *n, int count, const char *what,
     return 0;
 }
 
+static int hand_out(const struct encoder *n, int count, const char *what,
+                    float *features, struct err *e)
+{
+    size_t numbers = (size_t)count * (size_t)n->dim;
+
+    if (n->real && !n->words)
+        dtype_convert(features, DTYPE_F32, n->real, DTYPE_F64, numbers);
+    return check_finite(features, numbers, what, e);
+}
+
 int encoder_texts(struct encoder *n, int count, float *features, struct err *e)
 {
-    const struct captions c = {padded(n, count), n->context, n->ids};
+    const struct captions all = {padded(n, count), n->context, n->ids};
+    const struct captions c = {count, n->context, n->ids};
     int rc;
 
     assert(count > 0 && count <= n->batch);
-    rc = clip_encode_texts(n->m, &n->o, &c, room_for(n, features), e);
+    rc = n->words
+             ? objective_words(n->m, n->words, &c, features, e)
+             : clip_encode_texts(n->m, &n->o, &all, room_for(n, features), e);
     return rc ? rc : hand_out(n, count, "texts", features, e);
 }
 
@@ -120,10 +168,31 @@ int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
                      float *features, struct err *e)
 {
     const struct pixels p = {PIXEL_BYTE, rgb, n->norm};
+    const int all = padded(n, count);
     int rc;
 
     assert(count > 0 && count <= n->batch);
-    rc = clip_encode_images(n->m, &n->o, padded(n, count), &p,
-                            room_for(n, features), e);
+    rc = n->words ? objective_pictures(n->m, &n->o, all, &p, features, e)
+                  : clip_encode_images(n->m, &n->o, all, &p,
+                                       room_for(n, features), e);
     return rc ? rc : hand_out(n, count, "pictures", features, e);
+}
+
+int encoder_captions(struct encoder *n, int count, const uint8_t *rgb,
+                     const struct captions *c, float *scores, struct err *e)
+{
+    const struct pixels p = {PIXEL_BYTE, rgb, n->norm};
+    int rc;
+
+    assert(count > 0 && count <= n->batch);
+    rc = objective_score(n->m, &n->o, padded(n, count), &p, c, scores, e);
+    for (int k = 0; !rc && k < c->n; k++) {
+        const int32_t *ids = c->ids + (int64_t)k * c->context;
+        float tokens = (float)caption_eot(ids, c->context);
+
+        for (int i = 0; i < count; i++)
+            scores[(int64_t)i * c->n + k] /= tokens;
+    }
+    return rc ? rc
+              : check_finite(scores, (size_t)count * (size_t)c->n, "pairs", e);
 }

@@ -6,14 +6,26 @@
  *          normalised, float [n, embed_dim], whatever the device computes in.
  *          Nothing is planned here: the stack must hold a batch
  *          (clip_plan()), so a model in training can be asked between steps.
+ *
+ *          encoder_open_products() is for those who want to know what fits
+ *          what: rows of pictures and texts whose product says so, for each
+ *          objective (train/objective.h) what it was trained to say.
+ *
+ *            contrastive  the features
+ *            bow          embed_dim + 1 numbers, not normalised: the product
+ *                         is the mean log-probability of the text's words
+ *            caption      no rows of texts: encoder_captions() says how likely
+ *                         each token of a text is, pair by pair
  * Owns.    Room for a batch.  Model and tokenizer are borrowed.
  * Fails.   -E_STALE for a vocabulary of another size than the model's;
  *          -E_UNSUPPORTED for texts of a model that was not trained to compare
- *          them with pictures (train/objective.h); -E_RANGE for features that
+ *          them with pictures; -E_RANGE for a text without words where words
+ *          are what is predicted, and for features that
  *          are not finite, since whoever ranks by them would find that nothing
  *          stands before anything; -E_NOMEM; as clip_encode_*().
  * Threads. The device's.
- * Cost.    No allocation behind encoder_open().
+ * Cost.    No allocation behind opening, which for bow reads the table of
+ *          words to the host.  A text of bow is a mean of rows there.
  */
 #ifndef TRAIN_ENCODER_H
 #define TRAIN_ENCODER_H
@@ -33,6 +45,7 @@ struct encoder {
     struct pixel_norm norm;
     int batch, dim, context;
     bool pads;    /* the device keeps something per shape (its `plan`) */
+    float *words; /* bow's products: [vocab_size, embed_dim], else NULL */
     int32_t *ids; /* [batch, context] */
     double *real; /* [batch, dim], of a device of doubles */
 };
@@ -40,6 +53,9 @@ struct encoder {
 int encoder_open(struct encoder *n, struct clip *m,
                  const struct clip_options *o, int batch,
                  const struct tokenizer *t, struct err *e);
+int encoder_open_products(struct encoder *n, struct clip *m,
+                          const struct clip_options *o, int batch,
+                          const struct tokenizer *t, struct err *e);
 void encoder_close(struct encoder *n); /* fine when zero */
 
 /* Text i of the next batch. */
@@ -54,7 +70,10 @@ int encoder_texts(struct encoder *n, int count, float *features, struct err *e);
 int encoder_pictures(struct encoder *n, int count, const uint8_t *rgb,
                      float *features, struct err *e);
 
-/* What bytes of pictures mean to the published models. */
-struct pixel_norm encoder_norm(void);
+/* caption: the mean log-probability of a token of each caption, for each of
+ * count pictures as encoder_pictures() takes them; scores likewise has room for
+ * a batch, [batch, c->n]. */
+int encoder_captions(struct encoder *n, int count, const uint8_t *rgb,
+                     const struct captions *c, float *scores, struct err *e);
 
 #endif

@@ -15,8 +15,8 @@
 static const char *const pictures[] = {"jpg", "jpeg", "png", "webp"};
 #define PICTURES (sizeof pictures / sizeof *pictures)
 
-static const char *const members[] = {"jpg", "jpeg", "png",  "webp",
-                                      "cls", "txt",  "json", NULL};
+static const char *const members[] = {"jpg", "jpeg", "png",  "webp", "cls",
+                                      "npy", "txt",  "json", NULL};
 
 /* ---- a sample's members ---- */
 
@@ -39,6 +39,16 @@ static void read_label(const struct evalset *s, const struct tar_sample *t,
         it->reason = "bad-label";
     else if (s->c.classes && it->label >= s->c.classes)
         it->reason = "label-range";
+}
+
+static void read_labels(const struct evalset *s, const struct tar_sample *t,
+                        struct evalset_item *it)
+{
+    const struct str npy = member(s, t, "npy"), cls = member(s, t, "cls");
+
+    it->reason = evalset_labels(tar_sample_find(t, "npy") ? &npy : NULL,
+                                tar_sample_find(t, "cls") ? &cls : NULL,
+                                s->c.classes, it);
 }
 
 /* Key and texts into one piece of memory. */
@@ -153,11 +163,14 @@ static int take_up(struct evalset *s, struct err *e)
         return rc;
     it->reason = NULL;
     it->label = 0;
+    it->n_labels = 0;
     it->waiting = false;
     s->n++;
     s->seen++;
     if (s->c.need == EVALSET_LABELS)
         read_label(s, t, it);
+    if (s->c.need == EVALSET_LABEL_SETS)
+        read_labels(s, t, it);
     read_texts(s, t, it);
     return submit(s, t, it, e);
 }
@@ -208,8 +221,8 @@ static void leave_out(struct evalset *s, const struct evalset_item *it)
 
 /* ---- batches ---- */
 
-/* The first item on its way is done with: its key and texts, which live on, and
- * the memory of one that nobody looks at any more change places. */
+/* The first item on its way is done with: its key, labels and texts, which live
+ * on, and the memory of one that nobody looks at any more change places. */
 static void hand_over(struct evalset *s, struct evalset_item *it,
                       struct evalset_batch *b)
 {
@@ -220,6 +233,8 @@ static void hand_over(struct evalset *s, struct evalset_item *it,
     *to = *it;
     to->rgb = NULL;
     it->texts = old.texts;
+    it->labels = old.labels;
+    it->room_labels = old.room_labels;
     it->bytes = old.bytes;
 }
 
@@ -292,6 +307,7 @@ static void release(struct evalset_item *it)
 {
     buf_release(&it->bytes);
     free(it->texts);
+    free(it->labels);
     free(it->rgb);
 }
 

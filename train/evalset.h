@@ -13,22 +13,24 @@
  *
  *          Of a sample the picture is its first jpg, jpeg, png or webp, the
  *          label the number in its .cls, its captions all the texts of
- *          train/texts.h.  evalset_next() gives batches, always full but the
- *          last; pictures are decoded by workers (train/picture.h,
- *          PICTURE_EVAL), which work on the next batch while the caller
- *          computes with this one.
+ *          train/texts.h.  Of several labels a picture (dataset_type.txt says
+ *          multilabel) the .npy holds a 0 or 1 for each class, or else the .cls
+ *          the numbers of its classes, between them spaces, commas or line
+ *          breaks; none is a picture of no class.  evalset_next() gives
+ * batches, always full but the last; pictures are decoded by workers
+ * (train/picture.h, PICTURE_EVAL), which work on the next batch while the
+ * caller computes with this one.
  *
  *          A sample that cannot be used is left out, counted under its reason,
  *          and the first ones are events of the log: no-image, no-label,
- *          bad-label (no number), label-range (no class has it), no-text,
- *          too-many-texts, or a picture's reason.
- * Owns.    Tars, workers, and what a batch points to, until the next call.
- * Fails.   -E_NOTFOUND naming a tar or folder that is not there; -E_FORMAT for
- *          a tar that is none or ends too soon, and for an nshards.txt;
- *          -E_IO when workers cannot be had.
- * Threads. Open it before threads start (base/jail.h); one calls.
- * Cost.    One pass over the tars; memory for a batch of pixels and as many
- *          pictures more as are on their way.
+ *          bad-label (no number; no 0s and 1s), label-range (no class has it),
+ * no-text, too-many-texts, or a picture's reason. Owns.    Tars, workers, and
+ * what a batch points to, until the next call. Fails.   -E_NOTFOUND naming a
+ * tar or folder that is not there; -E_FORMAT for a tar that is none or ends too
+ * soon, and for an nshards.txt; -E_IO when workers cannot be had. Threads. Open
+ * it before threads start (base/jail.h); one calls. Cost.    One pass over the
+ * tars; memory for a batch of pixels and as many pictures more as are on their
+ * way.
  */
 #ifndef TRAIN_EVALSET_H
 #define TRAIN_EVALSET_H
@@ -44,11 +46,13 @@
 #include "train/texts.h"
 
 #define EVALSET_SHARDS_MAX ((size_t)1 << 20)
+#define EVALSET_LABELS_MAX ((size_t)1 << 20) /* numbers in a .cls */
 #define EVALSET_LOGGED     10 /* samples left out that are told one by one */
 
 enum evalset_need {
     EVALSET_PICTURES, /* nothing but them */
     EVALSET_LABELS,
+    EVALSET_LABEL_SETS, /* several a picture; c.classes says how many */
     EVALSET_CAPTIONS
 };
 
@@ -64,13 +68,16 @@ struct evalset_config {
 };
 
 struct evalset_item {
-    struct str key;    /* of the sample */
-    uint64_t label;    /* EVALSET_LABELS */
+    struct str key;   /* of the sample */
+    uint64_t label;   /* EVALSET_LABELS */
+    uint64_t *labels; /* EVALSET_LABEL_SETS: [n_labels], ascending */
+    size_t n_labels;
     struct str *texts; /* EVALSET_CAPTIONS: [n_texts], at least one */
     size_t n_texts;
 
     /* evalset's own */
     uint8_t *rgb;
+    size_t room_labels; /* allocated */
     bool waiting;       /* for a worker */
     const char *reason; /* why it is left out, or NULL */
     struct buf bytes;   /* key and texts */
@@ -130,6 +137,13 @@ void evalset_rewind(struct evalset *s);
 /* Behind the last batch: -E_FORMAT when none of the samples could be used,
  * with the reasons. */
 int evalset_check(const struct evalset *s, struct err *e);
+
+/* ---- several labels ---- */
+
+/* it->labels from a sample's .npy, or else its .cls; NULL: it has none.  A
+ * reason to leave it out, or NULL. */
+const char *evalset_labels(const struct str *npy, const struct str *cls,
+                           uint64_t classes, struct evalset_item *it);
 
 /* ---- folders ---- */
 

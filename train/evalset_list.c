@@ -7,7 +7,8 @@
 #include "train/evalset.h"
 #include "train/source.h"
 
-#define SMALL_FILE ((size_t)4096) /* bytes of nshards.txt, dataset_type.txt */
+#define SMALL_FILE      ((size_t)4096) /* of nshards.txt, dataset_type.txt */
+#define SPLITS_TOLD_MAX 512            /* bytes */
 
 static bool is_folder(const char *path)
 {
@@ -142,6 +143,29 @@ bool evalset_beside(const struct evalset *s, const char *name, char path[])
     return s->root && !io_join(path, s->root, name, NULL) && io_exists(path);
 }
 
+/* A split that somebody named and that there is not: which ones there are. */
+static int tell_splits(const struct evalset *s, struct err *e)
+{
+    const char *data = s->c.data, *split = s->c.split;
+    char path[IO_PATH_MAX];
+    struct io_list l;
+    struct buf names;
+    int rc = io_list(data, &l, e);
+
+    if (rc)
+        return rc;
+    buf_init(&names, SPLITS_TOLD_MAX);
+    for (size_t i = 0; i < l.n; i++)
+        if (!io_join(path, data, l.names[i], NULL) && is_folder(path))
+            buf_addf(&names, "%s%s", names.n ? ", " : "", l.names[i]);
+    rc = err_set(e, E_NOTFOUND, "--split %s: no such folder in %s; there %s%s",
+                 split, data, names.n ? "are: " : "is none at all",
+                 names.n && !names.rc ? names.p : "");
+    buf_release(&names);
+    io_list_release(&l);
+    return rc;
+}
+
 int evalset_list(struct evalset *s, struct err *e)
 {
     const char *data = s->c.data, *split = s->c.split ? s->c.split : "test";
@@ -150,6 +174,10 @@ int evalset_list(struct evalset *s, struct err *e)
     int rc;
 
     if (!is_folder(data)) {
+        if (s->c.split)
+            return err_set(e, E_USAGE,
+                           "--split %s: %s is not a benchmark's folder", split,
+                           data);
         if (!io_exists(data))
             return list_names(s, e);
         add(s, &cap, data); /* also one with braces in its name */
@@ -161,6 +189,8 @@ int evalset_list(struct evalset *s, struct err *e)
         rc = read_type(s, e);
         return rc ? rc : list_folder(s, path, e);
     }
+    if (!rc && s->c.split)
+        return tell_splits(s, e);
     if (!rc)
         rc = io_join(path, data, "shards", e);
     return rc ? rc : list_folder(s, is_folder(path) ? path : data, e);

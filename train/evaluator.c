@@ -1,10 +1,10 @@
 #include "train/evaluator.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "train/classifier.h"
 
 #define NAMES     "classnames.txt"
 #define TEMPLATES "zeroshot_classification_templates.txt"
@@ -48,6 +48,20 @@ static enum evaluator_task task_of(const struct evaluator *v)
                : EVALUATE_RETRIEVAL;
 }
 
+/* All pairs through a decoder are too many: of 1,000 pictures with five texts
+ * each, five million captions. */
+static int can_answer(const struct evaluator *v, struct err *e)
+{
+    if (v->c.objective != OBJECTIVE_CAPTION || v->c.task == EVALUATE_ZEROSHOT)
+        return 0;
+    return err_set(e, E_UNSUPPORTED,
+                   "%s: no retrieval with a caption model: every pair of a "
+                   "picture and a text would be a pass through its decoder, as "
+                   "many as pictures times texts. Ask it for classes, or a "
+                   "contrastive or bow model for retrieval",
+                   v->c.data);
+}
+
 int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
                    struct err *e)
 {
@@ -63,13 +77,13 @@ int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
     rc = evalset_open(&v->set, &s, e);
     if (rc)
         return rc;
-    if (v->set.type == EVALSET_MULTILABEL)
-        rc = err_set(e, E_UNSUPPORTED,
-                     "%s: pictures with several labels each are not evaluated",
-                     c->data);
     v->c.task = task_of(v);
-    v->set.c.need =
-        v->c.task == EVALUATE_ZEROSHOT ? EVALSET_LABELS : EVALSET_CAPTIONS;
+    v->many =
+        v->c.task == EVALUATE_ZEROSHOT && v->set.type == EVALSET_MULTILABEL;
+    v->set.c.need = v->many                          ? EVALSET_LABEL_SETS
+                    : v->c.task == EVALUATE_ZEROSHOT ? EVALSET_LABELS
+                                                     : EVALSET_CAPTIONS;
+    rc = can_answer(v, e);
     if (!rc && v->c.task == EVALUATE_ZEROSHOT)
         rc = open_prompts(v, e);
     if (rc)
@@ -84,40 +98,67 @@ void evaluator_close(struct evaluator *v)
     evalset_close(&v->set);
     zeroshot_prompts_release(&v->prompts);
     zeroshot_score_release(&v->score);
+    precision_release(&v->precision);
     *v = (struct evaluator){0};
 }
 
 /* ---- zero-shot ---- */
 
+static int add_scores(struct evaluator *v, const struct evalset_item *it,
+                      const float *scores, struct err *e)
+{
+    if (v->many)
+        return precision_add(&v->precision, scores, it->labels, it->n_labels,
+                             e);
+    zeroshot_score_add(&v->score, scores, it->label);
+    return 0;
+}
+
+static int score_batches(struct evaluator *v, struct classifier *c,
+                         struct err *e)
+{
+    const size_t classes = v->prompts.names.n;
+    float *scores = malloc((size_t)v->c.batch * classes * sizeof *scores);
+    struct evalset_batch b;
+    int rc = 0;
+
+    if (!scores)
+        return err_set(e, E_NOMEM, "no room for scores of %zu classes",
+                       classes);
+    while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
+        rc = classifier_score(c, b.n, b.rgb, scores, e);
+        for (int i = 0; !rc && i < b.n; i++)
+            rc = add_scores(v, &b.items[i], scores + (size_t)i * classes, e);
+        if (rc)
+            break;
+    }
+    free(scores);
+    if (!rc)
+        rc = evalset_check(&v->set, e);
+    return rc || !v->many ? rc : precision_of(&v->precision, &v->mean, e);
+}
+
 static int run_zeroshot(struct evaluator *v, struct encoder *n,
-                        struct zeroshot_cache *cache, float *features,
-                        struct err *e)
+                        struct zeroshot_cache *cache, struct err *e)
 {
     struct zeroshot_cache none = {0};
     uint64_t began = clock_mono_ns();
-    struct evalset_batch b;
-    float *rows;
+    struct classifier c;
     int rc;
 
     if (!cache)
         cache = &none;
-    rc = zeroshot_cached(&v->prompts, n, cache, &rows, e);
+    rc = classifier_open(&c, &v->prompts, n, cache, e);
     if (rc)
         return rc;
     v->cached = cache->hit;
     v->classifier_s = (double)(clock_mono_ns() - began) * 1e-9;
     zeroshot_score_release(&v->score);
-    zeroshot_score_init(&v->score, v->prompts.names.n, n->dim);
-    while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
-        rc = encoder_pictures(n, b.n, b.rgb, features, e);
-        if (rc)
-            break;
-        for (int i = 0; i < b.n; i++)
-            zeroshot_score_add(&v->score, rows,
-                               features + (size_t)i * (size_t)n->dim,
-                               b.items[i].label);
-    }
-    free(rows);
+    zeroshot_score_init(&v->score, v->prompts.names.n);
+    precision_release(&v->precision);
+    precision_init(&v->precision, v->prompts.names.n);
+    rc = score_batches(v, &c, e);
+    classifier_close(&c);
     return rc;
 }
 
@@ -181,13 +222,15 @@ static int find_batch(struct finding *f, const struct evalset_batch *b,
     return rc;
 }
 
-static int run_retrieval(struct evaluator *v, struct encoder *n,
-                         float *features, struct err *e)
+static int run_retrieval(struct evaluator *v, struct encoder *n, struct err *e)
 {
-    struct finding f = {.v = v, .n = n, .features = features};
+    struct finding f = {.v = v, .n = n};
     struct evalset_batch b;
     int rc;
 
+    f.features = malloc((size_t)n->batch * (size_t)n->dim * sizeof *f.features);
+    if (!f.features)
+        return err_set(e, E_NOMEM, "no room for a batch of %d", n->batch);
     f.owner = xcalloc((size_t)n->batch, sizeof *f.owner);
     buf_init(&f.caption, CAPTION_MAX);
     retrieval_init(&f.r, n->dim);
@@ -199,10 +242,11 @@ static int run_retrieval(struct evaluator *v, struct encoder *n,
     if (!rc)
         rc = evalset_check(&v->set, e);
     if (!rc)
-        rc = retrieval_score(&f.r, &v->found, e);
+        rc = retrieval_score(&f.r, v->c.threads, &v->found, e);
     retrieval_release(&f.r);
     buf_release(&f.caption);
     free(f.owner);
+    free(f.features);
     return rc;
 }
 
@@ -214,133 +258,21 @@ int evaluator_run(struct evaluator *v, struct clip *m,
 {
     uint64_t began = clock_mono_ns();
     struct encoder n;
-    float *features;
-    int rc = encoder_open(&n, m, o, v->c.batch, t, e);
+    int rc = encoder_open_products(&n, m, o, v->c.batch, t, e);
 
-    features = malloc((size_t)v->c.batch * (size_t)n.dim * sizeof *features);
-    if (!rc && !features)
-        rc = err_set(e, E_NOMEM, "no room for a batch of %d", v->c.batch);
     evalset_rewind(&v->set);
     if (!rc)
-        rc = v->c.task == EVALUATE_ZEROSHOT
-                 ? run_zeroshot(v, &n, cache, features, e)
-                 : run_retrieval(v, &n, features, e);
-    free(features);
+        rc = v->c.task == EVALUATE_ZEROSHOT ? run_zeroshot(v, &n, cache, e)
+                                            : run_retrieval(v, &n, e);
     encoder_close(&n);
     if (!rc)
         rc = evalset_check(&v->set, e);
     v->seconds = (double)(clock_mono_ns() - began) * 1e-9;
     if (rc || !metric)
         return rc;
-    *metric = v->c.task == EVALUATE_ZEROSHOT
+    *metric = v->many ? v->mean
+              : v->c.task == EVALUATE_ZEROSHOT
                   ? (double)v->score.right / (double)v->score.images
                   : (v->found.to_text[0] + v->found.to_picture[0]) / 2;
     return 0;
-}
-
-/* ---- in words ---- */
-
-size_t evaluator_numbers(const struct evaluator *v,
-                         struct record_eval list[RECORD_EVALS_MAX])
-{
-    const struct retrieval_result *r = &v->found;
-    const struct zeroshot_score *s = &v->score;
-    double images = (double)s->images;
-    size_t n = 0;
-
-    if (v->c.task == EVALUATE_ZEROSHOT) {
-        list[n++] =
-            (struct record_eval){"zeroshot_top1", (double)s->right / images};
-        if (s->classes > 5)
-            list[n++] =
-                (struct record_eval){"zeroshot_top5", (double)s->top5 / images};
-        list[n++] = (struct record_eval){"zeroshot_recall", zeroshot_recall(s)};
-        return n;
-    }
-    list[n++] = (struct record_eval){"retrieval_r1",
-                                     (r->to_text[0] + r->to_picture[0]) / 2};
-    list[n++] = (struct record_eval){"image_to_text_r1", r->to_text[0]};
-    list[n++] = (struct record_eval){"image_to_text_r5", r->to_text[1]};
-    list[n++] = (struct record_eval){"image_to_text_r10", r->to_text[2]};
-    list[n++] = (struct record_eval){"text_to_image_r1", r->to_picture[0]};
-    list[n++] = (struct record_eval){"text_to_image_r5", r->to_picture[1]};
-    list[n++] = (struct record_eval){"text_to_image_r10", r->to_picture[2]};
-    return n;
-}
-
-static void put_share(struct json_out *o, const char *name, uint64_t part,
-                      uint64_t whole)
-{
-    json_put_double(o, name, (double)part / (double)whole);
-}
-
-static void put_table(const struct evaluator *v, struct json_out *o)
-{
-    json_out_name(o, "per_class");
-    json_out_array(o);
-    for (size_t i = 0; i < v->score.classes; i++) {
-        const struct zeroshot_class *k = &v->score.of[i];
-
-        json_out_object(o);
-        json_put_string(o, "name", v->prompts.names.v[i]);
-        json_put_u64(o, "images", k->images);
-        json_put_u64(o, "right", k->right);
-        json_put_u64(o, "top5", k->top5);
-        json_put_u64(o, "told", k->told);
-        json_out_end_object(o);
-    }
-    json_out_end_array(o);
-}
-
-static void put_zeroshot(const struct evaluator *v, bool table,
-                         struct json_out *o)
-{
-    const struct zeroshot_score *s = &v->score;
-
-    json_put_u64(o, "classes", s->classes);
-    json_put_u64(o, "templates", v->prompts.templates.n);
-    put_share(o, "top1", s->right, s->images);
-    if (s->classes > 5)
-        put_share(o, "top5", s->top5, s->images);
-    json_put_double(o, "mean_per_class_recall", zeroshot_recall(s));
-    json_put_double(o, "chance", 1 / (double)s->classes);
-    if (table)
-        put_table(v, o);
-}
-
-static void put_retrieval(const struct evaluator *v, struct json_out *o)
-{
-    const struct retrieval_result *r = &v->found;
-    char name[64];
-
-    json_put_u64(o, "texts", r->texts);
-    for (int k = 0; k < RETRIEVAL_KS; k++) {
-        snprintf(name, sizeof name, "image_to_text_r%d", retrieval_k[k]);
-        json_put_double(o, name, r->to_text[k]);
-    }
-    for (int k = 0; k < RETRIEVAL_KS; k++) {
-        snprintf(name, sizeof name, "text_to_image_r%d", retrieval_k[k]);
-        json_put_double(o, name, r->to_picture[k]);
-    }
-    json_put_double(o, "image_to_text_median_rank", r->rank_text);
-    json_put_double(o, "text_to_image_median_rank", r->rank_picture);
-}
-
-void evaluator_json(const struct evaluator *v, bool table, struct json_out *o)
-{
-    bool zeroshot = v->c.task == EVALUATE_ZEROSHOT;
-
-    json_put_string(o, "task", zeroshot ? STR("zeroshot") : STR("retrieval"));
-    json_put_string(o, "data", str_of(v->c.data));
-    json_put_u64(o, "samples", v->set.seen);
-    json_put_u64(o, "images", v->set.given);
-    json_out_name(o, "left_out");
-    tally_json(&v->set.left_out, o);
-    json_out_name(o, "members_left_out");
-    tally_json(&v->set.members, o);
-    if (zeroshot)
-        put_zeroshot(v, table, o);
-    else
-        put_retrieval(v, o);
-    json_put_double(o, "seconds", v->seconds);
 }

@@ -4,11 +4,14 @@
  * Model.   evaluator_open() opens the pictures and reads what is asked about
  *          them; evaluator_run() takes an open model through it: classes told
  *          from each other (train/zeroshot.h), or pictures and texts that look
- *          for each other (train/retrieval.h).  The model may be in training:
- *          nothing of it changes, and its plan must hold batches of c.batch.
+ *          for each other (train/retrieval.h), by what its objective says of
+ *          them (train/classifier.h, train/encoder.h).  The model may be in
+ *          training: nothing of it changes, and its plan must hold batches of
+ *          c.batch.
  * Owns.    Pictures, workers, prompts, what the last run found.
  * Fails.   As evalset_*(), zeroshot_*(), encoder_*(); -E_USAGE without class
- *          names; -E_UNSUPPORTED for a benchmark of several labels a picture.
+ *          names; -E_UNSUPPORTED for retrieval by a caption model: too many
+ *          pairs.
  * Threads. evaluator_open() before threads start (base/jail.h); then the
  *          device's.
  * Cost.    One pass over the pictures; retrieval keeps all features.
@@ -18,6 +21,7 @@
 
 #include "base/json.h"
 #include "train/evalset.h"
+#include "train/precision.h"
 #include "train/record.h"
 #include "train/retrieval.h"
 #include "train/zeroshot.h"
@@ -33,18 +37,23 @@ struct evaluator_config {
     const char *data, *split, *caption_key; /* as struct evalset_config */
     const char *classnames, *templates; /* files; NULL: the benchmark's, if it
                                            has some */
-    const char *prefix; /* of captions: "a photo of "; NULL: none */
-    uint32_t size;      /* of the model's pictures */
+    const char *prefix;       /* of captions: "a photo of "; NULL: none */
+    uint32_t size;            /* of the model's pictures */
+    enum objective objective; /* of the model */
     int batch;
-    unsigned workers;
+    unsigned workers; /* processes that decode; 0: one a processor */
+    unsigned threads; /* that rank pairs; likewise */
 };
 
 struct evaluator {
     struct evaluator_config c; /* task: never EVALUATE_AUTO */
     struct evalset set;
+    bool many; /* labels a picture */
     struct zeroshot_prompts prompts;
     /* of the last run */
-    struct zeroshot_score score;   /* EVALUATE_ZEROSHOT */
+    struct zeroshot_score score;   /* EVALUATE_ZEROSHOT, unless many */
+    struct precision precision;    /* EVALUATE_ZEROSHOT and many */
+    double mean;                   /* average precision, likewise */
     struct retrieval_result found; /* EVALUATE_RETRIEVAL */
     bool cached;                   /* the classifier was */
     double seconds;                /* of all of it, and ... */
@@ -55,7 +64,8 @@ int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
                    struct err *e);
 void evaluator_close(struct evaluator *v); /* fine when zero */
 
-/* metric: top-1, or the mean of R@1 both ways; NULL: not asked for.  cache:
+/* metric: top-1, or of several labels the mean average precision, or the mean
+ * of R@1 both ways; NULL: not asked for.  cache:
  * for classifiers, NULL of a model that goes on changing. */
 int evaluator_run(struct evaluator *v, struct clip *m,
                   const struct clip_options *o, const struct tokenizer *t,

@@ -15,7 +15,6 @@
 #include "train/source.h"
 
 #define WAIT_MS      20 /* for an answer, before looking for new batches */
-#define LOGGED_MAX   20 /* replacements that are logged one by one */
 #define REQUEST_MAX  ((size_t)20 << 20) /* bytes: a picture and what is near */
 #define FILES_BESIDE 4 /* times the tars of a window: open at a time, about */
 
@@ -29,39 +28,6 @@ static void take_back(struct loader *l, struct job *j)
     l->free = j;
 }
 
-/* Another sample of the window instead, unless there were too many. */
-static int draw_again(struct loader *l, struct job *j, const char *reason,
-                      struct err *e)
-{
-    const struct order_window *w = &j->pane->w;
-    uint64_t stream = random_bits(l->again, j->position), at;
-    struct str key;
-    const char *tar;
-
-    sample_name(j, &key, &tar);
-    j->batch->load.replaced++;
-    pthread_mutex_lock(&l->lock);
-    tally_add(&l->reasons, reason, 1);
-    pthread_mutex_unlock(&l->lock);
-    if (l->logged++ < LOGGED_MAX)
-        log_event("replaced", "%s: sample %.*s cannot be used: %s%s", tar,
-                  STR_ARG(key), reason,
-                  l->logged == LOGGED_MAX
-                      ? "; further ones are counted, not logged"
-                      : "");
-    if (++j->attempt > LOADER_ATTEMPTS)
-        return err_set(e, E_FORMAT,
-                       "position %llu: %d samples of its window cannot be "
-                       "used, the last one %.*s of %s: %s",
-                       (unsigned long long)j->position, LOADER_ATTEMPTS + 1,
-                       STR_ARG(key), tar, reason);
-    at = (uint64_t)(((unsigned __int128)random_bits(stream, j->attempt) *
-                     w->n) >>
-                    64);
-    j->item = w->items[at];
-    return 0;
-}
-
 /* Give the sample's picture to a worker, or another's. */
 static int submit(struct loader *l, struct job *j, struct err *e)
 {
@@ -73,7 +39,7 @@ static int submit(struct loader *l, struct job *j, struct err *e)
         rc = sample_read(l, j, &reason, e);
         if (rc || !reason)
             break;
-        rc = draw_again(l, j, reason, e);
+        rc = loader_draw_again(l, j, reason, e);
         if (rc)
             break;
     }
@@ -91,13 +57,9 @@ static int enter_pane(struct loader *l, const struct order_place *p,
                       struct pane **pane, struct err *e)
 {
     struct pane **now = &l->panes[p->source];
-    int rc = 0;
+    int rc =
+        pane_enter(now, l->c.data->order, &l->c.data->sources[p->source], p, e);
 
-    if (!*now || (*now)->w.epoch != p->epoch || (*now)->w.number != p->window) {
-        pane_drop(*now);
-        rc = pane_open(now, l->c.data->order, &l->c.data->sources[p->source], p,
-                       e);
-    }
     if (rc)
         return rc;
     *pane = *now;
@@ -117,7 +79,7 @@ static int take_up(struct loader *l, struct place *b, struct err *e)
     j->batch = b;
     j->i = b->given;
     j->position = b->step * l->c.stride + l->c.first + (uint64_t)b->given;
-    j->attempt = 0;
+    j->attempt = j->tried = j->left = 0;
     rc = order_find(l->c.data->order, j->position, &p, e);
     if (!rc)
         rc = enter_pane(l, &p, &j->pane, e);
@@ -179,7 +141,7 @@ static int take(struct loader *l, const struct jail_done *done, struct err *e)
         b->ns[STAGE_RESIZE] += resize_ns;
     }
     if (reason != IMAGE_OK) {
-        rc = draw_again(l, j, image_reason_name(reason), e);
+        rc = loader_draw_again(l, j, image_reason_name(reason), e);
         return rc ? rc : submit(l, j, e);
     }
     began = clock_mono_ns();
@@ -305,7 +267,7 @@ static void close_loader(void *ctx)
     jail_close(l->jail); /* drops what was asked of it */
     for (unsigned i = 0; l->jobs && i < l->slots; i++)
         pane_drop(l->jobs[i].pane);
-    for (size_t i = 0; l->panes && i < l->c.data->n; i++)
+    for (size_t i = 0; l->panes && i < 2 * l->c.data->n; i++)
         pane_drop(l->panes[i]);
     free(l->jobs);
     free(l->panes);
@@ -333,7 +295,7 @@ static void init(struct loader *l, const struct loader_config *c)
     l->text = random_stream(d->c.seed, STR("text"));
     l->again = random_stream(d->c.seed, STR("again"));
     l->scratch = (struct picture_scratch)PICTURE_SCRATCH_INIT;
-    l->panes = xcalloc(d->n, sizeof *l->panes);
+    l->panes = xcalloc(2 * d->n, sizeof *l->panes);
     texts_init(&l->texts, d->c.texts, d->c.caption_key);
     tokenizer_scratch_init(&l->tokens);
     buf_init(&l->request, REQUEST_MAX);
@@ -379,8 +341,6 @@ static int open_jail(struct loader *l, struct err *e)
 int loader_open(struct loader **out, const struct loader_config *c,
                 struct batch_maker *maker, struct err *e)
 {
-    static const double mean[3] = {0.48145466, 0.4578275, 0.40821073};
-    static const double deviation[3] = {0.26862954, 0.26130258, 0.27577711};
     struct loader *l = xcalloc(1, sizeof *l);
     int rc;
 
@@ -396,7 +356,7 @@ int loader_open(struct loader **out, const struct loader_config *c,
     l->running = true;
     *out = l;
     *maker = (struct batch_maker){.ctx = l,
-                                  .norm = pixel_norm_of(mean, deviation),
+                                  .norm = c->norm,
                                   .start = start,
                                   .finish = finish,
                                   .close = close_loader};

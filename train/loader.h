@@ -16,7 +16,12 @@
  *            again   when a sample cannot be used (a picture that cannot be
  *                    decoded, no text): the one of its window that
  *                    bits(bits(stream(seed, "again"), position), attempt)
- *                    names, attempts from 1 on; behind the 16th the run stops.
+ *                    names, attempts from 1 on.  Behind the 16th it is one of
+ *                    the window that is read next (behind an epoch's last, the
+ *                    first of the next epoch; empty ones are passed over),
+ *                    named by attempts 17 to 32, and so on: a stretch of bad
+ *                    shards does not end a run.  Where four windows further
+ *                    nothing is found either, it stops.
  *          So a replacement is the same on any rank and in any restart.  (But
  *          for pictures on which a decoder runs out of time or memory: what
  *          machine they meet decides.)
@@ -31,8 +36,9 @@
  *          position and the last reason.
  * Threads. Open it before threads start, on the thread that ends last
  *          (base/jail.h).  One calls the maker and the rest.
- * Cost.    A window of each source: 72 bytes and its key a sample; no
- *          allocation a sample once buffers have grown.
+ * Cost.    A window of each source: 72 bytes and its key a sample, twice when
+ *          replacements come from the next; no allocation a sample once buffers
+ * have grown.
  */
 #ifndef TRAIN_LOADER_H
 #define TRAIN_LOADER_H
@@ -42,12 +48,14 @@
 #include "train/batches.h"
 #include "train/dataset.h"
 
-#define LOADER_ATTEMPTS 16 /* replacements of a sample */
+#define LOADER_ATTEMPTS 16 /* replacements of a sample, in a window */
+#define LOADER_WINDOWS  4  /* behind its own, for replacements */
 
 struct loader_config {
     const struct dataset *data;
     int n;                  /* samples a batch */
     int size, context;      /* pixels a side, ids a caption */
+    struct pixel_norm norm; /* of the pixels, as the model wants them */
     uint64_t first, stride; /* positions: of batch 0, from batch to batch */
     unsigned workers;       /* processes that decode, 0: one a processor */
 };

@@ -78,6 +78,16 @@ int pane_open(struct pane **out, struct order *o, const struct source *s,
     return 0;
 }
 
+int pane_enter(struct pane **now, struct order *o, const struct source *s,
+               const struct order_place *place, struct err *e)
+{
+    if (*now && (*now)->w.epoch == place->epoch &&
+        (*now)->w.number == place->window)
+        return 0;
+    pane_drop(*now);
+    return pane_open(now, o, s, place, e);
+}
+
 void pane_hold(struct pane *p)
 {
     p->held++;

@@ -3,6 +3,7 @@
  *
  * Model.   loader.c: the maker and its thread.  loader_pane.c: windows with
  *          their tars open.  loader_sample.c: a sample from its members.
+ *          loader_again.c: another one instead.
  */
 #ifndef TRAIN_LOADER_PRIVATE_H
 #define TRAIN_LOADER_PRIVATE_H
@@ -30,6 +31,9 @@ struct pane {
 
 int pane_open(struct pane **p, struct order *o, const struct source *s,
               const struct order_place *place, struct err *e);
+/* *now is the pane of that window, or becomes it. */
+int pane_enter(struct pane **now, struct order *o, const struct source *s,
+               const struct order_place *place, struct err *e);
 void pane_hold(struct pane *p);
 void pane_drop(struct pane *p); /* NULL is fine */
 
@@ -51,7 +55,9 @@ struct job {
     struct place *batch; /* it is for */
     int i;               /* its place there */
     uint64_t position;
-    unsigned attempt;
+    unsigned attempt;  /* replacements so far */
+    unsigned tried;    /* of them, in the window it is in */
+    unsigned left;     /* windows that were left behind */
     struct pane *pane; /* held */
     struct order_item item;
 };
@@ -79,7 +85,8 @@ struct loader {
     /* the thread's */
     pthread_t thread;
     bool running;
-    struct pane **panes; /* [sources], where each is now; or NULL */
+    struct pane **panes; /* [sources], where each is now; or NULL.  Then
+                            [sources], where replacements were sought last */
     struct job *jobs, *free;
     unsigned waiting; /* requests without an answer */
     struct texts texts;
@@ -103,6 +110,10 @@ struct loader {
  * says why the sample cannot be used. */
 int sample_read(struct loader *l, const struct job *j, const char **reason,
                 struct err *e);
+
+/* The job's sample cannot be used: another one for its place, or -E_FORMAT. */
+int loader_draw_again(struct loader *l, struct job *j, const char *reason,
+                      struct err *e);
 
 /* Its key and tar, for messages. */
 void sample_name(const struct job *j, struct str *key, const char **tar);

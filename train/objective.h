@@ -43,23 +43,36 @@
 #define OBJECTIVE_LOGITS (1 << 26) /* 1,280 rows of 49,408 */
 
 /*
- * How likely each caption is for each picture: scores[i * captions->n + k] is
- * for bow the mean log-probability of the caption's words, for caption the
- * log-probability of all its tokens (divide by how many there are to compare
- * captions of different length).  The most likely class's prompt is zero-shot
- * classification, the most likely caption retrieval.
+ * caption: how likely each caption is for each picture, scores[i * captions->n
+ * + k] the log-probability of all its tokens (divide by how many there are,
+ * caption_eot(), to compare captions of different length).  The most likely
+ * class's prompt is zero-shot classification.
  *
- * n in chunks of o->chunk pictures, and for caption as many pairs, within what
- * clip_plan() was called for.  For bow all captions together cost a product of
- * [n, embed_dim] with [captions, embed_dim] on the host; for caption every pair
- * is a pass through the decoder.  In bfloat16 a logit is rounded to 1/256 of
- * itself, so that captions closer than that change places: score in fp32.
- * -E_UNSUPPORTED for a contrastive model, -E_RANGE for ids that are not in the
- * vocabulary and for a caption without words (bow).
+ * n in chunks of o->chunk pictures, and as many pairs, within what clip_plan()
+ * was called for.  Every pair is a pass through the decoder.  In bfloat16 a
+ * logit is rounded to 1/256 of itself, so that captions closer than that change
+ * places: score in fp32.  -E_UNSUPPORTED for a model of another objective,
+ * -E_RANGE for ids that are not in the vocabulary.
  */
 int objective_score(struct clip *m, const struct clip_options *o, int n,
                     const struct pixels *pixels,
                     const struct captions *captions, float *scores,
+                    struct err *e);
+
+/*
+ * bow: rows of pictures and captions, embed_dim + 1 numbers each, whose product
+ * is the mean log-probability of the caption's words for the picture.  The mean
+ * of the logits of words is the product with the mean of their rows of
+ * bow.weight; a picture's last number is minus the log of its softmax's sum, a
+ * caption's is 1.
+ *
+ * Pictures as objective_score().  Captions on the host, table: bow.weight as
+ * floats; -E_RANGE for one without words.
+ */
+int objective_pictures(struct clip *m, const struct clip_options *o, int n,
+                       const struct pixels *pixels, float *rows, struct err *e);
+int objective_words(const struct clip *m, const float *table,
+                    const struct captions *captions, float *rows,
                     struct err *e);
 
 #endif

@@ -1,7 +1,5 @@
 #include "train/objective_private.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "train/sheet.h"
@@ -9,10 +7,7 @@
 /* Pictures' features being scored. */
 struct scoring {
     const struct job *j;
-    const struct captions *c; /* the candidates */
-    float *classes;           /* bow: [c->n, embed_dim], the mean of each
-                                 candidate's rows of bow.weight */
-    double *row;              /* [embed_dim] */
+    const struct captions *c; /* caption: the candidates */
 };
 
 /* ---- caption: pair by pair ---- */
@@ -128,63 +123,16 @@ static void score_captions(const struct scoring *s, const void *features, int n,
     }
 }
 
-/* ---- bow: one product ---- */
+/* ---- bow: a row a picture ---- */
 
-/* The mean of the logits of a caption's words is the product with the mean of
- * their rows. */
-static int make_classes(struct scoring *s, struct err *e)
-{
-    const struct clip *m = s->j->m;
-    const size_t dim = (size_t)m->config.embed_dim;
-    const size_t vocab = (size_t)m->config.text.vocab_size;
-    float *w = malloc(vocab * dim * sizeof *w);
-
-    s->classes = malloc((size_t)s->c->n * dim * sizeof *s->classes);
-    s->row = calloc(dim, sizeof *s->row);
-    if (!w || !s->classes || !s->row) {
-        free(w);
-        return err_set(e, E_NOMEM, "no room for %d captions' words", s->c->n);
-    }
-    memset(w, 0, vocab * dim * sizeof *w); /* a get that fails reads none */
-    store_get(&m->store, m->d, m->bow, w, DTYPE_F32);
-    for (int i = 0; i < s->c->n; i++) {
-        const int32_t *ids = s->c->ids + (int64_t)i * s->c->context;
-        int words = caption_eot(ids, s->c->context) - 1;
-
-        for (size_t k = 0; k < dim; k++) {
-            double sum = 0;
-
-            for (int t = 1; t <= words; t++)
-                sum += (double)w[(size_t)ids[t] * dim + k];
-            s->classes[(size_t)i * dim + k] = (float)(sum / words);
-        }
-    }
-    free(w);
-    return 0;
-}
-
-/* One picture's, from its features and the log of its softmax's sum. */
-static void score_row(const struct scoring *s, double lse, float *scores)
-{
-    const int dim = s->j->m->config.embed_dim;
-
-    for (int i = 0; i < s->c->n; i++) {
-        const float *w = s->classes + (int64_t)i * dim;
-        double sum = 0;
-
-        for (int k = 0; k < dim; k++)
-            sum += s->row[k] * (double)w[k];
-        scores[i] = (float)(sum - lse);
-    }
-}
-
-static void score_words(const struct scoring *s, const void *features, int n,
-                        float *scores)
+/* [n, embed_dim + 1]: features, and minus the log of their softmax's sum. */
+static void put_words(const struct scoring *s, const void *features, int n,
+                      float *rows)
 {
     struct device *d = s->j->m->d;
     const size_t dim = (size_t)s->j->m->config.embed_dim;
     const size_t act = dtype_size(d->act), real = dtype_size(d->real);
-    const struct captions nothing = {.n = n, .ids = s->c->ids};
+    const struct captions nothing = {.n = n, .ids = &(int32_t){0}};
     const size_t mark = device_host_mark(d);
     char *x = device_host_take(d, (size_t)n * dim * act);
     char *lse = device_host_take(d, (size_t)n * real);
@@ -196,21 +144,30 @@ static void score_words(const struct scoring *s, const void *features, int n,
     objective_predict(s->j, &q);
     device_get(d, x, features, (size_t)n * dim * act);
     device_get(d, lse, q.lse, (size_t)n * real);
-    for (int i = 0; !d->planning && !d->rc && i < n; i++) {
+    for (size_t i = 0; !d->planning && !d->rc && i < (size_t)n; i++) {
+        float *row = rows + i * (dim + 1);
         double log_sum;
 
-        dtype_convert(s->row, DTYPE_F64, x + (size_t)i * dim * act, d->act,
-                      dim);
-        dtype_convert(&log_sum, DTYPE_F64, lse + (size_t)i * real, d->real, 1);
-        score_row(s, log_sum, scores + (int64_t)i * s->c->n);
+        dtype_convert(row, DTYPE_F32, x + i * dim * act, d->act, dim);
+        dtype_convert(&log_sum, DTYPE_F64, lse + i * real, d->real, 1);
+        row[dim] = (float)-log_sum;
     }
     device_host_release(d, mark);
 }
 
 /* ---- all ---- */
 
-/* scores: NULL while planning. */
-static void score(const struct scoring *s, float *scores)
+/* Numbers of a picture. */
+static size_t width_of(const struct scoring *s)
+{
+    const struct clip_config *c = &s->j->m->config;
+
+    return c->objective == OBJECTIVE_BOW ? (size_t)c->embed_dim + 1
+                                         : (size_t)s->c->n;
+}
+
+/* out: NULL while planning. */
+static void score(const struct scoring *s, float *out)
 {
     const struct job *j = s->j;
     struct clip *m = j->m;
@@ -219,7 +176,7 @@ static void score(const struct scoring *s, float *scores)
         int n = job_chunk_at(j, at);
         void *features =
             device_take_act(m->d, (int64_t)n * m->config.embed_dim);
-        float *to = scores ? scores + (int64_t)at * s->c->n : NULL;
+        float *to = out ? out + (size_t)at * width_of(s) : NULL;
         size_t mark = device_mark(m->d);
         struct input in;
 
@@ -227,7 +184,7 @@ static void score(const struct scoring *s, float *scores)
         job_forward_images(j, &in, false, false, features);
         device_release(m->d, mark);
         if (m->config.objective == OBJECTIVE_BOW)
-            score_words(s, features, n, to);
+            put_words(s, features, n, to);
         else
             score_captions(s, features, n, to);
         device_release(m->d, 0);
@@ -256,16 +213,32 @@ void objective_plan_pairs(const struct job *j)
     score_pairs(&s, first, j->chunk, 0, j->chunk, NULL);
 }
 
-static int check(const struct clip *m, const struct captions *c, struct err *e)
+/* What is asked of a model must be what it was trained for. */
+static int check(const struct clip *m, enum objective asked, struct err *e)
 {
-    if (m->config.objective == OBJECTIVE_CONTRASTIVE)
-        return err_set(e, E_UNSUPPORTED,
-                       "a contrastive model does not say how likely a caption "
-                       "is; compare features");
-    for (int i = 0; m->config.objective == OBJECTIVE_BOW && i < c->n; i++)
-        if (caption_eot(c->ids + (int64_t)i * c->context, c->context) < 2)
-            return err_set(e, E_RANGE, "caption %d has no words", i);
-    return captions_check(c, m->config.text.vocab_size, e);
+    if (m->config.objective == asked)
+        return 0;
+    return err_set(e, E_UNSUPPORTED,
+                   "a %s model does not say how likely %s; %s",
+                   objective_names[m->config.objective],
+                   asked == OBJECTIVE_BOW ? "single words are" : "a caption is",
+                   m->config.objective ? "ask it for what it predicts"
+                                       : "compare features");
+}
+
+static int run(struct scoring *s, struct clip *m, const struct clip_options *o,
+               int n, const struct pixels *pixels, float *out, struct err *e)
+{
+    const struct clip_batch b = {.n = n, .pixels = *pixels};
+    struct job j;
+    int rc = job_lay_encode(&j, m, o, n, e);
+
+    if (rc)
+        return rc;
+    j.b = &b;
+    s->j = &j;
+    score(s, out);
+    return device_check(m->d, e);
 }
 
 int objective_score(struct clip *m, const struct clip_options *o, int n,
@@ -273,24 +246,44 @@ int objective_score(struct clip *m, const struct clip_options *o, int n,
                     const struct captions *captions, float *scores,
                     struct err *e)
 {
-    const struct clip_batch b = {.n = n, .pixels = *pixels};
     struct scoring s = {.c = captions};
-    struct job j;
-    int rc = check(m, captions, e);
+    int rc = check(m, OBJECTIVE_CAPTION, e);
 
     if (!rc)
-        rc = job_lay_encode(&j, m, o, n, e);
-    if (rc)
-        return rc;
-    j.b = &b;
-    s.j = &j;
-    if (m->config.objective == OBJECTIVE_BOW)
-        rc = make_classes(&s, e);
-    if (!rc) {
-        score(&s, scores);
-        rc = device_check(m->d, e);
+        rc = captions_check(captions, m->config.text.vocab_size, e);
+    return rc ? rc : run(&s, m, o, n, pixels, scores, e);
+}
+
+int objective_pictures(struct clip *m, const struct clip_options *o, int n,
+                       const struct pixels *pixels, float *rows, struct err *e)
+{
+    struct scoring s = {.c = NULL};
+    int rc = check(m, OBJECTIVE_BOW, e);
+
+    return rc ? rc : run(&s, m, o, n, pixels, rows, e);
+}
+
+int objective_words(const struct clip *m, const float *table,
+                    const struct captions *captions, float *rows, struct err *e)
+{
+    const size_t dim = (size_t)m->config.embed_dim;
+    int rc = captions_check(captions, m->config.text.vocab_size, e);
+
+    for (int i = 0; !rc && i < captions->n; i++) {
+        const int32_t *ids = captions->ids + (int64_t)i * captions->context;
+        float *row = rows + (size_t)i * (dim + 1);
+        int words = caption_eot(ids, captions->context) - 1;
+
+        if (words < 1)
+            return err_set(e, E_RANGE, "caption %d has no words", i);
+        for (size_t k = 0; k < dim; k++) {
+            double sum = 0;
+
+            for (int t = 1; t <= words; t++)
+                sum += (double)table[(size_t)ids[t] * dim + k];
+            row[k] = (float)(sum / words);
+        }
+        row[dim] = 1;
     }
-    free(s.classes);
-    free(s.row);
     return rc;
 }

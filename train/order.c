@@ -56,41 +56,58 @@ static uint64_t samples_of(const struct order_track *t, uint32_t shard)
     return t->s.balance ? t->counts[shard] : t->s.source->shards[shard].n;
 }
 
-static uint64_t count_epoch(struct order_track *t, uint64_t epoch)
+/* Of a balanced source, n epochs from `first` on; the last is counted then. */
+static int count_epochs(const struct order *o, struct order_track *t,
+                        uint64_t first, unsigned n, uint64_t *sums,
+                        struct err *e)
 {
-    uint64_t sum = 0;
+    int rc =
+        balance_count(t->s.balance, first, n, o->c.threads, sums, t->counts, e);
 
-    for (size_t i = 0; i < shards_of(t); i++)
-        sum += t->counts[i] = balance_count(t->s.balance, i, epoch);
-    t->counted = epoch;
-    return sum;
+    t->counted = rc ? NO_EPOCH : first + n - 1;
+    return rc;
+}
+
+/* As many as rank is away, by their mean length, but for the one it is in: of
+ * that the shards' counts are wanted, too. */
+static unsigned worth_counting(const struct order_track *t, uint64_t rank)
+{
+    uint64_t n = (rank - t->begins[t->known]) / t->length;
+
+    return n < 1 ? 1 : n > BALANCE_EPOCHS ? BALANCE_EPOCHS : (unsigned)n;
 }
 
 /* Balanced epochs differ in length: add them up until rank is in one. */
-static int count_until(struct order_track *t, uint64_t rank, struct err *e)
+static int count_until(const struct order *o, struct order_track *t,
+                       uint64_t rank, struct err *e)
 {
+    uint64_t sums[BALANCE_EPOCHS];
     unsigned empty = 0;
 
     while (t->begins[t->known] <= rank) {
-        uint64_t n = count_epoch(t, t->known);
+        unsigned n = worth_counting(t, rank);
+        int rc = count_epochs(o, t, t->known, n, sums, e);
 
-        empty = n ? 0 : empty + 1;
+        if (rc)
+            return rc;
+        t->begins = xgrow(t->begins, &t->cap, (size_t)t->known + n + 1,
+                          sizeof *t->begins);
+        for (unsigned k = 0; k < n; k++, t->known++) {
+            t->begins[t->known + 1] = t->begins[t->known] + sums[k];
+            empty = sums[k] ? 0 : empty + 1;
+        }
         if (empty > EMPTY_EPOCHS_MAX)
             return err_set(e, E_RANGE,
                            "%s: balancing keeps nothing of it, %d epochs on "
                            "end",
                            t->s.source->name, EMPTY_EPOCHS_MAX);
-        t->begins =
-            xgrow(t->begins, &t->cap, (size_t)t->known + 2, sizeof *t->begins);
-        t->begins[t->known + 1] = t->begins[t->known] + n;
-        t->known++;
     }
     return 0;
 }
 
 /* The epoch that rank falls into, and its first rank. */
-static int epoch_of(struct order_track *t, uint64_t rank, uint64_t *epoch,
-                    uint64_t *begin, struct err *e)
+static int epoch_of(const struct order *o, struct order_track *t, uint64_t rank,
+                    uint64_t *epoch, uint64_t *begin, struct err *e)
 {
     uint64_t low = 0, high;
     int rc;
@@ -100,7 +117,7 @@ static int epoch_of(struct order_track *t, uint64_t rank, uint64_t *epoch,
         *begin = *epoch * t->length;
         return 0;
     }
-    rc = count_until(t, rank, e);
+    rc = count_until(o, t, rank, e);
     for (high = t->known; !rc && high - low > 1;) {
         uint64_t middle = low + (high - low) / 2;
 
@@ -114,16 +131,22 @@ static int epoch_of(struct order_track *t, uint64_t rank, uint64_t *epoch,
     return rc;
 }
 
-static void enter(struct order *o, struct order_track *t, uint64_t epoch)
+static int enter(struct order *o, struct order_track *t, uint64_t epoch,
+                 struct err *e)
 {
     uint64_t stream =
         stream_of(o, "order-shards", (uint64_t)(t - o->tracks), epoch, 0);
     size_t n = shards_of(t), w = o->c.window;
+    uint64_t sum;
+    int rc;
 
     if (t->epoch == epoch)
-        return;
-    if (t->s.balance && t->counted != epoch)
-        count_epoch(t, epoch);
+        return 0;
+    if (t->s.balance && t->counted != epoch) {
+        rc = count_epochs(o, t, epoch, 1, &sum, e);
+        if (rc)
+            return rc;
+    }
     for (size_t i = 0; i < n; i++)
         t->shards[i] = (uint32_t)i;
     for (size_t i = n; i-- > 1;) {
@@ -140,6 +163,7 @@ static void enter(struct order *o, struct order_track *t, uint64_t epoch)
             t->starts[i + 1] += samples_of(t, t->shards[k]);
     }
     t->epoch = epoch;
+    return 0;
 }
 
 /* ---- blocks ---- */
@@ -302,12 +326,13 @@ int order_find(struct order *o, uint64_t position, struct order_place *p,
 {
     uint64_t rank = rank_of(o, position, &p->source), begin;
     struct order_track *t = &o->tracks[p->source];
-    int rc = epoch_of(t, rank, &p->epoch, &begin, e);
+    int rc = epoch_of(o, t, rank, &p->epoch, &begin, e);
     size_t low = 0, high = t->windows;
 
+    if (!rc)
+        rc = enter(o, t, p->epoch, e);
     if (rc)
         return rc;
-    enter(o, t, p->epoch);
     rank -= begin;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -340,15 +365,26 @@ static uint64_t list_items(const struct order_track *t,
     return n;
 }
 
+void order_next_window(const struct order *o, struct order_place *p)
+{
+    p->at = 0;
+    if (++p->window == o->tracks[p->source].windows) {
+        p->window = 0;
+        p->epoch++;
+    }
+}
+
 int order_window_open(struct order *o, unsigned source, uint64_t epoch,
                       uint64_t number, struct order_window *w, struct err *e)
 {
     struct order_track *t = &o->tracks[source];
     uint64_t stream = stream_of(o, "order-samples", source, epoch, number);
     size_t from = (size_t)number * o->c.window, n = shards_of(t) - from;
+    int rc = enter(o, t, epoch, e);
 
     assert(number < t->windows);
-    enter(o, t, epoch);
+    if (rc)
+        return rc;
     *w = (struct order_window){.source = source,
                                .epoch = epoch,
                                .number = number,
@@ -395,9 +431,8 @@ const uint32_t *order_ahead(struct order *o, const struct order_window *w,
     size_t from = (size_t)(w->number + 1) * o->c.window;
 
     *n = 0;
-    if (w->number + 1 >= t->windows)
+    if (w->number + 1 >= t->windows || t->epoch != w->epoch)
         return NULL;
-    enter(o, t, w->epoch);
     *n = shards_of(t) - from < o->c.window ? shards_of(t) - from : o->c.window;
     return t->shards + from;
 }

@@ -30,8 +30,10 @@
  *          -E_NOMEM.
  * Threads. One per struct order.
  * Cost.    order_find(): a few steps in the same epoch, a pass over the shards
- *          in another one; balanced, a pass over 16 bytes a sample for each
- *          epoch up to that one, once.  A window: 8 bytes a sample.
+ *          in another one.  Balanced, what an epoch keeps has to be counted, of
+ *          all epochs up to that one, once: 16 bytes a sample and a few
+ *          nanoseconds a sample and epoch, by threads of its own.  A window: 8
+ * bytes a sample.
  */
 #ifndef TRAIN_ORDER_H
 #define TRAIN_ORDER_H
@@ -52,7 +54,8 @@ struct order_source {
 
 struct order_config {
     uint64_t seed;
-    size_t window; /* W, shards, 1.. */
+    size_t window;    /* W, shards, 1.. */
+    unsigned threads; /* for counting balanced epochs, 0: one a processor */
 };
 
 struct order_track;
@@ -101,12 +104,17 @@ struct order_window {
     uint64_t n;
 };
 
+/* Source, epoch and window of p: those that are read next.  Such a window of a
+ * balanced source may be empty. */
+void order_next_window(const struct order *o, struct order_place *p);
+
 int order_window_open(struct order *o, unsigned source, uint64_t epoch,
                       uint64_t number, struct order_window *w, struct err *e);
 void order_window_close(struct order_window *w);
 
-/* Shards that the window behind this one will read, as far as they are of the
- * same epoch: *n of them, valid until the next call with o. */
+/* Shards that the window behind this one, the last that was opened, will read,
+ * as far as they are of the same epoch: *n of them, valid until the next call
+ * with o. */
 const uint32_t *order_ahead(struct order *o, const struct order_window *w,
                             size_t *n);
 

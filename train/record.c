@@ -1,5 +1,6 @@
-#include "train/record.h"
+#include "train/record_private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,8 +75,9 @@ int record_find(struct record *r, const struct record_config *c, struct err *e)
     alarm_begin(&r->state.alarms);
     buf_init(&r->made, MADE_MAX);
     buf_init(&r->line, RECORD_LINE_MAX);
-    if (!c->folder)
-        return 0;
+    rc = record_name_log(r, e);
+    if (rc || !c->folder)
+        return rc;
     if (writes(r)) {
         rc = io_mkdirs(c->folder, e);
         if (!rc)
@@ -85,7 +87,11 @@ int record_find(struct record *r, const struct record_config *c, struct err *e)
         if (!rc)
             rc = checkpoint_sweep(c->folder, e);
     }
-    return rc ? rc : find_checkpoint(r, e);
+    if (!rc)
+        rc = find_checkpoint(r, e);
+    if (!rc && writes(r) && !r->found[0])
+        rc = record_check_log(r, e);
+    return rc;
 }
 
 int record_load(struct record *r, struct optim *o, struct err *e)
@@ -101,100 +107,6 @@ int record_load(struct record *r, struct optim *o, struct err *e)
         log_event("resume", "%s: going on behind step %llu", r->found,
                   (unsigned long long)r->state.step);
     return rc;
-}
-
-/* ---- the log ---- */
-
-static int write_line(struct record *r, struct err *e)
-{
-    struct buf *b = &r->line;
-
-    buf_add_char(b, '\n');
-    if (b->rc)
-        return err_set(e, -b->rc, "%s: a line", r->log_path);
-    r->state.log_bytes += b->n;
-    return io_write_full(r->log, b->p, b->n, r->log_path, e);
-}
-
-/* *bytes: where the last whole line of the log's first *bytes ends. */
-static int whole_lines(int fd, uint64_t *bytes, const char *path, struct err *e)
-{
-    char part[4096];
-
-    while (*bytes) {
-        size_t n = *bytes < sizeof part ? (size_t)*bytes : sizeof part;
-        int rc = io_pread_full(fd, part, n, *bytes - n, path, e);
-        const char *end = rc ? NULL : memrchr(part, '\n', n);
-
-        if (rc)
-            return rc;
-        if (end) {
-            *bytes -= n - (size_t)(end - part) - 1;
-            return 0;
-        }
-        *bytes -= n;
-    }
-    return 0;
-}
-
-/* The log of a run that goes on ends with the checkpoint's step; what is there
- * of it when it is not the one that the checkpoint knew. */
-static int cut_log(struct record *r, struct err *e)
-{
-    uint64_t wanted = r->state.log_bytes, size;
-    struct stat st;
-    int rc;
-
-    if (fstat(r->log, &st))
-        return err_errno(e, E_IO, "look at", r->log_path);
-    size = (uint64_t)st.st_size;
-    r->state.log_bytes = size < wanted ? size : wanted;
-    rc = whole_lines(r->log, &r->state.log_bytes, r->log_path, e);
-    if (rc)
-        return rc;
-    if (r->state.log_bytes != wanted)
-        log_event("warning",
-                  "%s: %llu of the %llu bytes that the checkpoint knows of "
-                  "are there; steps will be missing in it",
-                  r->log_path, (unsigned long long)r->state.log_bytes,
-                  (unsigned long long)wanted);
-    if (ftruncate(r->log, (off_t)r->state.log_bytes) ||
-        lseek(r->log, 0, SEEK_END) < 0)
-        return err_errno(e, E_IO, "cut", r->log_path);
-    return 0;
-}
-
-/* "" where there is none. */
-static int name_log(struct record *r, struct err *e)
-{
-    r->log_path[0] = 0;
-    if (!r->c.log && r->c.folder)
-        return io_join(r->log_path, r->c.folder, "log.jsonl", e);
-    if (!r->c.log)
-        return 0;
-    if (strlen(r->c.log) >= sizeof r->log_path)
-        return err_set(e, E_TOOBIG, "path too long: %.400s", r->c.log);
-    memcpy(r->log_path, r->c.log, strlen(r->c.log) + 1);
-    return 0;
-}
-
-static int open_log(struct record *r, struct str head, struct err *e)
-{
-    int flags = O_RDWR | O_CREAT | O_CLOEXEC | (r->found[0] ? 0 : O_TRUNC);
-    int rc = name_log(r, e);
-
-    if (rc || !r->log_path[0])
-        return rc;
-    r->log = open(r->log_path, flags, 0666);
-    if (r->log < 0)
-        return err_errno(e, E_IO, "write", r->log_path);
-    if (r->found[0])
-        rc = cut_log(r, e);
-    if (rc || r->state.log_bytes)
-        return rc;
-    buf_clear(&r->line);
-    buf_add(&r->line, head);
-    return write_line(r, e);
 }
 
 /* ---- a run ---- */
@@ -233,7 +145,7 @@ int record_begin(struct record *r, struct str made, struct str head,
     if (r->found[0])
         tell_made(r);
     r->saved_ms = clock_mono_ms();
-    rc = open_log(r, head, e);
+    rc = record_open_log(r, head, e);
     if (!rc)
         rc = record_tidy(r, e);
     if (rc || !r->c.folder)
@@ -279,7 +191,7 @@ static int log_step(struct record *r, const struct record_step *s,
         json_put_double(&o, "epoch", (double)now->samples / (double)r->c.epoch);
     json_put_double(&o, "loss", s->loss);
     json_put_double(&o, "lr", s->lr);
-    json_put_double(&o, "norm", s->norm);
+    json_put_double(&o, "norm", s->norm < 0 ? NAN : s->norm); /* null */
     json_put_double(&o, "logit_scale", s->logit_scale);
     if (s->left_out)
         json_put_bool(&o, "left_out", true);
@@ -297,7 +209,7 @@ static int log_step(struct record *r, const struct record_step *s,
         json_out_raw(&o, s->stages);
     }
     json_out_end_object(&o);
-    return write_line(r, e);
+    return record_write_line(r, e);
 }
 
 static int put_events(struct record *r, const struct record_step *s,
@@ -306,15 +218,14 @@ static int put_events(struct record *r, const struct record_step *s,
     const struct events_scalar list[] = {
         {"train/loss", s->loss},
         {"train/lr", s->lr},
-        {"train/norm", s->norm},
         {"train/logit_scale", s->logit_scale},
         {"train/images_per_second", per_second((double)r->c.batch, s->seconds)},
         {"train/waited", s->waited},
+        {"train/norm", s->norm}, /* the last, left out where not known */
     };
+    size_t n = sizeof list / sizeof *list - (s->norm < 0);
 
-    return r->has_events ? events_put(&r->events, s->number, list,
-                                      sizeof list / sizeof *list, e)
-                         : 0;
+    return r->has_events ? events_put(&r->events, s->number, list, n, e) : 0;
 }
 
 static int log_alarm(struct record *r, enum alarm_kind k, uint64_t step,
@@ -332,7 +243,7 @@ static int log_alarm(struct record *r, enum alarm_kind k, uint64_t step,
     json_put_string(&o, "alarm", str_of(alarm_name(k)));
     json_put_string(&o, "message", str_of(text));
     json_out_end_object(&o);
-    return write_line(r, e);
+    return record_write_line(r, e);
 }
 
 /* On every rank, since the state decides what is left out; said by one. */
@@ -397,7 +308,7 @@ int record_eval(struct record *r, const struct record_eval *list, size_t n,
             json_put_double(&o, list[i].name, list[i].value);
         json_out_end_object(&o);
         json_out_end_object(&o);
-        rc = write_line(r, e);
+        rc = record_write_line(r, e);
     }
     for (size_t i = 0; i < n; i++) {
         snprintf(tags[i], sizeof tags[i], "eval/%s", list[i].name);

@@ -21,9 +21,10 @@
  *          Of several ranks each finds and loads; rank 0 alone writes.
  * Owns.    Descriptors, the folder's lock.
  * Fails.   -E_BUSY for a folder that another process trains into; -E_USAGE for
- *          one that holds checkpoints when not resuming; -E_STALE naming the
- *          options that a checkpoint was made with and both values; as
- *          train/checkpoint.h; -E_IO.
+ *          one that holds checkpoints when not resuming, or a log.jsonl that is
+ *          no log or of a run with other settings when it would be written
+ *          anew; -E_STALE naming the options that a checkpoint was made with
+ *          and both values; as train/checkpoint.h; -E_IO.
  * Threads. The run's.
  * Cost.    A write() to the log and one to the event file a step.
  */
@@ -50,7 +51,8 @@ struct record_config {
     uint64_t every;     /* steps from checkpoint to checkpoint; 0: by time */
     double minutes;     /* and the longest time between two; 0: no matter */
     struct checkpoint_rules rules;
-    struct str agree; /* JSON object: what has to be the same on resume */
+    struct str agree;    /* JSON object: what has to be the same on resume */
+    struct str settings; /* JSON object: as the log's first line has it */
     uint64_t seed;
     uint64_t batch; /* samples a step */
     uint64_t epoch; /* samples of an epoch; 0: there are no epochs */

@@ -3,10 +3,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/workq.h"
 #include "train/dot.h"
 
-#define TILE 32 /* pictures that a text is held against while it is near */
+#define TILE        32 /* pictures that a text is held against while it is near */
+#define THREADS_MAX 64
+
+_Static_assert(TILE <= UINT8_MAX, "a tile's pictures before a text are a byte");
 
 const int retrieval_k[RETRIEVAL_KS] = {1, 5, 10};
 
@@ -117,20 +122,95 @@ static void look(struct goal *g, float x, size_t at)
     g->before += x > g->product || (x == g->product && at < g->at);
 }
 
-static void compare_all(const struct retrieval *r, struct goal *pictures,
-                        struct goal *texts)
+/* All pictures against all texts, tile by tile. */
+struct comparing {
+    const struct retrieval *r;
+    struct goal *pictures, *texts;
+    size_t next; /* picture that the next tile begins with */
+};
+
+/* A tile: its pictures are nobody else's, so they are counted in their place;
+ * what stands before a text is added up when the tile is taken. */
+struct tile {
+    size_t from, to; /* pictures */
+    uint8_t *before; /* [n_texts] */
+};
+
+static int next_tile(void *ctx, void *item, bool *more, struct err *e)
 {
-    for (size_t from = 0; from < r->n_pictures; from += TILE) {
-        size_t to = from + TILE < r->n_pictures ? from + TILE : r->n_pictures;
+    struct comparing *c = ctx;
+    struct tile *t = item;
+    size_t left = c->r->n_pictures - c->next;
 
-        for (size_t t = 0; t < r->n_texts; t++)
-            for (size_t i = from; i < to; i++) {
-                float x = product(r, i, t);
+    (void)e;
+    *more = left != 0;
+    t->from = c->next;
+    t->to = c->next += left < TILE ? left : TILE;
+    return 0;
+}
 
-                look(&pictures[i], x, t);
-                look(&texts[t], x, i);
-            }
+static int compare_tile(void *ctx, void *item, struct err *e)
+{
+    const struct comparing *c = ctx;
+    const struct retrieval *r = c->r;
+    struct tile *tile = item;
+
+    (void)e;
+    for (size_t t = 0; t < r->n_texts; t++) {
+        struct goal g = {.product = c->texts[t].product, .at = c->texts[t].at};
+
+        for (size_t i = tile->from; i < tile->to; i++) {
+            float x = product(r, i, t);
+
+            look(&c->pictures[i], x, t);
+            look(&g, x, i);
+        }
+        tile->before[t] = (uint8_t)g.before;
     }
+    return 0;
+}
+
+static int take_tile(void *ctx, void *item, struct err *e)
+{
+    struct comparing *c = ctx;
+    const struct tile *tile = item;
+
+    (void)e;
+    for (size_t t = 0; t < c->r->n_texts; t++)
+        c->texts[t].before += tile->before[t];
+    return 0;
+}
+
+static unsigned threads_of(const struct retrieval *r, unsigned threads)
+{
+    long here = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t tiles = (r->n_pictures + TILE - 1) / TILE;
+
+    if (!threads)
+        threads = here > 0 ? (unsigned)here : 1;
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    return threads > tiles ? (unsigned)tiles : threads;
+}
+
+static int compare_all(const struct retrieval *r, unsigned threads,
+                       struct goal *pictures, struct goal *texts, struct err *e)
+{
+    static const struct workq_ops ops = {next_tile, compare_tile, take_tile};
+    struct comparing c = {.r = r, .pictures = pictures, .texts = texts};
+    struct tile tiles[2 * THREADS_MAX] = {0};
+    unsigned team = threads_of(r, threads), depth = 2 * team;
+    uint8_t *before = calloc(depth, r->n_texts);
+    int rc;
+
+    if (!before)
+        return err_set(e, E_NOMEM, "no room for ranks of %zu texts",
+                       r->n_texts);
+    for (unsigned i = 0; i < depth; i++)
+        tiles[i].before = before + i * r->n_texts;
+    rc = workq_run(&ops, &c, tiles, sizeof *tiles, depth, team, e);
+    free(before);
+    return rc;
 }
 
 static int by_before(const void *a, const void *b)
@@ -154,8 +234,8 @@ static void sum_up(struct goal *g, size_t n, double *share, double *rank)
     *rank = 1 + ((double)g[(n - 1) / 2].before + (double)g[n / 2].before) / 2;
 }
 
-int retrieval_score(const struct retrieval *r, struct retrieval_result *out,
-                    struct err *e)
+int retrieval_score(const struct retrieval *r, unsigned threads,
+                    struct retrieval_result *out, struct err *e)
 {
     struct goal *pictures, *texts;
     int rc = 0;
@@ -170,8 +250,9 @@ int retrieval_score(const struct retrieval *r, struct retrieval_result *out,
         rc = err_set(e, E_NOMEM, "no room for ranks");
     if (!rc)
         rc = set_goals(r, pictures, texts, e);
+    if (!rc)
+        rc = compare_all(r, threads, pictures, texts, e);
     if (!rc) {
-        compare_all(r, pictures, texts);
         sum_up(pictures, r->n_pictures, out->to_text, &out->rank_text);
         sum_up(texts, r->n_texts, out->to_picture, &out->rank_picture);
     }

@@ -8,9 +8,11 @@
  *          equal products the one added first stands first.
  * Owns.    The features.
  * Fails.   -E_NOMEM; -E_RANGE when a picture has no text.
- * Threads. One.
+ * Threads. One calls; retrieval_score() takes workers (base/workq.h), whose
+ *          number changes nothing: they count, and counts are added up.
  * Cost.    pictures * texts products, each computed once for both ways; no
- *          table of them: memory is that of the features.
+ *          table of them: memory is that of the features and, of each worker,
+ *          two bytes a text.
  */
 #ifndef TRAIN_RETRIEVAL_H
 #define TRAIN_RETRIEVAL_H
@@ -48,7 +50,8 @@ int retrieval_picture(struct retrieval *r, const float *feature, struct err *e);
 int retrieval_text(struct retrieval *r, const float *feature, size_t owner,
                    struct err *e);
 
-int retrieval_score(const struct retrieval *r, struct retrieval_result *out,
-                    struct err *e);
+/* threads: 0: one a processor. */
+int retrieval_score(const struct retrieval *r, unsigned threads,
+                    struct retrieval_result *out, struct err *e);
 
 #endif

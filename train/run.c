@@ -71,6 +71,7 @@ static int open_maker(struct run *r, struct batch_maker *maker, struct err *e)
                                     .n = r->share,
                                     .size = (int)c->model.vision.image_size,
                                     .context = c->model.text.context_length,
+                                    .norm = clip_pixel_norm(&c->model),
                                     .first = first,
                                     .stride = (uint64_t)c->batch,
                                     .workers = c->workers};

@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "train/backend.h"
 #include "train/checkpoint.h"
@@ -89,6 +90,9 @@ struct run_config {
     const atomic_bool *stop; /* set: behind the step, save and return; or
                                 NULL */
     struct run_eval eval;
+    /* puts members into an object: versions of the libraries that make the
+     * pairs (image_libraries()); or NULL */
+    void (*put_libraries)(struct json_out *o);
     struct str settings; /* a JSON object: the log's first line, and what
                             has to be the same on resume */
     struct buf *profile; /* behind the run, one more step is taken apart

@@ -1,9 +1,9 @@
 /*
- * run_private - a run under way: what train/run.c and train/run_steps.c share.
+ * run_private - a run under way: what train/run*.c share.
  *
  * Model.   run.c opens what a run needs, in the order that its parts ask for,
- *          and closes it; run_steps.c takes the steps and says what becomes of
- *          them.
+ *          and closes it; run_record.c says what is written down of it, and
+ *          with what it can go on; run_steps.c takes the steps.
  * Threads. One.
  */
 #ifndef TRAIN_RUN_PRIVATE_H

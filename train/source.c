@@ -3,22 +3,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
 #include "base/workq.h"
 
 #define THREADS_MAX 64
-#define WAIT_MS     100 /* between two looks at another's work */
 
 static const char *const endings[] = {
     [INDEX_TXT] = ".idx", [INDEX_JSON] = ".json.idx"};
@@ -104,78 +101,6 @@ static int list(struct source *s, struct err *e)
         return 0;
     }
     return list_names(s, e);
-}
-
-/* ---- files made of a tar ---- */
-
-static int in_cache(const struct source *s, const char *tar, const char *name,
-                    size_t n, const char *ending, char *path, struct err *e)
-{
-    char whole[IO_PATH_MAX + 256], *real = realpath(tar, NULL);
-    uint64_t hash = hash_xxh3(str_of(real ? real : tar));
-    int did = snprintf(whole, sizeof whole, "%s/%016" PRIx64 "-%.*s%s",
-                       s->cache, hash, (int)n, name, ending);
-
-    free(real);
-    if (did < 0 || did >= IO_PATH_MAX)
-        return err_set(e, E_TOOBIG, "path too long: %.400s", s->cache);
-    memcpy(path, whole, (size_t)did + 1);
-    return 0;
-}
-
-int source_beside(const struct source *s, size_t shard, const char *ending,
-                  bool cached, char path[], struct err *e)
-{
-    const char *tar = s->shards[shard].path, *slash = strrchr(tar, '/');
-    const char *name = slash ? slash + 1 : tar;
-    size_t head = (size_t)(name - tar), n = strlen(name);
-
-    if (str_ends(str_of(name), STR(".tar")))
-        n -= 4;
-    if (cached && !s->cache)
-        return err_set(e, E_NOTFOUND, "no folder for indexes");
-    if (cached)
-        return in_cache(s, tar, name, n, ending, path, e);
-    if (head + n + strlen(ending) >= IO_PATH_MAX)
-        return err_set(e, E_TOOBIG, "path too long: %.400s", tar);
-    snprintf(path, IO_PATH_MAX, "%.*s%s", (int)(head + n), tar, ending);
-    return 0;
-}
-
-int source_writable(const struct source *s, size_t shard, bool *cached,
-                    struct err *e)
-{
-    const char *tar = s->shards[shard].path, *slash = strrchr(tar, '/');
-    char folder[IO_PATH_MAX] = ".";
-
-    if (slash)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash - tar + 1), tar);
-    *cached = access(folder, W_OK | X_OK) != 0;
-    if (!*cached || s->cache)
-        return 0;
-    return err_set(e, E_USAGE,
-                   "%s cannot be written: name a folder for indexes of its "
-                   "tars (--cache DIR)",
-                   folder);
-}
-
-int source_make(struct io_file *f, const char *path, source_found_fn found,
-                void *ctx, bool *there, struct err *e)
-{
-    struct err why;
-    int rc;
-
-    for (;;) {
-        why = (struct err)ERR_INIT;
-        rc = io_file_open(f, path, &why);
-        *there = (!rc || rc == -E_BUSY) && found(ctx);
-        if (rc != -E_BUSY || *there)
-            break;
-        nanosleep(&(struct timespec){0, WAIT_MS * 1000000}, NULL);
-    }
-    if (!rc && *there)
-        io_file_abandon(f);
-    return rc && !*there ? err_set(e, -rc, "%s", why.message) : 0;
 }
 
 /* ---- indexes ---- */
@@ -272,7 +197,7 @@ static int index_place(const struct source *s, size_t i, char path[],
     if (rc || cached || index_read_head(&h, path, NULL) != -E_FORMAT ||
         io_size(path, &size, NULL) || !size)
         return rc;
-    if (!s->cache)
+    if (!source_has_cache(s))
         return err_set(e, E_USAGE,
                        "%s is no index of ours, and stays: name a folder for "
                        "indexes (--cache DIR), or remove it",
@@ -352,6 +277,20 @@ static int walk_consume(void *ctx, void *item, struct err *e)
     return 0;
 }
 
+/* Nobody asked for that place: say where things are. */
+static void tell_cached(const struct source *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_shards; i++)
+        n += s->shards[i].cached;
+    if (n)
+        log_event("index",
+                  "%s: no place for %zu indexes beside their tars; they lie in "
+                  "%s (--cache DIR for another folder)",
+                  s->name, n, s->cache);
+}
+
 static int index_all(struct source *s, unsigned threads, struct err *e)
 {
     static const struct workq_ops ops = {walk_produce, walk_work, walk_consume};
@@ -368,6 +307,8 @@ static int index_all(struct source *s, unsigned threads, struct err *e)
     rc = workq_run(&ops, &w, items, sizeof *items, 2 * threads, threads, e);
     if (w.speaks)
         progress_end(&w.progress, rc);
+    if (!rc && s->users)
+        tell_cached(s);
     return rc;
 }
 
@@ -400,9 +341,10 @@ int source_open(struct source *s, struct str spec,
     if (rc)
         return rc;
     s->name = xstrndup(read.path);
-    s->cache = o->cache ? xstrdup(o->cache) : NULL;
+    s->users = !o->cache;
+    s->cache = o->cache ? xstrdup(o->cache) : source_users_cache();
     s->weight = read.weight;
-    if (s->cache)
+    if (o->cache)
         rc = io_mkdirs(s->cache, e);
     if (!rc)
         rc = list(s, e);

@@ -20,15 +20,19 @@
  *          A tar without one, or whose index was made of another size or time,
  *          is read through once, several at a time, and its index kept: beside
  *          it, or in the folder `cache` where that cannot be written or a file
- *          of this name is another program's.  Of several processes one makes
- *          it, the others wait.
+ *          of this name is another program's.  Without a `cache` that folder
+ *          is $XDG_CACHE_HOME/witmill, else $HOME/.cache/witmill, and it is
+ *          told.  Of several processes one makes an index, the others wait;
+ *          where locks do not reach (other machines, file systems without)
+ *          each makes a file of its own, and renames it: they are the same.
  *          From then on a tar is what it was: source_look() and
  *          source_shard_open() refuse one that is gone or another.
  * Owns.    Names and numbers; no file stays open.
  * Fails.   -E_NOTFOUND for nothing there, -E_FORMAT for what is no tar and for
- *          a source without a sample, -E_RANGE for a weight, -E_TOOBIG over
- *          SOURCE_SHARDS_MAX; -E_USAGE for a spec, and where a `cache`
- *          is needed and not given.  Each names what it is about.
+ *          a source without a sample, -E_TOOBIG over SOURCE_SHARDS_MAX;
+ *          -E_USAGE for a spec or its weight, and where a `cache` is needed,
+ *          not given, and neither folder can be written.  Each names what it
+ *          is about.
  *          Of a tar that changed: -E_IO.
  * Threads. Constant behind source_open(), which has `threads` of its own.
  * Cost.    A stat and 64 bytes read a tar.
@@ -61,7 +65,8 @@ struct source_shard {
 struct source {
     char *name;   /* PATH */
     char *folder; /* where the tars of a corpus or folder lie, or NULL */
-    char *cache;  /* as in the options, or NULL */
+    char *cache;  /* as in the options, the user's, or NULL */
+    bool users;   /* the user's: made when it is needed */
     enum index_text text; /* as in the options */
     double weight;
     struct source_shard *shards;
@@ -73,7 +78,8 @@ struct source {
 
 struct source_options {
     enum index_text text; /* where captions stand */
-    const char *cache;    /* folder for what cannot lie beside tars, or NULL */
+    const char *cache;    /* folder for what cannot lie beside tars, or NULL:
+                             the user's */
     unsigned threads;     /* for reading tars through, 0: one a processor */
 };
 
@@ -92,6 +98,13 @@ int source_shard_open(const struct source *s, size_t shard, int *fd,
  * the cache, if there is one (-E_NOTFOUND). */
 int source_beside(const struct source *s, size_t shard, const char *ending,
                   bool cached, char path[], struct err *e);
+
+/* Where users' programs keep what they can make anew, to free(); NULL without
+ * a home. */
+char *source_users_cache(void);
+
+/* The folder for indexes is there, and can be written. */
+bool source_has_cache(const struct source *s);
 
 /* Where such a file can be written: *cached as for source_beside(). */
 int source_writable(const struct source *s, size_t shard, bool *cached,

@@ -29,7 +29,7 @@ int source_spec_read(struct str spec, struct source_spec *out, struct err *e)
         return err_set(e, E_USAGE, "data %.*s: no name before the weight",
                        STR_ARG(spec));
     if (!(weight >= 1 / SOURCE_WEIGHT_MAX && weight <= SOURCE_WEIGHT_MAX))
-        return err_set(e, E_RANGE, "data %.*s: the weight is outside %g to %g",
+        return err_set(e, E_USAGE, "data %.*s: the weight is outside %g to %g",
                        STR_ARG(spec), 1 / SOURCE_WEIGHT_MAX, SOURCE_WEIGHT_MAX);
     return 0;
 }

@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "base/stream.h"
-#include "train/dot.h"
 
 #define PROMPT_MAX ((size_t)1 << 20) /* bytes of a name in a template */
 
@@ -164,7 +163,7 @@ static int finish_class(struct making *m, size_t class, struct err *e)
 
     for (size_t i = 0; i < dim; i++)
         norm += m->sum[i] * m->sum[i];
-    norm = sqrt(norm);
+    norm = m->n->words ? (double)m->p->templates.n : sqrt(norm);
     if (!(norm > 0) || !isfinite(norm))
         return err_set(e, E_RANGE, "class %zu: its texts have no direction",
                        class);
@@ -231,9 +230,9 @@ int zeroshot_classifier(const struct zeroshot_prompts *p, struct encoder *n,
 
 /* ---- scores ---- */
 
-void zeroshot_score_init(struct zeroshot_score *s, size_t classes, int dim)
+void zeroshot_score_init(struct zeroshot_score *s, size_t classes)
 {
-    *s = (struct zeroshot_score){.classes = classes, .dim = dim};
+    *s = (struct zeroshot_score){.classes = classes};
     s->of = xcalloc(classes, sizeof *s->of);
 }
 
@@ -243,22 +242,17 @@ void zeroshot_score_release(struct zeroshot_score *s)
     *s = (struct zeroshot_score){0};
 }
 
-void zeroshot_score_add(struct zeroshot_score *s, const float *rows,
-                        const float *feature, uint64_t label)
+void zeroshot_score_add(struct zeroshot_score *s, const float *scores,
+                        uint64_t label)
 {
-    size_t dim = (size_t)s->dim, before = 0, best = 0;
-    float mine, most = 0;
+    size_t before = 0, best = 0;
 
     assert(label < s->classes);
-    mine = dot(rows + label * dim, feature, s->dim);
     for (size_t i = 0; i < s->classes; i++) {
-        float x = dot(rows + i * dim, feature, s->dim);
-
-        before += x > mine || (x == mine && i < label);
-        if (!i || x > most) {
-            most = x;
+        before += scores[i] > scores[label] ||
+                  (scores[i] == scores[label] && i < label);
+        if (scores[i] > scores[best])
             best = i;
-        }
     }
     s->images++;
     s->right += before < 1;

@@ -3,8 +3,10 @@
  *
  * Model.   Of each class the texts are its name in every template, in the
  *          place of each "{}" or "{c}".  The class's row is the mean of its
- *          texts' normalised features, normalised again; an image is told to
- *          be of the class with the largest product, of equal ones the first.
+ *          texts' normalised features, normalised again, or of a bow model
+ *          the mean of their rows as it stands (train/encoder.h); an image is
+ *          told to be of the class with the largest score, of equal ones the
+ *          first.  Scores: train/classifier.h.
  *          A label is in the top k when fewer than k classes stand before it.
  *
  *          zeroshot_cached() keeps classifiers in a folder, under what they
@@ -15,8 +17,7 @@
  *          for features that are all zeros; as encoder_*() and base/io.
  *          A cache that cannot be read is made anew.
  * Threads. The device's; scores: any.
- * Cost.    classes * templates texts encoded; a score is `classes` products
- *          an image.
+ * Cost.    classes * templates texts encoded.
  * Source.  Radford et al. 2021, section 3.1.4; facts b.9.
  */
 #ifndef TRAIN_ZEROSHOT_H
@@ -86,17 +87,16 @@ struct zeroshot_class {
 
 struct zeroshot_score {
     size_t classes;
-    int dim;
     uint64_t images, right, top5;
     struct zeroshot_class *of; /* [classes] */
 };
 
-void zeroshot_score_init(struct zeroshot_score *s, size_t classes, int dim);
+void zeroshot_score_init(struct zeroshot_score *s, size_t classes);
 void zeroshot_score_release(struct zeroshot_score *s);
 
-/* One image; label < classes. */
-void zeroshot_score_add(struct zeroshot_score *s, const float *rows,
-                        const float *feature, uint64_t label);
+/* One image, a score a class; label < classes. */
+void zeroshot_score_add(struct zeroshot_score *s, const float *scores,
+                        uint64_t label);
 
 /* Mean recall of the classes that have images. */
 double zeroshot_recall(const struct zeroshot_score *s);

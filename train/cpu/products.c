@@ -1,5 +1,6 @@
 #include "train/cpu/products.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <omp.h>
@@ -328,4 +329,11 @@ void cpu_products_plan(struct device *d, enum op_kind kind, const void *op)
         products_##name(d, (const struct op_##name *)op, true);
     PRODUCTS(X)
 #undef X
+}
+
+void cpu_products_version(char *out, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+
+    snprintf(out, size, "%d.%d.%d", v->major, v->minor, v->patch);
 }

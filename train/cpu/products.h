@@ -35,6 +35,7 @@
 /* c->threads and c->act are set. */
 int cpu_products_open(struct cpu *c, struct err *e);
 void cpu_products_close(struct cpu *c);
+void cpu_products_version(char *out, size_t size); /* "2.6.3", oneDNN's */
 void cpu_products_fill(struct ops *o);
 
 /* During a dry run, for every op; those of others are none of its business. */

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Lists in and out of `queries`: a JSON array as Python writes it comes back
+byte for byte; TSV carries the numbers; what looks at a list makes none; --check
+counts class names."""
+import json
+import pathlib
+import random
+import sys
+import tempfile
+
+import chain
+
+# What the published list has of everything: plain words, dots, quotes, other
+# scripts, what lies outside the first plane, odd spaces.
+PIECES = ["dog", "St. Louis", "\"Heroes\"", "back\\slash", "café", "東京", "😀",
+          "𐀀", "a/b", "it's", "\u2028", "\x7f", "\xa0", " ", "é", "<i>",
+          "½", "\ufffd", "\U0010ffff", "Z", "0", "!", "&amp;"]
+
+
+def same(what, ours, theirs):
+    if ours != theirs:
+        sys.exit(f"{what}: {ours!r} is not {theirs!r}")
+
+
+def arrays(folder):
+    r = random.Random(7)
+    for n in (0, 1, 2, 20000):
+        entries = []
+        while len(entries) < n:
+            e = "".join(r.choice(PIECES) for _ in range(r.randint(1, 6)))
+            entries.append(f"{e}{len(entries)}" if n > 2 else e)
+        entries = list(dict.fromkeys(entries))
+        path = folder / "metadata.json"
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(entries, f)
+        corpus = folder / f"json-{n}"
+        chain.stage("queries", corpus, "--queries", path, "--policy",
+                    "metaclip", "--export", folder / "back.json")
+        same(f"array of {n}", (folder / "back.json").read_bytes(),
+             path.read_bytes())
+        # Not ASCII: the same entries, whatever the spelling.
+        path.write_text(json.dumps(entries, ensure_ascii=False, indent=1),
+                        encoding="utf-8")
+        chain.stage("queries", folder / f"utf8-{n}", "--queries", path,
+                    "--export", folder / "utf8.json")
+        same(f"array of {n} in UTF-8", (folder / "utf8.json").read_bytes(),
+             (folder / "back.json").read_bytes())
+        print(f"a JSON array of {len(entries)} entries comes back unchanged")
+
+
+def table(folder):
+    first, second = folder / "first.tsv", folder / "second.tsv"
+    text = "id\ttext\tcount\tpmi\tviews\n"
+    text += "0\tSt. Louis\t\t\t70\n1\thong kong\t120\t12.5\t\n2\t犬\t\t\t\n"
+    text += "3\tback\\\\slash\t1\t\t\n4\tbad\tx\t\t\n5\tshort\n"
+    first.write_text(text, encoding="utf-8")
+    run = chain.stage("queries", folder / "table", "--queries", first,
+                      "--export", second)
+    for reason in ("list-number", "list-fields"):
+        same(reason, f"{reason} " in run.stdout, True)
+    rows = [line.split("\t") for line in
+            second.read_text(encoding="utf-8").splitlines()]
+    same("header", rows[0], "id text norm group sources count pmi views "
+         "synset flags".split())
+    same("rows", [(r[1], r[5], r[6], r[7]) for r in rows[1:]],
+         [("St. Louis", "", "", "70"), ("hong kong", "120", "12.5", ""),
+          ("犬", "", "", ""), ("back\\\\slash", "1", "", "")])
+    chain.stage("queries", folder / "again", "--queries", second, "--export",
+                folder / "third.tsv")
+    same("TSV, read and written", (folder / "third.tsv").read_bytes(),
+         second.read_bytes())
+    print("a TSV comes back unchanged")
+
+
+def looking(folder):
+    corpus = folder / "look"
+    words = folder / "words.txt"
+    words.write_text("golden retriever\nSt. Louis\nDog\ncat\n",
+                     encoding="utf-8")
+    chain.stage("queries", corpus, "--queries", words, "--size", 3)
+    before = (corpus / "queries.meta.json").read_bytes()
+    out = chain.stage("queries", corpus, "--export", "-").stdout
+    same("text", out, "golden retriever\nSt. Louis\nDog\n")
+    out = chain.stage("queries", corpus, "--export", "-", "--export-as",
+                      "json").stdout
+    same("json", out, '["golden retriever", "St. Louis", "Dog"]')
+    classes = folder / "classes.json"
+    classes.write_text('["Golden_Retriever", "Dog", "dog", "cat", "st louis"]')
+    out = chain.stage("queries", corpus, "--check", classes, "--check",
+                      words).stdout.splitlines()
+    same("check", [line.rsplit("/", 1)[-1] for line in out],
+         ["classes.json: 4 of 5 class names are in the list, 1 of them letter "
+          "for letter", "  missing  cat",
+          "words.txt: 3 of 4 class names are in the list, 3 of them letter "
+          "for letter", "  missing  cat"])
+    same("the list", (corpus / "queries.meta.json").read_bytes(), before)
+    # An option that makes a list means a list to be made.
+    chain.stage("queries", corpus, "--queries", words, "--size", 4, "--export",
+                "-", code=3)
+    chain.stage("queries", corpus, "--check", classes, "--export", "-", code=2)
+    chain.stage("queries", corpus, "--export", folder / "l.json.gz", code=2)
+    chain.stage("queries", corpus, "--check", folder / "absent", code=3)
+    never = chain.stage("queries", folder / "never", "--queries", words,
+                        "--policy", "metaclip").stdout
+    same("entries that cannot match", "cannot match" in never, True)
+    print("--export and --check look at the list that is there")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as t:
+        folder = pathlib.Path(t)
+        arrays(folder)
+        table(folder)
+        looking(folder)
+
+
+if __name__ == "__main__":
+    main()

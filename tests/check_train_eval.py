@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""`witmill train --eval` on shards: asked at the chosen steps, it tells what
+`witmill eval` tells of the checkpoint of the step, and the steps stay what they
+are; the best checkpoint is kept by the rule, is what --best finds, and is still
+there when the run is killed and goes on."""
+import json
+import pathlib
+import random
+import subprocess
+import sys
+
+import events_reader
+import resume_runs
+import tally
+import tiny_shards
+from resume_runs import SANITIZED, SHIM, WITMILL, WORK, fresh, must
+
+STEPS, BATCH = 24, 16
+ASKED = [5, 10, 15, 20, 24]  # --eval-every 5, and behind the last
+DATA, CLASSES, TEMPLATES = WORK / "asked", WORK / "classes", WORK / "templates"
+RUN = ["--data", WORK / "shards", "--vocabulary", WORK / "vocabulary",
+       "--model", "tiny-vit", "--batch", BATCH, "--steps", STEPS, "--warmup", 4,
+       "--lr", 0.002, "--window", 2, "--threads", 1, "--workers", 1]
+NAMED = ["--eval-classnames", CLASSES, "--eval-templates", TEMPLATES]
+ASK = ["--eval", DATA, *NAMED]
+# What stays is the best and the last.
+BEST = RUN + ASK + ["--eval-every", 3, "--keep", 1]
+counted = tally.Tally()
+check = counted.check
+
+
+def wrong(colours):
+    """A class that the left half is not: what learns gets worse at it, so that
+    the best is not the last."""
+    return (colours[0] + 4) % 8
+
+
+def make():
+    random.seed(3)
+    tiny_shards.make(WORK / "shards")
+    tiny_shards.make(DATA, 64, 64, label=wrong)
+    (WORK / "vocabulary").write_text(tiny_shards.VOCABULARY)
+    CLASSES.write_text("\n".join(tiny_shards.NAMES) + "\n")
+    TEMPLATES.write_text("\n".join("{} " + n for n in tiny_shards.NAMES) + "\n")
+
+
+def evals(folder):
+    """{step: figures} of the log."""
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return {x["step"]: x["eval"] for x in lines if "eval" in x}
+
+
+def without_evals(folder):
+    return [x for x in resume_runs.curve(folder)[1:] if '"eval"' not in x]
+
+
+def kept(folder):
+    return [int(name[5:]) for name in resume_runs.steps(folder)]
+
+
+def ask(model, task="zeroshot", *more):
+    names = [] if task == "retrieval" else \
+        ["--classnames", CLASSES, "--templates", TEMPLATES]
+    done = subprocess.run(
+        list(map(str, [WITMILL, "eval", task, "--model", model, "--data", DATA,
+                       "--batch", BATCH, "--threads", 1, "--json", *names,
+                       *more])), text=True, capture_output=True,
+        env=resume_runs.environment(), timeout=100)
+    if done.returncode:
+        sys.exit(f"eval {task} {model}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def figures(told):
+    return {f"zeroshot_{name}": told[key] for name, key in
+            (("top1", "top1"), ("top5", "top5"),
+             ("recall", "mean_per_class_recall"))}
+
+
+def check_asked():
+    plain, asked = fresh("plain"), fresh("with-eval")
+    must(plain, RUN, "--checkpoint-every", 6)
+    done = must(asked, RUN + ASK, "--eval-every", 5, "--checkpoint-every", 6,
+                "--keep", 100)
+    check("the steps stay what they are",
+          without_evals(plain) == without_evals(asked))
+    found = evals(asked)
+    check(f"asked behind {ASKED}: {list(found)}", list(found) == ASKED)
+    wanted = sorted({6, 12, 18, *ASKED})
+    check(f"a checkpoint follows: {kept(asked)}", kept(asked) == wanted)
+    for step in ASKED:
+        told = figures(ask(asked / f"step-{step:09}"))
+        check(f"step {step}: eval says {told}, the log {found[step]}",
+              told == found[step])
+    series = events_reader.series(asked)
+    for name in "zeroshot_top1", "zeroshot_top5", "zeroshot_recall":
+        told = series[f"eval/{name}"]
+        check(f"the event files' {name}: {told}",
+              sorted(told) == ASKED and
+              all(abs(told[s] - found[s][name]) < 1e-6 for s in ASKED))
+    check("the summary counts them", "in 5 evaluations" in done.stdout)
+
+
+def check_retrieval():
+    """Without class names; and behind the last step alone."""
+    folder = fresh("retrieval")
+    must(folder, RUN, "--eval", DATA, "--eval-every", 0)
+    found, told = evals(folder), ask(folder, "retrieval")
+    check(f"--eval-every 0: {list(found)}, {kept(folder)}",
+          list(found) == [STEPS] and kept(folder) == [STEPS])
+    log = dict(found[STEPS])
+    both = (told["image_to_text_r1"] + told["text_to_image_r1"]) / 2
+    check(f"the metric is {both}, the mean of both ways",
+          abs(log.pop("retrieval_r1") - both) < 1e-9)
+    check(f"retrieval: the log says {log}, eval {told}", len(log) == 6 and
+          all(abs(told[k] - v) < 1e-9 for k, v in log.items()))
+
+
+def best_of(found):
+    """The largest top-1; of several the first."""
+    return max(found, key=lambda s: (found[s]["zeroshot_top1"], -s))
+
+
+def check_best():
+    folder = fresh("calls-reference")
+    must(folder, BEST)
+    found = evals(folder)
+    best = best_of(found)
+    top = found[best]["zeroshot_top1"]
+    if not check(f"the best of {found} is not the last",
+                 best < STEPS and top > found[STEPS]["zeroshot_top1"]):
+        sys.exit("that tests nothing")
+    check(f"--keep 1: the best, {best}, and the last: {kept(folder)}",
+          kept(folder) == [best, STEPS])
+    check("--best asks it", ask(folder, "zeroshot", "--best")["top1"] == top)
+    check("else the last is asked", ask(folder)["top1"] ==
+          found[STEPS]["zeroshot_top1"])
+    many = fresh("keep-2")
+    must(many, BEST, "--keep", 2, "--keep-every", 9)
+    check(f"beside other rules: {kept(many)}",
+          kept(many) == sorted({best, 9, 18, STEPS - 3, STEPS}))
+    return folder
+
+
+def check_there(folder):
+    """Of what was asked up to the last checkpoint, the best is there."""
+    there = kept(folder)
+    if there:
+        found = {s: v for s, v in evals(folder).items() if s <= there[-1]}
+        best = best_of(found) if found else there[-1]
+        check(f"killed: the best is {best}, there are {there}", best in there)
+
+
+def check_killed(reference):
+    killed, _ = resume_runs.random_kills(BEST, reference, 6, STEPS, 5,
+                                         check_there)
+    check(f"killed {killed} times: the same figures and checkpoints",
+          killed >= 3)
+    folder = WORK / "killed"
+    check("and the same best", evals(folder) == evals(reference) and
+          figures(ask(folder, "zeroshot", "--best")) ==
+          figures(ask(reference, "zeroshot", "--best")))
+
+
+def check_calls():
+    """In front of calls that change the disk."""
+    if SANITIZED or not SHIM.exists():
+        counted.skip("the fault shim does not go with sanitizers")
+        return
+    tried = resume_runs.killed_at_calls(BEST, None, 61, 5)
+    check(f"killed in front of every 61st call: {tried} times", tried >= 3)
+
+
+def main():
+    make()
+    check_asked()
+    check_retrieval()
+    reference = check_best()
+    check_killed(reference)
+    check_calls()
+    return counted.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

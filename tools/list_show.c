@@ -1,0 +1,159 @@
+#include "tools/list_show.h"
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/io.h"
+#include "querylist/list_check.h"
+#include "querylist/list_io.h"
+#include "querylist/qlist.h"
+#include "tools/print.h"
+
+#define CLASSES_MAX ((size_t)256 << 20) /* bytes of a file of class names */
+
+const char *const list_show_forms[] = {"name", "text", "tsv", "json", NULL};
+
+static int open_list(struct qlist *l, const char *corpus, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc = io_join(path, corpus, QLIST_FILE, e);
+
+    return rc ? rc : qlist_open(l, path, e);
+}
+
+/* ---- export ---- */
+
+static int put_stdout(void *ctx, struct str bytes, struct err *e)
+{
+    (void)ctx;
+    if (fwrite(bytes.p, 1, bytes.n, stdout) != bytes.n)
+        return err_errno(e, E_IO, "write", "standard output");
+    return 0;
+}
+
+static int put_file(void *ctx, struct str bytes, struct err *e)
+{
+    return io_file_write(ctx, bytes, e);
+}
+
+static int export_file(const struct qlist *l, enum query_form form,
+                       const char *path, struct err *e)
+{
+    struct io_file f;
+    int rc = io_file_open(&f, path, e);
+
+    if (!rc)
+        rc = query_list_export(l, form, put_file, &f, e);
+    else
+        return rc;
+    if (!rc)
+        return io_file_publish(&f, e);
+    io_file_abandon(&f);
+    return rc;
+}
+
+int list_show_export(const char *corpus, const char *path, int form,
+                     struct err *e)
+{
+    enum query_form as =
+        form ? (enum query_form)(form - 1) : query_form_of(path);
+    struct qlist l;
+    int rc = open_list(&l, corpus, e);
+
+    if (rc)
+        return rc;
+    if (str_iends(str_of(path), STR(".gz")) ||
+        str_iends(str_of(path), STR(".bz2")) ||
+        str_iends(str_of(path), STR(".zst")))
+        rc = err_set(e, E_USAGE,
+                     "--export %s: lists are written as they are; compress "
+                     "the file, or what --export - gives",
+                     path);
+    else if (strcmp(path, "-") == 0)
+        rc = query_list_export(&l, as, put_stdout, NULL, e);
+    else
+        rc = export_file(&l, as, path, e);
+    qlist_close(&l);
+    return rc;
+}
+
+/* ---- check ---- */
+
+/* What one file's names came to. */
+struct verdicts {
+    uint64_t exact, norm;
+    struct query_candidates missing;
+};
+
+static int judge(struct list_check *c, const struct query_candidates *names,
+                 struct verdicts *v, struct err *e)
+{
+    enum list_check_result result;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < names->n; i++) {
+        rc = list_check_name(c, names->v[i].text, &result, e);
+        if (rc)
+            break;
+        v->exact += result == LIST_CHECK_EXACT;
+        v->norm += result != LIST_CHECK_MISSING;
+        if (result == LIST_CHECK_MISSING)
+            query_candidates_add(&v->missing, names->v[i].text);
+    }
+    return rc;
+}
+
+static void print_verdicts(const char *path, const struct verdicts *v,
+                           const struct query_candidates *names)
+{
+    print_safe(stdout, str_of(path), 0);
+    printf(": %s of %s class names are in the list, %s of them letter for "
+           "letter\n",
+           print_n(v->norm), print_n(names->n), print_n(v->exact));
+    for (size_t i = 0; i < v->missing.n; i++) {
+        fputs("  missing  ", stdout);
+        print_safe(stdout, v->missing.v[i].text, 0);
+        putchar('\n');
+    }
+}
+
+static int check_file(struct list_check *c, const char *path, struct err *e)
+{
+    struct query_candidates names = {0};
+    struct verdicts v = {0};
+    struct tally drops;
+    struct arena arena;
+    int rc;
+
+    arena_init(&arena, CLASSES_MAX);
+    tally_init(&drops);
+    rc = query_list_read(&names, path, &arena, &drops, e);
+    if (!rc && tally_sum(&drops))
+        rc = err_set(e, E_FORMAT, "%s: a line of it is no class name", path);
+    if (!rc)
+        rc = judge(c, &names, &v, e);
+    if (!rc)
+        print_verdicts(path, &v, &names);
+    query_candidates_release(&v.missing);
+    query_candidates_release(&names);
+    tally_release(&drops);
+    arena_release(&arena);
+    return rc;
+}
+
+int list_show_check(const char *corpus, const struct opt_list *files,
+                    struct err *e)
+{
+    struct list_check c;
+    struct qlist l;
+    int rc = open_list(&l, corpus, e);
+
+    if (rc)
+        return rc;
+    rc = list_check_open(&c, &l, e);
+    for (size_t i = 0; !rc && i < files->n; i++)
+        rc = check_file(&c, files->v[i], e);
+    list_check_close(&c);
+    qlist_close(&l);
+    return rc;
+}

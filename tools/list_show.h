@@ -1,0 +1,27 @@
+/*
+ * list_show - what `queries` says of a list that is there.
+ *
+ * Model.   Reads CORPUS/queries.bin.  list_show_export() writes it in one of
+ *          querylist/list_io's forms; list_show_check() prints which class
+ *          names of evaluation sets it contains (querylist/list_check).
+ * Fails.   -E_NOTFOUND without a list; what reading and writing report.
+ * Threads. One.
+ */
+#ifndef TOOLS_LIST_SHOW_H
+#define TOOLS_LIST_SHOW_H
+
+#include "base/err.h"
+#include "base/opt.h"
+
+/* "name" (the form that the file's name ends in), "text", "tsv", "json". */
+extern const char *const list_show_forms[];
+
+/* path "-": standard output; form: index in list_show_forms. */
+int list_show_export(const char *corpus, const char *path, int form,
+                     struct err *e);
+
+/* For each file "N of M", and the names that are missing. */
+int list_show_check(const char *corpus, const struct opt_list *files,
+                    struct err *e);
+
+#endif
