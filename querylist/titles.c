@@ -76,9 +76,13 @@ static int hand_on(struct titles *t, struct err *e)
 
     if (!t->more_hours)
         rc = keycount_open(&t->more_hours, t->c.memory / 4, t->c.folder, e);
-    for (uint32_t i = 0; !rc && i < t->hours.n; i++)
-        rc = keycount_add(t->more_hours, keytab_text(&t->hours, i, text),
-                          t->hours.v[i].n, e);
+    keytab_sort(&t->hours);
+    for (uint32_t i = 0; !rc && i < t->hours.n; i++) {
+        const struct keytab_slot *s = keytab_at(&t->hours, i);
+
+        rc = keycount_add(t->more_hours, keytab_text(&t->hours, s, text), s->n,
+                          e);
+    }
     keytab_reset(&t->hours);
     return rc;
 }
@@ -179,9 +183,14 @@ static int end_period(struct titles *t, struct err *e)
     int rc = 0;
 
     if (!t->more_hours) {
-        for (uint32_t i = 0; !rc && i < t->hours.n; i++)
-            rc =
-                add_sum(t, keytab_text(&t->hours, i, text), t->hours.v[i].n, e);
+        /* Sorted: in the order of one table's hashes another one fills up
+         * badly. */
+        keytab_sort(&t->hours);
+        for (uint32_t i = 0; !rc && i < t->hours.n; i++) {
+            const struct keytab_slot *s = keytab_at(&t->hours, i);
+
+            rc = add_sum(t, keytab_text(&t->hours, s, text), s->n, e);
+        }
         keytab_reset(&t->hours);
         return rc;
     }

@@ -1,31 +1,27 @@
-/*
- * stream_cat - what base/stream reads, to standard output: what reading costs,
- * for tools/bench_queries.py.
+/* What base/stream reads of files, by so many threads, to standard output.
  *
- * usage: stream_cat FILE...
- */
+ * usage: stream_cat THREADS FILE... */
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
-#include "base/io.h"
 #include "base/stream.h"
 
-#define PIECE ((size_t)256 << 10)
-
-static int copy(const char *path, struct err *e)
+static int cat(const char *path, unsigned threads, struct err *e)
 {
-    static char piece[PIECE];
-    struct stream *in;
+    static char bytes[256 << 10];
+    struct stream *s;
     size_t got;
-    int rc = stream_open(&in, path, e);
+    int rc = stream_open(&s, path, e);
 
-    while (!rc) {
-        rc = stream_read(in, piece, sizeof piece, &got, e);
-        if (rc || !got)
+    if (rc)
+        return rc;
+    stream_set_threads(s, threads);
+    while (!(rc = stream_read(s, bytes, sizeof bytes, &got, e)) && got)
+        if (fwrite(bytes, 1, got, stdout) != got) {
+            rc = err_errno(e, E_IO, "write", "standard output");
             break;
-        rc = io_write_full(STDOUT_FILENO, piece, got, "standard output", e);
-    }
-    stream_close(in);
+        }
+    stream_close(s);
     return rc;
 }
 
@@ -33,9 +29,11 @@ int main(int argc, char **argv)
 {
     struct err e = ERR_INIT;
 
-    for (int i = 1; i < argc; i++)
-        if (copy(argv[i], &e)) {
-            fprintf(stderr, "stream_cat: %s\n", e.message);
+    if (argc < 3)
+        return 2;
+    for (int i = 2; i < argc; i++)
+        if (cat(argv[i], (unsigned)strtoul(argv[1], NULL, 10), &e)) {
+            fprintf(stderr, "%s\n", e.message);
             return 3;
         }
     return 0;
