@@ -17,8 +17,8 @@ static const char *const world_texts[] = {
     "A photo of a cat, a photo of a dog, a photo of two cats.",
     "The cat's photo isn't the dog's photo; they'll have cats and dogs.",
     "A drawing of a house by the sea, the house by the sea at night.",
-    "Caf\xc3\xa9, na\xc3\xafve caf\xc3\xa9s, \xce\xba\xce\xb1\xce\xb9 "
-    "\xce\xba\xce\xb1\xce\xb9, 2021, 2022, 100 km",
+    ("Caf\xc3\xa9, na\xc3\xafve caf\xc3\xa9s, \xce\xba\xce\xb1\xce\xb9 "
+     "\xce\xba\xce\xb1\xce\xb9, 2021, 2022, 100 km"),
     "A red square on a blue circle, a blue square on a red circle",
     "photo photos photograph photographs photographer photographing",
 };
