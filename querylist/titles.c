@@ -40,7 +40,8 @@ int titles_open(struct titles **to, const struct titles_config *c,
     t->c = *c;
     title_form_init(&t->form);
     title_form_init(&t->form_of_target);
-    keytab_init(&t->hours, (size_t)(c->memory / 4));
+    keytab_init(&t->hours, c->memory / 4 < KEYTAB_MIN ? KEYTAB_MIN
+                                                      : (size_t)c->memory / 4);
     rc = pageviews_project(&t->project, c->project, e);
     if (!rc)
         rc = keycount_open(&t->sums, c->memory / 4, c->folder, e);
