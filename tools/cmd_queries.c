@@ -97,6 +97,28 @@ static const struct opt_table table = {
     .config_size = sizeof(struct queries_config),
 };
 
+/* What other thresholds would have found, budgets aside. */
+static void print_counted(const struct ngrams_report *r)
+{
+    char label[64];
+
+    if (!r->tokens)
+        return;
+    summary_line("distinct words", r->distinct);
+    for (int i = 0; i < NGRAMS_FLOORS; i++) {
+        snprintf(label, sizeof label, "words that occur %llu times",
+                 (unsigned long long)ngrams_floors[i]);
+        summary_line(label, r->words[i]);
+    }
+    if (!r->bigrams)
+        return;
+    summary_line("bigrams that occur often enough", r->bigrams);
+    for (int i = 0; i < NGRAMS_PMIS && r->pmi[i]; i++) {
+        snprintf(label, sizeof label, "of PMI %d or more", i);
+        summary_share(label, r->pmi[i], r->bigrams);
+    }
+}
+
 static void print(const struct queries_summary *s)
 {
     printf("queries: %s\n", s->was_done ? "done before" : "made");
@@ -113,6 +135,7 @@ static void print(const struct queries_summary *s)
     if (s->files) {
         summary_line("files counted", s->files);
         summary_line("words counted", s->words);
+        print_counted(&s->counted);
     }
     summary_tally("left out", &s->drops);
 }
