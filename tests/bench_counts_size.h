@@ -84,6 +84,7 @@ struct size_world {
     uint32_t *common; /* words that are followed often, ascending */
     size_t n_common;
     double followers;          /* factor of the number of followers */
+    uint32_t *counts;          /* of words */
     uint64_t *bits[SIZE_RUNS]; /* words of a run */
     uint32_t *before[SIZE_RUNS];
     struct pairrun_writer out[SIZE_RUNS];
@@ -119,17 +120,27 @@ static inline struct str size_text(uint32_t word, char *to)
     return str_make(to, 5 + more);
 }
 
-/* In how many of n places the run r is; a place has a run by chance, and
- * where n is large all have as many. */
-static inline uint64_t size_share(uint64_t n, uint64_t what, unsigned r)
+/* Deals n occurrences out to runs, by chance or evenly where they are many;
+ * which runs got any. */
+static inline uint32_t size_deal(uint64_t n, uint64_t h, uint32_t in[SIZE_RUNS])
 {
-    uint64_t in = 0;
+    uint32_t runs = 0;
 
-    if (n >= 2 * SIZE_RUNS)
-        return n / SIZE_RUNS + (r < n % SIZE_RUNS);
-    for (uint64_t i = 0; i < n; i++)
-        in += size_hash(what * 64 + i) % SIZE_RUNS == r;
-    return in;
+    if (n >= 2 * SIZE_RUNS) {
+        for (unsigned r = 0; r < SIZE_RUNS; r++)
+            in[r] = (uint32_t)(n / SIZE_RUNS) + (r < n % SIZE_RUNS);
+        return UINT32_MAX;
+    }
+    for (; n;
+         n--, h = h * UINT64_C(6364136223846793005) + 1442695040888963407) {
+        unsigned r = h >> 59;
+
+        if (!(runs >> r & 1))
+            in[r] = 0;
+        runs |= 1u << r;
+        in[r]++;
+    }
+    return runs;
 }
 
 static inline bool size_has(const struct size_world *w, unsigned r,
@@ -149,31 +160,54 @@ static inline uint32_t size_rank(const struct size_world *w, unsigned r,
 
 /* ---- writing ---- */
 
-static inline int size_write_words(struct size_world *w, unsigned r,
-                                   struct err *e)
+/* A word to each of the runs that have it. */
+static inline int size_put_word(struct size_world *w, struct keyrun_writer *out,
+                                uint32_t word, struct err *e)
 {
-    struct ngrams_counter *c = &w->n->counters[r];
-    struct keyrun_writer out;
+    uint32_t in[SIZE_RUNS], runs;
     char text[64];
-    int rc = keyrun_open(&out, &c->file, e), rc_close;
+    struct str key = size_text(word, text);
+    int rc = 0;
 
-    w->bits[r] = xcalloc(SIZE_WORDS / 64 + 1, 8);
-    w->before[r] = xcalloc(SIZE_WORDS / 64 + 1, 4);
-    for (uint32_t i = 0, n = 0; !rc && i < SIZE_WORDS; i++) {
-        uint64_t in;
+    runs = size_deal(w->counts[word], size_hash(word + (UINT64_C(5) << 32)), in);
+    for (; !rc && runs; runs &= runs - 1) {
+        unsigned r = (unsigned)__builtin_ctz(runs);
 
-        if (i % 64 == 0)
-            w->before[r][i / 64] = n;
-        in = size_share((uint64_t)size_count(size_place(i)), i, r);
-        if (!in)
-            continue;
-        n++;
-        w->bits[r][i / 64] |= UINT64_C(1) << i % 64;
-        c->tokens += in;
-        rc = keyrun_put(&out, size_text(i, text), in, e);
+        w->bits[r][word / 64] |= UINT64_C(1) << word % 64;
+        w->n->counters[r].tokens += in[r];
+        rc = keyrun_put(&out[r], key, in[r], e);
     }
-    rc_close = keyrun_close(&out, &c->runs[0].words, e);
-    return rc ? rc : rc_close;
+    return rc;
+}
+
+static inline int size_write_words(struct size_world *w, struct err *e)
+{
+    struct keyrun_writer *out = xcalloc(SIZE_RUNS, sizeof *out);
+    int rc = 0, rc_close;
+
+    w->counts = xcalloc(SIZE_WORDS, sizeof *w->counts);
+    for (uint32_t i = 0; i < SIZE_WORDS; i++)
+        w->counts[i] = (uint32_t)size_count(size_place(i));
+    for (unsigned r = 0; !rc && r < SIZE_RUNS; r++) {
+        w->bits[r] = xcalloc(SIZE_WORDS / 64 + 1, 8);
+        w->before[r] = xcalloc(SIZE_WORDS / 64 + 1, 4);
+        rc = keyrun_open(&out[r], &w->n->counters[r].file, e);
+    }
+    for (uint32_t i = 0; !rc && i < SIZE_WORDS; i++)
+        rc = size_put_word(w, out, i, e);
+    for (unsigned r = 0; r < SIZE_RUNS; r++) {
+        struct ngrams_run *run = &w->n->counters[r].runs[0];
+        uint32_t n = 0;
+
+        rc_close = keyrun_close(&out[r], &run->words, e);
+        rc = rc ? rc : rc_close;
+        for (uint32_t i = 0; i <= SIZE_WORDS / 64; i++) {
+            w->before[r][i] = n;
+            n += (uint32_t)__builtin_popcountll(w->bits[r][i]);
+        }
+    }
+    free(out);
+    return rc;
 }
 
 /* Of x^-1.2: n with P(n >= x); below what the word can have. */
@@ -188,27 +222,23 @@ static inline uint64_t size_bigram_count(uint64_t h, double most)
 static inline int size_put_bigram(struct size_world *w, uint32_t a, uint32_t b,
                                   double most, struct err *e)
 {
-    uint64_t h = size_hash((uint64_t)a << 32 | b), in[SIZE_RUNS] = {0};
-    uint64_t n = size_bigram_count(h, most);
+    uint64_t h = size_hash((uint64_t)a << 32 | b);
+    uint32_t in[SIZE_RUNS], runs;
     bool any = false;
     int rc = 0;
 
-    if (n >= 2 * SIZE_RUNS) {
-        for (unsigned r = 0; r < SIZE_RUNS; r++)
-            in[r] = n / SIZE_RUNS;
-    } else {
-        for (uint64_t i = 0; i < n; i++, h = h * 25214903917 + 11)
-            in[h >> 40 & (SIZE_RUNS - 1)]++;
+    runs = size_deal(size_bigram_count(h, most), h * 25214903917, in);
+    for (; !rc && runs; runs &= runs - 1) {
+        unsigned r = (unsigned)__builtin_ctz(runs);
+
+        if (!size_has(w, r, a) || !size_has(w, r, b))
+            continue;
+        rc = pairrun_put(
+            &w->out[r], (uint64_t)size_rank(w, r, a) << 32 | size_rank(w, r, b),
+            in[r], e);
+        w->entries++;
+        any = true;
     }
-    for (unsigned r = 0; !rc && r < SIZE_RUNS; r++)
-        if (in[r] && size_has(w, r, a) && size_has(w, r, b)) {
-            rc = pairrun_put(&w->out[r],
-                             (uint64_t)size_rank(w, r, a) << 32 |
-                                 size_rank(w, r, b),
-                             in[r], e);
-            w->entries++;
-            any = true;
-        }
     w->bigrams += any;
     return rc;
 }
@@ -218,7 +248,7 @@ static inline int size_put_bigram(struct size_world *w, uint32_t a, uint32_t b,
 static inline int size_followers(struct size_world *w, uint32_t a,
                                  struct err *e)
 {
-    double most = size_count(size_place(a));
+    double most = w->counts[a];
     double many = w->followers * pow(most, 0.75);
     double step_common, step_any, at = 0, any = 0;
     uint64_t h = size_hash(a + UINT64_C(77777777777));
@@ -254,7 +284,7 @@ static inline int size_write_bigrams(struct size_world *w, struct err *e)
 
     w->common = xcalloc(SIZE_COMMON + 1, sizeof *w->common);
     for (uint32_t i = 0; i < SIZE_WORDS; i++) {
-        double n = size_count(size_place(i));
+        double n = w->counts[i];
 
         if (size_place(i) <= SIZE_COMMON)
             w->common[w->n_common++] = i;
@@ -275,15 +305,15 @@ static inline int size_write_bigrams(struct size_world *w, struct err *e)
 
 static inline int size_make(struct size_world *w, struct err *e)
 {
-    int rc = 0;
+    int rc;
 
-    for (unsigned r = 0; !rc && r < SIZE_RUNS; r++) {
+    for (unsigned r = 0; r < SIZE_RUNS; r++) {
         struct ngrams_counter *c = &w->n->counters[r];
 
         c->runs = xcalloc(1, sizeof *c->runs);
         c->n_runs = c->cap_runs = 1;
-        rc = size_write_words(w, r, e);
     }
+    rc = size_write_words(w, e);
     if (!rc)
         rc = size_write_bigrams(w, e);
     for (unsigned r = 0; r < SIZE_RUNS; r++) {
@@ -291,25 +321,38 @@ static inline int size_make(struct size_world *w, struct err *e)
         free(w->before[r]);
     }
     free(w->common);
+    free(w->counts);
     return rc;
 }
 
 /* ---- titles ---- */
 
-/* Views fall as 1/x; three adds a title, as hours would bring them. */
+/* A title of 13 to 40 letters, its number in the midst of it. */
+static inline struct str size_title(uint32_t number, uint64_t h, char *to)
+{
+    static const char *const before[] = {"", "List of ", "Stations and the "};
+    size_t n = strlen(before[h % 3]);
+
+    memcpy(to, before[h % 3], n);
+    for (int i = 0; i < 8; i++)
+        to[n++] = (char)('a' + (number >> 4 * i & 15));
+    to[n++] = ' ';
+    for (uint64_t i = 0; i < 4 + h % 11; i++)
+        to[n++] = (char)('a' + (h >> 4 * i & 15));
+    return str_make(to, n);
+}
+
+/* Views fall as 1/x; two adds a title, as hours would bring them. */
 static inline int size_titles(struct keycount *k, struct err *e)
 {
     char text[96];
     int rc = 0;
 
-    for (uint64_t i = 0; !rc && i < 3 * (uint64_t)SIZE_TITLES; i++) {
-        uint32_t t = (uint32_t)(i * 48271 % SIZE_TITLES);
+    for (uint64_t i = 0; !rc && i < 2 * (uint64_t)SIZE_TITLES; i++) {
+        uint32_t t = (uint32_t)(i * 7368787 % SIZE_TITLES);
         uint64_t h = size_hash(t + UINT64_C(999999999999));
-        int len = snprintf(text, sizeof text, "%s %x of %u",
-                           h & 1 ? "List" : "Stations and history",
-                           (unsigned)(h >> 44), t);
 
-        rc = keycount_add(k, str_make(text, (size_t)len),
+        rc = keycount_add(k, size_title(t, h, text),
                           1 + (uint64_t)(20.0 * 4294967296.0 /
                                          (double)((h >> 8 & 0xffffffff) + 1)),
                           e);
@@ -341,7 +384,7 @@ static inline int size_best_titles(struct keycount *k, struct arena *texts,
         if (rc || !more)
             break;
         ++*all;
-        if (views > 20000)
+        if (views > 10000)
             query_candidates_add(c, arena_str(texts, title))->views = views;
     }
     keycount_merge_close(m);
@@ -401,7 +444,7 @@ static inline int size_run(struct size_world *w, struct keycount *k,
     wall = size_wall(), cpu = size_cpu();
     if (!rc)
         rc = size_titles(k, e);
-    size_say("180 million views of titles added", wall, cpu);
+    size_say("titles added, twice", wall, cpu);
     wall = size_wall(), cpu = size_cpu();
     if (!rc)
         rc = size_best_titles(k, &texts, &source[QUERY_TITLE], &titles, e);

@@ -178,7 +178,7 @@ static void print_thresholds(const struct ngrams_report *r)
     if (!r->bigrams)
         return;
     summary_line("bigrams often enough", r->bigrams);
-    for (int i = 0; i < NGRAMS_PMIS; i += 2) {
+    for (int i = 0; i < NGRAMS_PMIS && r->pmi[i]; i += 2) {
         snprintf(label, sizeof label, "of these, PMI %d or more", i);
         summary_share(label, r->pmi[i], r->bigrams);
     }
