@@ -32,7 +32,7 @@ static int read_dumps(struct queries_job *r, struct err *e)
     const struct queries_config *c = r->c;
     const struct wikipedia_config config = {
         .threads = stage_threads(&c->stage),
-        .allow_truncated = c->allow_truncated,
+        .dump = {.allow_truncated = c->allow_truncated},
         .ngrams = r->ngrams,
         .aliases = queries_need_aliases(r) ? &r->aliases : NULL,
         .sink = c->text_sink,

@@ -195,6 +195,17 @@ int32_t site_find(const struct dump_site *s, struct str name)
     return s->slot[at] ? s->names[s->slot[at] - 1].number : SITE_NONE;
 }
 
+void site_hash(const struct dump_site *s, struct sha256 *h)
+{
+    for (uint32_t i = 0; i < s->n_names; i++) {
+        const struct site_name *name = &s->names[i];
+        const uint32_t head[] = {name->n, (uint32_t)name->number};
+
+        sha256_add(h, str_make((const char *)head, sizeof head));
+        sha256_add(h, str_make(s->bytes + name->at, name->n));
+    }
+}
+
 void site_set(char *field, size_t size, struct str s)
 {
     size_t n = s.n < size ? s.n : size - 1;

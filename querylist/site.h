@@ -16,6 +16,7 @@
 #ifndef QUERYLIST_SITE_H
 #define QUERYLIST_SITE_H
 
+#include "base/hash.h"
 #include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,6 +68,9 @@ int site_add(struct dump_site *s, struct str name, int32_t number);
 /* The number of a namespace's name (what stands before a link's colon), or
  * SITE_NONE.  The empty name is SITE_NONE too. */
 int32_t site_find(const struct dump_site *s, struct str name);
+
+/* Add the names and their numbers, all that site_find() knows, to a hash. */
+void site_hash(const struct dump_site *s, struct sha256 *h);
 
 /* Copy s into a field, cut where it does not fit (between characters). */
 void site_set(char *field, size_t size, struct str s);

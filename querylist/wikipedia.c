@@ -33,7 +33,7 @@ struct batch {
     /* The first bad pages, to be named in order. */
     struct {
         uint64_t number;
-        enum dump_fault fault; /* NONE: the text was too long */
+        enum dump_fault fault;
     } bad[WIKIPEDIA_LOGGED];
     unsigned n_bad;
 };
@@ -56,16 +56,16 @@ struct reading {
 
 /* ---- a worker's part ---- */
 
-static void note_bad(struct batch *b, const struct dump_page *page,
-                     enum dump_fault fault)
+/* dump.h drops a page before the stripper would refuse it. */
+_Static_assert(DUMP_TEXT_MAX <= WIKITEXT_MAX, "a text that is too long");
+
+static void note_bad(struct batch *b, const struct dump_page *page)
 {
-    tally_add(&b->drops,
-              fault == DUMP_FAULT_NONE ? "page-text" : dump_fault_name(fault),
-              1);
+    tally_add(&b->drops, dump_fault_name(page->fault), 1);
     if (b->n_bad >= WIKIPEDIA_LOGGED)
         return;
     b->bad[b->n_bad].number = page->number;
-    b->bad[b->n_bad++].fault = fault;
+    b->bad[b->n_bad++].fault = page->fault;
 }
 
 static void hash_page(struct batch *b, const struct dump_page *page)
@@ -123,10 +123,6 @@ static int take_article(const struct reading *r, struct batch *b,
 
     buf_clear(&b->text);
     rc = wikitext_text(&b->stripper, dump_site(r->dump), page->text, &b->text);
-    if (rc == -E_TOOBIG) {
-        note_bad(b, page, DUMP_FAULT_NONE);
-        return 0;
-    }
     if (rc)
         return err_set(e, -rc, "%s: text of page %llu: %s", r->name,
                        (unsigned long long)page->number, err_name(rc));
@@ -146,7 +142,7 @@ static int take_page(const struct reading *r, struct batch *b,
 {
     b->stats.pages++;
     if (page->fault != DUMP_FAULT_NONE) {
-        note_bad(b, page, page->fault);
+        note_bad(b, page);
         return 0;
     }
     if (page->ns != SITE_MAIN)
@@ -211,9 +207,7 @@ static void name_bad_pages(struct reading *r, const struct batch *b)
         r->logged++;
         log_event("page", "%s: page %llu is left out: %s%s", r->name,
                   (unsigned long long)b->bad[i].number,
-                  b->bad[i].fault == DUMP_FAULT_NONE
-                      ? "its text is too long"
-                      : dump_fault_text(b->bad[i].fault),
+                  dump_fault_text(b->bad[i].fault),
                   r->logged == WIKIPEDIA_LOGGED
                       ? "; further ones are counted, not named"
                       : "");
@@ -332,7 +326,6 @@ int wikipedia_read(const char *path, const struct wikipedia_config *c,
                    struct wikipedia_stats *s, struct tally *drops,
                    char sha256[SHA256_HEX], struct err *e)
 {
-    const struct dump_options options = {.allow_truncated = c->allow_truncated};
     struct reading r = {.c = c,
                         .name = strcmp(path, "-") ? path : "standard input",
                         .stats = s,
@@ -346,7 +339,9 @@ int wikipedia_read(const char *path, const struct wikipedia_config *c,
     if (!rc)
         stream_set_threads(r.in, c->threads);
     if (!rc)
-        rc = dump_open(&r.dump, r.in, r.name, &options, e);
+        rc = dump_open(&r.dump, r.in, r.name, &c->dump, e);
+    if (!rc && r.hashing)
+        site_hash(dump_site(r.dump), &r.hash);
     if (!rc)
         rc = read_blocks(&r, path, e);
     if (r.hashing)

@@ -10,9 +10,9 @@
  *          is packed.
  * Owns.    Room for blocks; all else is the caller's.
  * Fails.   As dump.h; what ngrams.h and the sink say.  A bad page is a drop
- *          under its fault's name (dump.h), a text too long for the stripper
- *          one under "page-text"; the first WIKIPEDIA_LOGGED are named.  A dump
- *          that is cut off and allowed to be is one under "truncated-dump".
+ *          under its fault's name (dump.h), and the first WIKIPEDIA_LOGGED of
+ *          a dump are named.  A dump that is cut off and allowed to be is one
+ *          under "truncated-dump".
  * Threads. One; reading uses `threads` of its own, blocks of pages at a time.
  * Cost.    Some 4 MiB a thread; pages larger than a block count themselves.
  */
@@ -24,8 +24,8 @@
 #include "base/str.h"
 #include "base/tally.h"
 #include "querylist/aliases.h"
+#include "querylist/dump.h"
 #include "querylist/ngrams.h"
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,7 +39,7 @@ struct wikipedia_sink {
 
 struct wikipedia_config {
     unsigned threads;
-    bool allow_truncated;           /* see dump.h */
+    struct dump_options dump;       /* may it be cut off; sizes, for tests */
     struct ngrams *ngrams;          /* NULL: nothing is counted; else it has
                                        `threads` counters */
     struct titles_aliases *aliases; /* NULL: redirects are passed over */
@@ -55,8 +55,8 @@ struct wikipedia_stats {
 };
 
 /* Read one dump, "-" for standard input, in any compression.  Where sha256 is
- * not NULL it becomes the hash of all articles and redirects in their order,
- * which is all that the rest is made from. */
+ * not NULL it becomes the hash of what all the rest is made from: the names of
+ * namespaces, then articles and redirects in their order. */
 int wikipedia_read(const char *path, const struct wikipedia_config *c,
                    struct wikipedia_stats *s, struct tally *drops,
                    char sha256[SHA256_HEX], struct err *e);
