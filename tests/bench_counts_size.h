@@ -25,12 +25,16 @@
 #include "querylist/list.h"
 #include "querylist/ngrams_private.h"
 
+#ifndef SIZE_DIVISOR
+#define SIZE_DIVISOR 1 /* of all sizes, to try it */
+#endif
 #define SIZE_RUNS    32u
-#define SIZE_WORDS   10000000u
-#define SIZE_BIGRAMS 500000000.0
-#define SIZE_TITLES  60000000u
-#define SIZE_COMMON  365000u /* words that occur 100 times, about */
-#define SIZE_MOST    180e6   /* occurrences of the most frequent word */
+#define SIZE_WORDS   (10000000u / SIZE_DIVISOR)
+#define SIZE_BIGRAMS (500000000.0 / SIZE_DIVISOR)
+#define SIZE_TITLES  (60000000u / SIZE_DIVISOR)
+#define SIZE_COMMON                                                            \
+    (365000u / SIZE_DIVISOR) /* words that occur 100 times, about */
+#define SIZE_MOST 180e6      /* occurrences of the most frequent word */
 
 static inline double size_wall(void)
 {
@@ -83,10 +87,12 @@ struct size_world {
     struct ngrams *n;
     uint32_t *common; /* words that are followed often, ascending */
     size_t n_common;
-    double followers;          /* factor of the number of followers */
-    uint32_t *counts;          /* of words */
-    uint64_t *bits[SIZE_RUNS]; /* words of a run */
-    uint32_t *before[SIZE_RUNS];
+    double followers; /* factor of the number of followers */
+    uint32_t *counts; /* of words */
+    struct size_block {
+        uint64_t bits;   /* of 64 words: has the run the word? */
+        uint64_t before; /* words of the run before them */
+    } (*blocks)[SIZE_RUNS];
     struct pairrun_writer out[SIZE_RUNS];
     uint64_t bigrams, entries;
 };
@@ -146,7 +152,7 @@ static inline uint32_t size_deal(uint64_t n, uint64_t h, uint32_t in[SIZE_RUNS])
 static inline bool size_has(const struct size_world *w, unsigned r,
                             uint32_t word)
 {
-    return w->bits[r][word / 64] >> word % 64 & 1;
+    return w->blocks[word / 64][r].bits >> word % 64 & 1;
 }
 
 static inline uint32_t size_rank(const struct size_world *w, unsigned r,
@@ -154,8 +160,10 @@ static inline uint32_t size_rank(const struct size_world *w, unsigned r,
 {
     uint64_t below = (UINT64_C(1) << word % 64) - 1;
 
-    return w->before[r][word / 64] +
-           (uint32_t)__builtin_popcountll(w->bits[r][word / 64] & below);
+    const struct size_block *k = &w->blocks[word / 64][r];
+
+    return (uint32_t)k->before +
+           (uint32_t)__builtin_popcountll(k->bits & below);
 }
 
 /* ---- writing ---- */
@@ -169,11 +177,12 @@ static inline int size_put_word(struct size_world *w, struct keyrun_writer *out,
     struct str key = size_text(word, text);
     int rc = 0;
 
-    runs = size_deal(w->counts[word], size_hash(word + (UINT64_C(5) << 32)), in);
+    runs =
+        size_deal(w->counts[word], size_hash(word + (UINT64_C(5) << 32)), in);
     for (; !rc && runs; runs &= runs - 1) {
         unsigned r = (unsigned)__builtin_ctz(runs);
 
-        w->bits[r][word / 64] |= UINT64_C(1) << word % 64;
+        w->blocks[word / 64][r].bits |= UINT64_C(1) << word % 64;
         w->n->counters[r].tokens += in[r];
         rc = keyrun_put(&out[r], key, in[r], e);
     }
@@ -186,11 +195,10 @@ static inline int size_write_words(struct size_world *w, struct err *e)
     int rc = 0, rc_close;
 
     w->counts = xcalloc(SIZE_WORDS, sizeof *w->counts);
+    w->blocks = xcalloc(SIZE_WORDS / 64 + 1, sizeof *w->blocks);
     for (uint32_t i = 0; i < SIZE_WORDS; i++)
         w->counts[i] = (uint32_t)size_count(size_place(i));
     for (unsigned r = 0; !rc && r < SIZE_RUNS; r++) {
-        w->bits[r] = xcalloc(SIZE_WORDS / 64 + 1, 8);
-        w->before[r] = xcalloc(SIZE_WORDS / 64 + 1, 4);
         rc = keyrun_open(&out[r], &w->n->counters[r].file, e);
     }
     for (uint32_t i = 0; !rc && i < SIZE_WORDS; i++)
@@ -202,8 +210,8 @@ static inline int size_write_words(struct size_world *w, struct err *e)
         rc_close = keyrun_close(&out[r], &run->words, e);
         rc = rc ? rc : rc_close;
         for (uint32_t i = 0; i <= SIZE_WORDS / 64; i++) {
-            w->before[r][i] = n;
-            n += (uint32_t)__builtin_popcountll(w->bits[r][i]);
+            w->blocks[i][r].before = n;
+            n += (uint32_t)__builtin_popcountll(w->blocks[i][r].bits);
         }
     }
     free(out);
@@ -290,7 +298,7 @@ static inline int size_write_bigrams(struct size_world *w, struct err *e)
             w->common[w->n_common++] = i;
         sum += n > 4 ? pow(n, 0.75) : 0;
     }
-    w->followers = 1.35 * SIZE_BIGRAMS / sum;
+    w->followers = 1.05 * SIZE_BIGRAMS / sum;
     for (unsigned r = 0; !rc && r < SIZE_RUNS; r++)
         rc = pairrun_open(&w->out[r], &w->n->counters[r].file, e);
     for (uint32_t a = 0; !rc && a < SIZE_WORDS; a++)
@@ -316,10 +324,7 @@ static inline int size_make(struct size_world *w, struct err *e)
     rc = size_write_words(w, e);
     if (!rc)
         rc = size_write_bigrams(w, e);
-    for (unsigned r = 0; r < SIZE_RUNS; r++) {
-        free(w->bits[r]);
-        free(w->before[r]);
-    }
+    free(w->blocks);
     free(w->common);
     free(w->counts);
     return rc;
