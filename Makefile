@@ -330,12 +330,13 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=NAME for one part of it: text, views, products, train, tokenizer, picture, loader,
+# BENCH=NAME for one part of it: text, views, dump, products, train, tokenizer, picture, loader,
 # wikitext.
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench $B/wikitext_dump
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench $B/wikitext_dump $B/bench_dump $B/stream_cat
 	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
 	$Q$(if $(filter-out views,$(BENCH)),:,tools/bench_views.py $B)
+	$Q$(if $(filter-out dump,$(BENCH)),:,tools/bench_dump.py $B)
 	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
 	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
 	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
