@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
-#include "base/stream_bzip2.h"
+#include "base/stream_bunzip.h"
 
 #define STREAM_BUFFER ((size_t)256 << 10)
 

@@ -9,7 +9,7 @@
  *          than its ceiling is skipped and counted in too_long.
  * Threads. One per stream; stream_set_threads() may add some behind it.
  * Cost.    Two buffers of 256 KiB; no allocation per line.  With threads: see
- *          base/stream_bzip2.h.
+ *          base/stream_bunzip.h.
  */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H

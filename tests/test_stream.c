@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/stream.h"
-#include "base/stream_bzip2.h"
+#include "base/stream_bunzip.h"
 #include "tests/folder.h"
 
 /* ---- reading ---- */

@@ -1,4 +1,4 @@
-#include "base/stream_bzip2.h"
+#include "base/stream_bunzip.h"
 
 #include <assert.h>
 #include <errno.h>

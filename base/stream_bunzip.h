@@ -1,5 +1,5 @@
 /*
- * stream_bzip2 - bzip2, decoded by one thread or by many; a part of
+ * stream_bunzip - bzip2, decoded by one thread or by many; a part of
  * base/stream.
  *
  * Model.   struct bunzip decodes streams that follow each other, step by step.
@@ -20,8 +20,8 @@
  *          and BZIP2_AHEAD of output (what a piece unpacks to beyond that
  *          waits for the reader).
  */
-#ifndef BASE_STREAM_BZIP2_H
-#define BASE_STREAM_BZIP2_H
+#ifndef BASE_STREAM_BUNZIP_H
+#define BASE_STREAM_BUNZIP_H
 
 #include <bzlib.h>
 #include <stdbool.h>
