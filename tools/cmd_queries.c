@@ -90,7 +90,7 @@ static const struct opt rows[] = {
      .arg = "N", .def = "100", .flags = OPT_BYTES,
      .help = "Bigrams that occur less often are no queries."},
     {.name = "min-pmi", .type = OPT_DOUBLE, AT(min_pmi), .arg = "BITS",
-     .def = "0", .flags = OPT_BYTES,
+     .def = "0", .flags = OPT_BYTES, .min = -100, .max = 100,
      .help = "Bigrams of less pointwise mutual information are no queries; 0 "
              "is what chance gives."},
     {.name = "bigram-budget", .type = OPT_U64, AT(bigram_budget), .arg = "N",
@@ -206,6 +206,10 @@ static void print(const struct queries_summary *s)
         summary_line("files counted", s->files);
     if (s->words)
         summary_line("words counted", s->words);
+    if (s->counted.runs) {
+        summary_line("runs written to disk", s->counted.runs);
+        summary_line("bytes of them", s->counted.disk);
+    }
     print_thresholds(&s->counted);
     if (s->views.files) {
         summary_line("files of page views", s->views.files);
