@@ -80,6 +80,7 @@ int queries_rank_titles(struct queries_job *r, struct err *e)
         .keep = 2 * c->size,
         .redirects = (enum titles_redirects)c->redirects,
         .aliases = &r->aliases,
+        .threads = stage_threads(&c->stage),
         .memory = c->memory,
         .folder = r->corpus.dir,
     };

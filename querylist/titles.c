@@ -1,13 +1,15 @@
 #include "querylist/titles.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/progress.h"
+#include "base/workq.h"
 #include "querylist/keycount.h"
-#include "querylist/keytab.h"
 #include "querylist/pageviews.h"
-#include "querylist/title.h"
+#include "querylist/titles_reader.h"
 
 const char *const titles_redirects_names[] = {"own", "target", "both", NULL};
 
@@ -19,16 +21,24 @@ struct ranked {
 struct titles {
     struct titles_config c;
     struct pageviews_project project;
-    struct pageviews reader;
-    struct title_form form, form_of_target;
-    struct keytab hours;         /* of this period: title and slot */
-    struct keycount *more_hours; /* what they left to the disk, or NULL */
-    struct keycount *sums;       /* by title */
-    struct ranked *best;         /* a heap, the worst of them first */
+    struct titles_reader *readers; /* n_readers of them, n_open were opened */
+    size_t n_readers, n_open;
+    struct titles_reader *idle;
+    pthread_mutex_t lock; /* of idle */
+    struct ranked *best;  /* a heap, the worst of them first */
     size_t n_best, cap_best;
     struct titles_stats stats;
-    struct tally *drops;
 };
+
+static size_t count_readers(const struct titles_config *c)
+{
+    uint64_t least = c->thread_memory ? c->thread_memory : TITLES_THREAD_MEMORY;
+    uint64_t fit = c->memory / 4 * 3 / least;
+
+    if (c->threads <= 1 || fit <= 1)
+        return 1;
+    return fit < c->threads ? (size_t)fit : c->threads;
+}
 
 int titles_open(struct titles **to, const struct titles_config *c,
                 struct err *e)
@@ -38,13 +48,18 @@ int titles_open(struct titles **to, const struct titles_config *c,
 
     *to = NULL;
     t->c = *c;
-    title_form_init(&t->form);
-    title_form_init(&t->form_of_target);
-    keytab_init(&t->hours, c->memory / 4 < KEYTAB_MIN ? KEYTAB_MIN
-                                                      : (size_t)c->memory / 4);
+    t->n_readers = count_readers(c);
+    t->readers = xcalloc(t->n_readers, sizeof *t->readers);
+    pthread_mutex_init(&t->lock, NULL);
     rc = pageviews_project(&t->project, c->project, e);
-    if (!rc)
-        rc = keycount_open(&t->sums, c->memory / 4, c->folder, e);
+    while (!rc && t->n_open < t->n_readers) {
+        struct titles_reader *r = &t->readers[t->n_open++];
+
+        rc = titles_reader_open(r, &t->c, &t->project,
+                                c->memory / 4 * 3 / t->n_readers, e);
+        r->next = t->idle;
+        t->idle = r;
+    }
     if (rc)
         titles_close(t);
     else
@@ -59,155 +74,11 @@ void titles_close(struct titles *t)
     for (size_t i = 0; i < t->n_best; i++)
         free((char *)t->best[i].text.p);
     free(t->best);
-    keycount_close(t->sums);
-    keycount_close(t->more_hours);
-    keytab_release(&t->hours);
-    title_form_release(&t->form);
-    title_form_release(&t->form_of_target);
+    for (size_t i = 0; i < t->n_open; i++)
+        titles_reader_close(&t->readers[i]);
+    free(t->readers);
+    pthread_mutex_destroy(&t->lock);
     free(t);
-}
-
-/* ---- the hours of a period ---- */
-
-/* Make room by handing all hours on to what can spill. */
-static int hand_on(struct titles *t, struct err *e)
-{
-    char text[KEYTAB_KEY_MAX];
-    int rc = 0;
-
-    if (!t->more_hours)
-        rc = keycount_open(&t->more_hours, t->c.memory / 4, t->c.folder, e);
-    keytab_sort(&t->hours);
-    for (uint32_t i = 0; !rc && i < t->hours.n; i++) {
-        const struct keytab_slot *s = keytab_at(&t->hours, i);
-
-        rc = keycount_add(t->more_hours, keytab_text(&t->hours, s, text), s->n,
-                          e);
-    }
-    keytab_reset(&t->hours);
-    return rc;
-}
-
-/* title: with room for a byte behind it, which says the slot. */
-static int add_slots(struct titles *t, char *title, size_t n,
-                     const struct pageviews_slot *slots, size_t n_slots,
-                     struct err *e)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < n_slots; i++) {
-        struct str key = str_make(title, n + 1);
-        uint32_t id;
-
-        if (!slots[i].views)
-            continue;
-        title[n] = (char)slots[i].at;
-        rc = keytab_add(&t->hours, key, slots[i].views, &id);
-        if (rc == -E_TOOBIG) {
-            rc = hand_on(t, e);
-            if (rc)
-                return rc;
-            rc = keytab_add(&t->hours, key, slots[i].views, &id);
-        }
-        if (rc)
-            rc = err_set(e, -rc, "views of %.*s", (int)n, title);
-    }
-    return rc;
-}
-
-static int add_title(struct titles *t, struct str title,
-                     const struct pageviews_slot *slots, size_t n_slots,
-                     struct err *e)
-{
-    char key[TITLE_MAX + 2];
-
-    memcpy(key, title.p, title.n);
-    return add_slots(t, key, title.n, slots, n_slots, e);
-}
-
-static void refuse(struct titles *t, enum title_fault why)
-{
-    static const char *const names[] = {
-#define X(name, text) "views-" text,
-        TITLE_FAULT_MAP(X)
-#undef X
-    };
-
-    tally_add(t->drops, names[why], 1);
-}
-
-static int add_line(void *ctx, struct str raw,
-                    const struct pageviews_slot *slots, size_t n, struct err *e)
-{
-    struct titles *t = ctx;
-    struct str title, target;
-    enum title_fault why = title_normal(&t->form, raw, &title);
-    int rc = 0;
-
-    if (t->c.redirects != TITLES_OWN && why != TITLE_CHARSET) {
-        target = titles_aliases_target(t->c.aliases, title);
-        if (!str_eq(target, title)) {
-            enum title_fault bad =
-                title_normal(&t->form_of_target, target, &target);
-
-            if (!bad)
-                rc = add_title(t, target, slots, n, e);
-            if (rc || (t->c.redirects == TITLES_TARGET && !bad))
-                return rc;
-            if (t->c.redirects == TITLES_TARGET)
-                why = bad;
-        }
-    }
-    if (why)
-        refuse(t, why);
-    else
-        rc = add_title(t, title, slots, n, e);
-    return rc;
-}
-
-static int add_sum(struct titles *t, struct str key, uint64_t views,
-                   struct err *e)
-{
-    if (views < t->c.min_hour_views)
-        return 0;
-    return keycount_add(t->sums, str_slice(key, 0, key.n - 1), views, e);
-}
-
-/* A period is over: its hours above the floor go to the sums. */
-static int end_period(struct titles *t, struct err *e)
-{
-    char text[KEYTAB_KEY_MAX];
-    struct keycount_merge *m = NULL;
-    struct str key;
-    uint64_t views;
-    bool more = true;
-    int rc = 0;
-
-    if (!t->more_hours) {
-        /* Sorted: in the order of one table's hashes another one fills up
-         * badly. */
-        keytab_sort(&t->hours);
-        for (uint32_t i = 0; !rc && i < t->hours.n; i++) {
-            const struct keytab_slot *s = keytab_at(&t->hours, i);
-
-            rc = add_sum(t, keytab_text(&t->hours, s, text), s->n, e);
-        }
-        keytab_reset(&t->hours);
-        return rc;
-    }
-    rc = hand_on(t, e);
-    if (!rc)
-        rc = keycount_merge_open(&m, &t->more_hours, 1, e);
-    while (!rc && more) {
-        rc = keycount_merge_next(m, &key, &views, &more, e);
-        if (!rc && more)
-            rc = add_sum(t, key, views, e);
-    }
-    keycount_merge_close(m);
-    t->stats.spilled += keycount_spilled(t->more_hours);
-    keycount_close(t->more_hours);
-    t->more_hours = NULL;
-    return rc;
 }
 
 /* ---- files ---- */
@@ -229,33 +100,120 @@ static int compare_files(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
+static bool same_period(const struct file *a, const struct file *b)
+{
+    return a->period.unit == b->period.unit &&
+           a->period.number == b->period.number;
+}
+
+/* All files, in order of periods, on their way to readers. */
+struct reading {
+    struct titles *t;
+    struct file *files;
+    size_t n, at;
+    struct progress progress;
+};
+
+/* The files of one period, for one reader. */
+struct share {
+    const struct file *files;
+    size_t n;
+};
+
+static int produce(void *ctx, void *item, bool *more, struct err *e)
+{
+    struct reading *r = ctx;
+    struct share *s = item;
+
+    (void)e;
+    *more = r->at < r->n;
+    *s = (struct share){.files = r->files + r->at};
+    while (r->at < r->n && same_period(s->files, r->files + r->at)) {
+        r->at++;
+        s->n++;
+    }
+    return 0;
+}
+
+static struct titles_reader *take(struct titles *t)
+{
+    struct titles_reader *r;
+
+    pthread_mutex_lock(&t->lock);
+    r = t->idle; /* there is one for every thread */
+    t->idle = r->next;
+    pthread_mutex_unlock(&t->lock);
+    return r;
+}
+
+static void give(struct titles *t, struct titles_reader *r)
+{
+    pthread_mutex_lock(&t->lock);
+    r->next = t->idle;
+    t->idle = r;
+    pthread_mutex_unlock(&t->lock);
+}
+
+static int work(void *ctx, void *item, struct err *e)
+{
+    const struct reading *all = ctx;
+    const struct share *s = item;
+    struct titles_reader *r = take(all->t);
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < s->n; i++)
+        rc = titles_reader_add(r, s->files[i].path, e);
+    if (!rc)
+        rc = titles_reader_end(r, e);
+    give(all->t, r);
+    return rc;
+}
+
+static int consume(void *ctx, void *item, struct err *e)
+{
+    struct reading *r = ctx;
+    const struct share *s = item;
+
+    (void)e;
+    progress_add(&r->progress, s->n);
+    return 0;
+}
+
+static int read_all(struct reading *r, struct err *e)
+{
+    static const struct workq_ops ops = {produce, work, consume};
+    unsigned threads = (unsigned)r->t->n_readers, depth = 2 * threads;
+    struct share *shares = xcalloc(depth, sizeof *shares);
+    int rc;
+
+    progress_begin(&r->progress, "queries", "files", r->n);
+    rc = workq_run(&ops, r, shares, sizeof *shares, depth, threads, e);
+    progress_end(&r->progress, rc);
+    free(shares);
+    return rc;
+}
+
 int titles_read(struct titles *t, char *const *paths, size_t n,
                 struct tally *drops, struct err *e)
 {
-    struct file *files = xcalloc(n + 1, sizeof *files);
-    int rc = 0;
+    struct reading r = {
+        .t = t, .files = xcalloc(n + 1, sizeof *r.files), .n = n};
+    int rc;
 
     for (size_t i = 0; i < n; i++) {
-        files[i] = (struct file){paths[i], pageviews_period(paths[i]), i};
-        if (files[i].period.unit == PAGEVIEWS_OWN)
-            files[i].period.number = (uint32_t)i;
+        r.files[i] = (struct file){paths[i], pageviews_period(paths[i]), i};
+        if (r.files[i].period.unit == PAGEVIEWS_OWN)
+            r.files[i].period.number = (uint32_t)i;
     }
-    qsort(files, n, sizeof *files, compare_files);
-    t->drops = drops;
-    pageviews_init(&t->reader, &t->project, add_line, t, drops);
-    for (size_t i = 0; !rc && i < n; i++) {
-        struct pageviews_period now = files[i].period;
-        struct pageviews_period next = files[i + 1].period;
-
-        rc = pageviews_read(&t->reader, files[i].path, e);
-        if (!rc &&
-            (i + 1 == n || next.unit != now.unit || next.number != now.number))
-            rc = end_period(t, e);
-    }
+    qsort(r.files, n, sizeof *r.files, compare_files);
+    rc = read_all(&r, e);
     t->stats.files = n;
-    t->stats.lines = t->reader.lines;
-    pageviews_release(&t->reader);
-    free(files);
+    for (size_t i = 0; i < t->n_readers; i++) {
+        t->stats.lines += t->readers[i].views.lines;
+        t->stats.spilled += t->readers[i].spilled;
+        tally_add_all(drops, &t->readers[i].drops);
+    }
+    free(r.files);
     return rc;
 }
 
@@ -321,13 +279,13 @@ static int compare_ranked(const void *a, const void *b)
     return is_worse(a, b) ? 1 : is_worse(b, a) ? -1 : 0;
 }
 
-int titles_rank(struct titles *t, struct query_candidates *to, struct err *e)
+/* Every title once, with its sum: the best are kept. */
+static int offer_all(struct titles *t, struct keycount_merge *m, struct err *e)
 {
-    struct keycount_merge *m = NULL;
     struct str title;
     uint64_t views;
     bool more = true;
-    int rc = keycount_merge_open(&m, &t->sums, 1, e);
+    int rc = 0;
 
     while (!rc && more) {
         rc = keycount_merge_next(m, &title, &views, &more, e);
@@ -339,8 +297,24 @@ int titles_rank(struct titles *t, struct query_candidates *to, struct err *e)
         t->stats.ranked++;
         offer(t, title, views);
     }
+    return rc;
+}
+
+int titles_rank(struct titles *t, struct query_candidates *to, struct err *e)
+{
+    struct keycount **sums = xcalloc(t->n_readers, sizeof(struct keycount *));
+    struct keycount_merge *m = NULL;
+    int rc;
+
+    for (size_t i = 0; i < t->n_readers; i++)
+        sums[i] = t->readers[i].sums;
+    rc = keycount_merge_open(&m, sums, t->n_readers, e);
+    if (!rc)
+        rc = offer_all(t, m, e);
     keycount_merge_close(m);
-    t->stats.spilled += keycount_spilled(t->sums);
+    for (size_t i = 0; i < t->n_readers; i++)
+        t->stats.spilled += keycount_spilled(sums[i]);
+    free(sums);
     if (rc)
         return rc;
     if (t->n_best)

@@ -22,11 +22,13 @@
  *          drops: pageviews.h's, and "views-charset", "views-no-title",
  *          "views-colon", "views-main-page", "views-title-too-long",
  *          "views-illegal" (title.h).
- * Threads. One at a time.
- * Cost.    Memory as configured: a quarter each for the hours of one period,
- *          for sorting them once they do not fit, and for sums; what does not
- *          fit goes to disk in sorted runs.  The best titles take about 80
- *          bytes each beside that.
+ * Threads. One at a time; titles_read() uses `threads` of its own, a period
+ *          each, and nothing depends on how many.
+ * Cost.    Memory as configured: a quarter each for the hours of the periods
+ *          that are being read, for sorting them once they do not fit, and for
+ *          sums; what does not fit goes to disk in sorted runs.  A thread has
+ *          TITLES_THREAD_MEMORY of that at least.  The best titles
+ *          take about 80 bytes each beside that.
  */
 #ifndef QUERYLIST_TITLES_H
 #define QUERYLIST_TITLES_H
@@ -38,6 +40,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* With less an hour's titles would go to the disk again and again. */
+#define TITLES_THREAD_MEMORY ((uint64_t)96 << 20)
+
 enum titles_redirects { TITLES_OWN, TITLES_TARGET, TITLES_BOTH };
 extern const char *const titles_redirects_names[]; /* "own"..., NULL */
 
@@ -48,8 +53,11 @@ struct titles_config {
     uint64_t keep;           /* titles at most */
     enum titles_redirects redirects;
     const struct titles_aliases *aliases; /* NULL: none are known */
+    unsigned threads;                     /* 0 is 1 */
     uint64_t memory;                      /* bytes */
-    const char *folder;                   /* for runs; NULL: memory has to do */
+    uint64_t thread_memory; /* bytes that a thread has at least, or fewer
+                               threads read; 0: as in earnest, for tests */
+    const char *folder;     /* for runs; NULL: memory has to do */
 };
 
 struct titles_stats {

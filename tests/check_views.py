@@ -3,8 +3,8 @@
 
 Over ../shared/data/pageviews and over generated files of every form: hours
 and days, plain, gzip and bzip2, desktop and mobile, escaped and quoted names,
-lines of other projects, bad lines; for several floors and for a memory that
-spills.
+lines of other projects, bad lines; for several floors, for a memory that
+spills, and for several threads.
 """
 import bz2
 import gzip
@@ -209,7 +209,8 @@ def main():
             paths = generate(folder, seed)
             for hour_floor, floor, *more in (
                     (50, 70), (1, 1), (0, 0),
-                    (20, 100, "--memory", "1M")):
+                    (20, 100, "--memory", "1M"),
+                    (20, 100, "--threads", 3)):
                 compare(folder, f"generated {seed}, floors {hour_floor} and "
                         f"{floor}", paths, hour_floor, floor, *more)
         in_folder(folder)

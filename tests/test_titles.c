@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "querylist/title.h"
 #include "querylist/titles.h"
 #include "tests/folder.h"
@@ -214,8 +215,8 @@ static void put(const char *name, const char *text)
 }
 
 /* Files by name; the answer as "title=views|...". */
-static void rank(struct titles_config c, const char *const *names, size_t n,
-                 const char *want)
+static void rank_by(unsigned threads, struct titles_config c,
+                    const char *const *names, size_t n, const char *want)
 {
     struct query_candidates got = {0};
     struct titles *t;
@@ -227,7 +228,9 @@ static void rank(struct titles_config c, const char *const *names, size_t n,
     assert_true(n <= 8);
     c.project = "en";
     c.keep = c.keep ? c.keep : 1000;
-    c.memory = c.memory ? c.memory : 1 << 24;
+    c.memory = 1 << 24;
+    c.threads = threads;
+    c.thread_memory = 1;
     tally_init(&drops);
     buf_init(&text, BUF_NO_LIMIT);
     for (size_t i = 0; i < n; i++)
@@ -245,6 +248,13 @@ static void rank(struct titles_config c, const char *const *names, size_t n,
     titles_close(t);
     tally_release(&drops);
     buf_release(&text);
+}
+
+static void rank(struct titles_config c, const char *const *names, size_t n,
+                 const char *want)
+{
+    for (unsigned threads = 1; threads <= 4; threads++)
+        rank_by(threads, c, names, n, want);
 }
 
 #define H13 "pageviews-20240131-130000"
@@ -337,11 +347,12 @@ static void test_titles__redirects(void **state)
     titles_aliases_release(&a);
 }
 
-/* Memory that does not hold an hour gives the same, by way of the disk. */
+/* Memory that does not hold an hour gives the same, by way of the disk, for any
+ * number of threads. */
 static void test_titles__spills(void **state)
 {
     static const uint64_t memory[] = {1 << 16, 1 << 20, 1 << 26};
-    uint64_t sums[3] = {0};
+    uint64_t first = 0;
     struct buf b;
 
     (void)state;
@@ -357,13 +368,17 @@ static void test_titles__spills(void **state)
         snprintf(name, sizeof name, "pageviews-20240201-0%d0000", h);
         put(name, buf_str(&b).p);
     }
-    for (int m = 0; m < 3; m++) {
+    for (unsigned run = 0; run < 12; run++) {
+        unsigned m = run % 3;
         struct titles_config c = {.project = "en",
                                   .min_hour_views = 50,
                                   .min_views = 70,
                                   .keep = 20000,
                                   .memory = memory[m],
+                                  .threads = 1 + run / 3,
+                                  .thread_memory = 1,
                                   .folder = folder};
+        uint64_t sum = 0;
         struct query_candidates got = {0};
         struct titles_stats stats;
         struct titles *t;
@@ -386,9 +401,9 @@ static void test_titles__spills(void **state)
         assert_int_equal(stats.lines, 180000);
         assert_int_equal(got.n, 20000);
         for (size_t i = 0; i < got.n; i++)
-            sums[m] =
-                hash_xxh3_seeded(got.v[i].text, sums[m] * 31 + got.v[i].views);
-        assert_int_equal(sums[m], sums[0]);
+            sum = hash_xxh3_seeded(got.v[i].text, sum * 31 + got.v[i].views);
+        first = run ? first : sum;
+        assert_int_equal(sum, first);
         for (int h = 0; h < 3; h++)
             free(paths[h]);
         query_candidates_release(&got);
@@ -434,5 +449,6 @@ int main(void)
         cmocka_unit_test(test_titles__fails),
     };
 
+    log_quiet(true);
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
 }

@@ -6,7 +6,7 @@ half of its lines are of en and en.m, most titles are viewed once or twice, few
 often.  Printed: MB of text per CPU second of `queries --pageviews` (hashing of
 the file and the catalogue included) and of `gzip -dc`, and how many times its
 time that takes; then the same where 24 such hours are read at once, whose
-titles are much the same.
+titles are much the same; and by the clock what two threads make of these.
 
 usage: tools/bench_views.py BUILD [LINES]
 """
@@ -18,6 +18,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 
 # Share of lines by project, in bytewise order as in a real file.
 PROJECTS = [("ar", 2), ("commons.m", 2), ("de", 5), ("de.m", 6), ("en", 22),
@@ -38,6 +39,13 @@ def timed(command):
     subprocess.run(list(map(str, command)), check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return cpu() - began
+
+
+def clocked(command):
+    began = time.monotonic()
+    subprocess.run(list(map(str, command)), check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - began
 
 
 def title(r):
@@ -79,6 +87,11 @@ def main():
                       "--sources", "title", "--pageviews", path])
         print(f"  {what:10}{mb * hours / took:15.0f} MB per CPU second, "
               f"{took / hours / least:.2f} times gzip -dc")
+    alone, two = (clocked([build / "witmill", "queries", folder / f"t{n}",
+                           "--sources", "title", "--pageviews", folder / "day",
+                           "--threads", n]) for n in (1, 2))
+    print(f"  24 hours by two threads: {alone / two:.2f} times as fast as by "
+          "one")
     shutil.rmtree(folder)
 
 
