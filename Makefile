@@ -330,18 +330,29 @@ demo: deps
 	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/httpd
 	$Qtools/demo.sh $B
 
-# BENCH=NAME for one part of it: text, views, products, train, tokenizer, picture, loader,
-# wikitext.
+# BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
+# `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
+bench_parts := text views dump wikitext counts queries products train tokenizer \
+               picture loader
+bench_programs := witmill jsonl_cat bench_products train_bench \
+                  tokenize_records bench_picture loader_bench wikitext_dump \
+                  bench_counts bench_dump stream_cat
+bench-text = tools/bench.py $B
+bench-views = tools/bench_views.py $B
+bench-dump = tools/bench_dump.py $B
+bench-wikitext = tools/compare_wikitext.py $B
+bench-counts = $B/bench_counts
+bench-queries = tools/bench_queries.py $B
+bench-products = $B/bench_products
+bench-train = tools/bench_train.py $B
+bench-tokenizer = tools/bench_tokenizer.py $B
+bench-picture = tools/bench_picture.py $B
+bench-loader = tools/bench_loader.py $B
+
 bench: deps
-	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $B/witmill $B/jsonl_cat $B/bench_products $B/train_bench $B/tokenize_records $B/bench_picture $B/loader_bench $B/wikitext_dump
-	$Q$(if $(filter-out text,$(BENCH)),:,tools/bench.py $B)
-	$Q$(if $(filter-out views,$(BENCH)),:,tools/bench_views.py $B)
-	$Q$(if $(filter-out products,$(BENCH)),:,$B/bench_products)
-	$Q$(if $(filter-out train,$(BENCH)),:,tools/bench_train.py $B)
-	$Q$(if $(filter-out tokenizer,$(BENCH)),:,tools/bench_tokenizer.py $B)
-	$Q$(if $(filter-out picture,$(BENCH)),:,tools/bench_picture.py $B)
-	$Q$(if $(filter-out loader,$(BENCH)),:,tools/bench_loader.py $B)
-	$Q$(if $(filter-out wikitext,$(BENCH)),:,tools/compare_wikitext.py $B)
+	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))
+	$Q$(MAKE) --no-print-directory WITMILL_DEPS_DONE=1 $(addprefix $B/,$(bench_programs))
+	$Qset -e; $(foreach p,$(or $(BENCH),$(bench_parts)),$(bench-$p);)
 
 # ---- packages, installation, upkeep ----
 

@@ -1,6 +1,5 @@
 #include "base/stream.h"
 
-#include <bzlib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
+#include "base/stream_bunzip.h"
 
 #define STREAM_BUFFER ((size_t)256 << 10)
 
@@ -27,7 +27,9 @@ struct stream {
     int rc;            /* sticky */
     bool cut;          /* it is that the input ends too early */
     z_stream gz;
-    bz_stream bz;
+    struct bunzip bz;
+    bool bz_damaged;         /* behind what has been given out */
+    struct bzip2_pool *pool; /* NULL: the thread that reads decodes */
     ZSTD_DStream *zs;
 };
 
@@ -155,8 +157,8 @@ void stream_close(struct stream *s)
         return;
     if (s->codec == CODEC_GZIP)
         inflateEnd(&s->gz);
-    if (s->codec == CODEC_BZIP2 && s->open_member)
-        BZ2_bzDecompressEnd(&s->bz);
+    bzip2_pool_close(s->pool);
+    bunzip_release(&s->bz);
     ZSTD_freeDStream(s->zs);
     if (s->fd >= 0) {
         free(s->in);
@@ -174,7 +176,18 @@ static int damaged(struct stream *s, const char *what, struct err *e)
                        what, (unsigned long long)stream_position(s));
 }
 
-/* Both zlib and libbz2 count in 32 bits. */
+static int cut_off(struct stream *s, struct err *e)
+{
+    s->cut = true;
+    return damaged(s, "the input is cut off", e);
+}
+
+static int no_memory(struct stream *s, struct err *e)
+{
+    return s->rc = err_set(e, E_NOMEM, "%s: no memory for bzip2", s->name);
+}
+
+/* zlib counts in 32 bits. */
 static size_t step_bytes(const struct stream *s)
 {
     size_t left = s->in_n - s->in_at;
@@ -211,29 +224,34 @@ static int step_gzip(struct stream *s, void *out, size_t n, size_t *got,
 static int step_bzip2(struct stream *s, void *out, size_t n, size_t *got,
                       struct err *e)
 {
-    size_t take = step_bytes(s);
-    int brc;
+    enum bunzip_end end = BUNZIP_DAMAGED;
+    size_t used;
 
-    if (!s->open_member) {
-        memset(&s->bz, 0, sizeof s->bz);
-        if (BZ2_bzDecompressInit(&s->bz, 0, 0) != BZ_OK)
-            return s->rc =
-                       err_set(e, E_NOMEM, "%s: no memory for bzip2", s->name);
-        s->open_member = true;
+    if (!s->bz_damaged) {
+        end = bunzip_step(&s->bz, s->in + s->in_at, s->in_n - s->in_at, &used,
+                          out, n, got);
+        s->in_at += used;
+        s->open_member = s->bz.open;
     }
-    s->bz.next_in = s->in + s->in_at;
-    s->bz.avail_in = (unsigned)take;
-    s->bz.next_out = out;
-    s->bz.avail_out = (unsigned)n;
-    brc = BZ2_bzDecompress(&s->bz);
-    s->in_at += take - s->bz.avail_in;
-    *got = n - s->bz.avail_out;
-    if (brc == BZ_STREAM_END) {
-        BZ2_bzDecompressEnd(&s->bz);
-        s->open_member = false;
-        return 0;
-    }
-    return brc == BZ_OK ? 0 : damaged(s, "damaged bzip2 data", e);
+    if (end == BUNZIP_NOMEM)
+        return no_memory(s, e);
+    s->bz_damaged = end == BUNZIP_DAMAGED;
+    return s->bz_damaged && !*got ? damaged(s, "damaged bzip2 data", e) : 0;
+}
+
+/* The same of many threads. */
+static int read_pool(struct stream *s, void *out, size_t n, size_t *got,
+                     struct err *e)
+{
+    enum bunzip_end end = bzip2_pool_read(s->pool, out, n, got);
+
+    if (end == BUNZIP_IO)
+        return s->rc = err_errno(e, E_IO, "read", s->name);
+    if (end == BUNZIP_NOMEM)
+        return no_memory(s, e);
+    if (end == BUNZIP_CUT)
+        return cut_off(s, e);
+    return end == BUNZIP_DAMAGED ? damaged(s, "damaged bzip2 data", e) : 0;
 }
 
 static int step_zstd(struct stream *s, void *out, size_t n, size_t *got,
@@ -260,6 +278,16 @@ static bool ends_here(const struct stream *s)
            s->in[s->in_at] != (s->codec == CODEC_GZIP ? 0x1f : 'B');
 }
 
+static int step(struct stream *s, void *out, size_t n, size_t *got,
+                struct err *e)
+{
+    if (s->codec == CODEC_GZIP)
+        return step_gzip(s, out, n, got, e);
+    if (s->codec == CODEC_BZIP2)
+        return step_bzip2(s, out, n, got, e);
+    return step_zstd(s, out, n, got, e);
+}
+
 int stream_read(struct stream *s, void *p, size_t n, size_t *got, struct err *e)
 {
     int rc = s->rc;
@@ -267,18 +295,18 @@ int stream_read(struct stream *s, void *p, size_t n, size_t *got, struct err *e)
     *got = 0;
     if (n > STREAM_BUFFER)
         n = STREAM_BUFFER;
+    if (s->pool)
+        return rc ? rc : read_pool(s, p, n, got, e);
     while (!rc && *got == 0) {
         rc = refill(s, e);
         if (rc)
             break;
         if (s->in_at == s->in_n) {
-            /* zstd may have taken all input and still hold output */
-            if (s->open_member && s->codec == CODEC_ZSTD)
-                rc = step_zstd(s, p, n, got, e);
-            if (!rc && *got == 0 && s->open_member) {
-                s->cut = true;
-                rc = damaged(s, "the input is cut off", e);
-            }
+            /* A decoder may have taken all input and still hold output. */
+            if (s->open_member)
+                rc = step(s, p, n, got, e);
+            if (!rc && *got == 0 && s->open_member)
+                rc = cut_off(s, e);
             break;
         }
         if (s->codec == CODEC_PLAIN) {
@@ -289,11 +317,19 @@ int stream_read(struct stream *s, void *p, size_t n, size_t *got, struct err *e)
         }
         if (ends_here(s))
             break;
-        rc = s->codec == CODEC_GZIP    ? step_gzip(s, p, n, got, e)
-             : s->codec == CODEC_BZIP2 ? step_bzip2(s, p, n, got, e)
-                                       : step_zstd(s, p, n, got, e);
+        rc = step(s, p, n, got, e);
     }
     return rc;
+}
+
+void stream_set_threads(struct stream *s, unsigned threads)
+{
+    struct str first = str_make(s->in + s->in_at, s->in_n - s->in_at);
+
+    if (s->codec != CODEC_BZIP2 || s->fd < 0 || threads < 2 || s->pool ||
+        stream_position(s))
+        return;
+    s->pool = bzip2_pool_open(first, s->fd, threads);
 }
 
 bool stream_is_cut(const struct stream *s)
@@ -303,6 +339,8 @@ bool stream_is_cut(const struct stream *s)
 
 uint64_t stream_position(const struct stream *s)
 {
+    if (s->pool)
+        return bzip2_pool_position(s->pool);
     return s->position + s->in_at;
 }
 

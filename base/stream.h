@@ -7,8 +7,9 @@
  * Fails.   -E_FORMAT with path and compressed byte offset for damaged or cut
  *          input; what was whole before has been delivered.  A line longer
  *          than its ceiling is skipped and counted in too_long.
- * Threads. One per stream.
- * Cost.    Two buffers of 256 KiB; no allocation per line.
+ * Threads. One per stream; stream_set_threads() may add some behind it.
+ * Cost.    Two buffers of 256 KiB; no allocation per line.  With threads: see
+ *          base/stream_bunzip.h.
  */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H
@@ -26,6 +27,11 @@ int stream_open(struct stream **s, const char *path, struct err *e);
 int stream_open_memory(struct stream **s, struct str bytes, const char *name,
                        struct err *e);
 void stream_close(struct stream *s); /* NULL is fine */
+
+/* Before the first read: let so many threads decode a file of many bzip2
+ * streams ("multistream").  Bytes and errors stay the same; anything else is
+ * read as before. */
+void stream_set_threads(struct stream *s, unsigned threads);
 
 /* Up to n > 0 bytes; *got 0 at the end. */
 int stream_read(struct stream *s, void *p, size_t n, size_t *got,

@@ -76,25 +76,33 @@ static void fill(struct dump *d)
     d->eof = rc || !got;
 }
 
-/* Does b, from `from` on, hold all of an export's head? */
-static bool head_is_whole(const struct dump *d, size_t from)
+/* Bytes of the first export's head, or SIZE_MAX when more must be read to
+ * know: to behind <siteinfo>, or to what stands where that is missing. */
+static size_t head_length(const struct dump *d)
 {
-    static const char *const behind[] = {"</siteinfo>", "<page>", "<page ",
-                                         "</mediawiki"};
-    struct str s = str_slice(buf_str(&d->b), from, SIZE_MAX);
+    static const struct str behind[] = {
+        {"</siteinfo>", 11}, {"<page>", 6}, {"<page ", 6}, {"</mediawiki", 11}};
+    struct str s = str_slice(buf_str(&d->b), 0, DUMP_HEAD_MAX);
+    size_t first = SIZE_MAX;
 
-    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++)
-        if (str_find(s, str_of(behind[i]), 0) != SIZE_MAX)
-            return true;
-    return d->eof || s.n > DUMP_HEAD_MAX;
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+        size_t at = str_find(s, behind[i], 0);
+
+        if (at < first)
+            first = at + (i == 0 ? behind[i].n : 0);
+    }
+    if (first == SIZE_MAX && (d->eof || s.n == DUMP_HEAD_MAX))
+        first = s.n;
+    return first;
 }
 
 static int first_head(struct dump *d, struct err *e)
 {
+    size_t n;
     struct str s;
     int rc;
 
-    while (!d->rc && !head_is_whole(d, 0))
+    while ((n = head_length(d)) == SIZE_MAX && !d->rc)
         fill(d);
     rc = d->rc;
     if (!rc && d->late.code && !d->b.n)
@@ -103,7 +111,7 @@ static int first_head(struct dump *d, struct err *e)
         *e = d->late;
         return rc;
     }
-    s = buf_str(&d->b);
+    s = str_slice(buf_str(&d->b), 0, n);
     rc = dump_head_read(&d->head, &d->site, s, d->name, e);
     if (rc)
         return rc;

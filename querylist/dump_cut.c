@@ -133,6 +133,8 @@ static void drop_history(struct dump *d)
 
 static void begin_page(struct dump *d)
 {
+    if (!d->n_pages)
+        cut_forget(d); /* it may be the rest of a comment */
     d->in_page = true;
     d->over = false;
     d->page_at = d->at++;

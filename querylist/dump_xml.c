@@ -66,20 +66,20 @@ static bool ends_name(char c)
     return is_space(c) || c == '>' || c == '/' || c == '<' || c == '=';
 }
 
-/* The > of a tag; in attributes it may stand inside quotes. */
+/* The > of a tag.  In attributes it may stand inside quotes; a < may not, and
+ * so a quote that is never closed costs no more than its own tag. */
 static const char *tag_end(struct xml *x, const char *from)
 {
-    const char *p = from;
+    const char *p = from, *quote;
 
-    while (p < x->end) {
+    while (p < x->end && *p != '<') {
         if (*p == '>')
             return p;
-        if (*p == '<')
-            break;
         if (*p == '"' || *p == '\'') {
-            p = memchr(p + 1, *p, left(x, p + 1));
-            if (!p)
+            quote = memchr(p + 1, *p, left(x, p + 1));
+            if (!quote || memchr(p + 1, '<', (size_t)(quote - p - 1)))
                 break;
+            p = quote;
         }
         p++;
     }

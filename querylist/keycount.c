@@ -7,7 +7,6 @@
 
 struct keycount {
     struct keytab table;
-    uint32_t *order; /* of the table's keys, once merged in memory */
     bool can_spill;
     struct runfile file;
     struct run *runs;
@@ -37,19 +36,23 @@ void keycount_close(struct keycount *k)
         return;
     keytab_release(&k->table);
     runfile_close(&k->file);
-    free(k->order);
     free(k->runs);
     free(k);
 }
 
 static int spill(struct keycount *k, struct err *e)
 {
+    int rc;
+
     if (!k->can_spill)
         return err_set(e, E_TOOBIG,
                        "%u distinct keys pass the memory ceiling of %zu bytes",
                        k->table.n, k->table.max_bytes);
     k->runs = xgrow(k->runs, &k->cap_runs, k->n_runs + 1, sizeof *k->runs);
-    return keyrun_spill(&k->table, &k->file, &k->runs[k->n_runs++], e);
+    keytab_sort(&k->table);
+    rc = keyrun_write(&k->table, &k->file, &k->runs[k->n_runs++], e);
+    keytab_reset(&k->table);
+    return rc;
 }
 
 int keycount_add(struct keycount *k, struct str key, uint64_t n, struct err *e)
@@ -110,22 +113,14 @@ static int merge_tables(struct keymerge *m, struct keycount *const *k, size_t n,
                         struct err *e)
 {
     struct keytab **tables = xcalloc(n + 1, sizeof *tables);
-    uint32_t **orders = xcalloc(n + 1, sizeof *orders);
-    int rc = 0;
+    int rc;
 
-    for (size_t i = 0; !rc && i < n; i++) {
-        free(k[i]->order);
-        k[i]->order = keytab_sort(&k[i]->table);
-        if (!k[i]->order)
-            rc =
-                err_set(e, E_NOMEM, "no memory to sort %u keys", k[i]->table.n);
+    for (size_t i = 0; i < n; i++) {
         tables[i] = &k[i]->table;
-        orders[i] = k[i]->order;
+        keytab_sort(tables[i]);
     }
-    if (!rc)
-        rc = keymerge_tables(m, tables, orders, n, e);
+    rc = keymerge_tables(m, tables, n, e);
     free(tables);
-    free(orders);
     return rc;
 }
 

@@ -85,8 +85,8 @@ int keymerge_runs(struct keymerge *m, const struct run *runs, size_t n,
     return rc ? rc : open_runs(m, m->n_runs, e);
 }
 
-int keymerge_tables(struct keymerge *m, struct keytab *const *tables,
-                    uint32_t *const *orders, size_t n, struct err *e)
+int keymerge_tables(struct keymerge *m, struct keytab *const *tables, size_t n,
+                    struct err *e)
 {
     int rc;
 
@@ -95,7 +95,7 @@ int keymerge_tables(struct keymerge *m, struct keytab *const *tables,
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++)
-        key_cursor_table(&m->cursors[i], tables[i], orders[i]);
+        key_cursor_table(&m->cursors[i], tables[i]);
     m->n = n;
     return key_merge_start(&m->merge, m->heap, n, e);
 }

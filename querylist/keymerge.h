@@ -5,8 +5,7 @@
  *          until so many are left, keymerge_tables() walks tables in memory;
  *          then keymerge_next() gives every key once, in bytewise order, with
  *          the sum of its sums.
- * Owns.    Cursors, and runs that it made; a file, tables and orders are
- *          borrowed.
+ * Owns.    Cursors, and runs that it made; a file and tables are borrowed.
  * Fails.   -E_IO, -E_DAMAGED, -E_NOMEM; -E_RANGE for a sum over 64 bits.
  * Threads. One at a time.
  * Cost.    132 KiB of memory for each of at most KEYMERGE_FAN runs; a run is
@@ -39,9 +38,9 @@ struct keymerge {
 int keymerge_runs(struct keymerge *m, const struct run *runs, size_t n,
                   bool lent, struct runfile *to, struct err *e);
 
-/* orders: of the tables' keys, by keytab_sort(). */
-int keymerge_tables(struct keymerge *m, struct keytab *const *tables,
-                    uint32_t *const *orders, size_t n, struct err *e);
+/* n sorted tables. */
+int keymerge_tables(struct keymerge *m, struct keytab *const *tables, size_t n,
+                    struct err *e);
 
 /* Also after a failure. */
 void keymerge_close(struct keymerge *m);

@@ -47,23 +47,19 @@ int keyrun_close(struct keyrun_writer *w, struct run *r, struct err *e)
     return run_writer_close(&w->out, r, e);
 }
 
-int keyrun_spill(struct keytab *t, struct runfile *f, struct run *r,
+int keyrun_write(const struct keytab *t, struct runfile *f, struct run *r,
                  struct err *e)
 {
-    uint32_t *order = keytab_sort(t);
     struct keyrun_writer w;
     char text[KEYTAB_KEY_MAX];
-    int rc, rc_close;
+    int rc = keyrun_open(&w, f, e), rc_close;
 
-    if (!order)
-        return err_set(e, E_NOMEM, "no memory to sort %u keys", t->n);
-    rc = keyrun_open(&w, f, e);
-    for (uint32_t i = 0; !rc && i < t->n; i++)
-        rc =
-            keyrun_put(&w, keytab_text(t, order[i], text), t->v[order[i]].n, e);
+    for (uint32_t i = 0; !rc && i < t->n; i++) {
+        const struct keytab_slot *s = keytab_at(t, i);
+
+        rc = keyrun_put(&w, keytab_text(t, s, text), s->n, e);
+    }
     rc_close = keyrun_close(&w, r, e);
-    free(order);
-    keytab_reset(t);
     return rc ? rc : rc_close;
 }
 
@@ -76,12 +72,10 @@ int key_cursor_run(struct key_cursor *c, const struct run *r, struct err *e)
     return run_reader_open(&c->in, r, e);
 }
 
-void key_cursor_table(struct key_cursor *c, const struct keytab *t,
-                      const uint32_t *order)
+void key_cursor_table(struct key_cursor *c, const struct keytab *t)
 {
     c->in.block = NULL;
     c->table = t;
-    c->order = order;
     c->at = 0;
 }
 
@@ -127,8 +121,10 @@ int key_cursor_next(struct key_cursor *c, bool *more, struct err *e)
     } else {
         *more = c->at < c->table->n;
         if (*more) {
-            c->n = c->table->v[c->order[c->at]].n;
-            c->key = keytab_text(c->table, c->order[c->at++], c->text);
+            const struct keytab_slot *s = keytab_at(c->table, c->at++);
+
+            c->n = s->n;
+            c->key = keytab_text(c->table, s, c->text);
         }
     }
     if (!rc && *more)

@@ -6,7 +6,7 @@
  *          block shares nothing.  A cursor walks a run, or the sorted keys of
  *          a table in memory.  A merge walks many cursors at once and gives
  *          each key once, with the sum of its sums.
- * Owns.    A cursor owns its block; it borrows table and order.
+ * Owns.    A cursor owns its block; it borrows a table.
  * Fails.   -E_IO, -E_DAMAGED, -E_NOMEM; -E_RANGE for a sum over 64 bits.
  * Threads. One at a time; cursors over one file are independent.
  * Cost.    A cursor has 4 KiB and, over a run, a block of 128 KiB.  A merge
@@ -35,8 +35,8 @@ int keyrun_put(struct keyrun_writer *w, struct str key, uint64_t n,
                struct err *e);
 int keyrun_close(struct keyrun_writer *w, struct run *r, struct err *e);
 
-/* All of a table as one run; the table is reset. */
-int keyrun_spill(struct keytab *t, struct runfile *f, struct run *r,
+/* All of a sorted table as one run. */
+int keyrun_write(const struct keytab *t, struct runfile *f, struct run *r,
                  struct err *e);
 
 struct key_cursor {
@@ -44,15 +44,13 @@ struct key_cursor {
     uint64_t n;
     uint64_t head;              /* first eight bytes, as a number */
     const struct keytab *table; /* NULL: over a run */
-    const uint32_t *order;
-    uint32_t at; /* of the next in order */
+    uint32_t at;                /* place of the next in the table */
     struct run_reader in;
     char text[KEYTAB_KEY_MAX];
 };
 
 int key_cursor_run(struct key_cursor *c, const struct run *r, struct err *e);
-void key_cursor_table(struct key_cursor *c, const struct keytab *t,
-                      const uint32_t *order);
+void key_cursor_table(struct key_cursor *c, const struct keytab *t);
 void key_cursor_close(struct key_cursor *c);
 
 /* *more false at the end. */

@@ -5,11 +5,13 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "querylist/bigmem.h"
 
-#define FIRST_SLOTS 1024u
+#define FIRST_SLOTS 512u
 #define FIRST_TAILS 4096u
-#define HEAD        16u /* bytes of a key that lie in its entry */
-#define SORTING     20u /* bytes a key while keys are sorted */
+#define ID_BITS     25u
+#define LEN_BITS    13u
+#define LEN_MASK    ((1u << LEN_BITS) - 1)
 
 void keytab_init(struct keytab *t, size_t max_bytes)
 {
@@ -18,8 +20,7 @@ void keytab_init(struct keytab *t, size_t max_bytes)
 
 void keytab_release(struct keytab *t)
 {
-    free(t->v);
-    free(t->slots);
+    bigmem_free(t->slots, t->n_slots * sizeof *t->slots);
     free(t->tails);
     keytab_init(t, t->max_bytes);
 }
@@ -31,39 +32,65 @@ void keytab_reset(struct keytab *t)
     keytab_release(t);
 }
 
+static inline uint32_t length(const struct keytab_slot *s)
+{
+    return (uint32_t)(s->meta >> ID_BITS) & LEN_MASK;
+}
+
+/* Of a key over KEYTAB_SHORT bytes what the slot does not hold. */
+static struct str tail_of(const struct keytab *t, const struct keytab_slot *s)
+{
+    return str_make(t->tails + s->head[1], length(s) - 8);
+}
+
+struct str keytab_text(const struct keytab *t, const struct keytab_slot *s,
+                       char *to)
+{
+    uint32_t len = length(s);
+
+    memcpy(to, s->head, KEYTAB_SHORT);
+    if (len > KEYTAB_SHORT)
+        memcpy(to + 8, tail_of(t, s).p, len - 8);
+    return str_make(to, len);
+}
+
+/* ---- hashing ---- */
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 m = (unsigned __int128)a * b;
+
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static inline uint64_t hash(const uint64_t head[2], uint32_t len,
+                            const char *tail)
+{
+    uint64_t second =
+        len > KEYTAB_SHORT ? hash_xxh3(str_make(tail, len - 8)) : head[1];
+
+    return mix(head[0] ^ UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)len << 56,
+               second ^ UINT64_C(0xd1b54a32d192ed03));
+}
+
+static inline size_t home(uint64_t h, size_t n_slots)
+{
+    return (size_t)((unsigned __int128)h * n_slots >> 64);
+}
+
+/* What a slot has above its number: the low bits of the hash, the high ones
+ * having led to it. */
+static inline uint64_t label(uint64_t h, uint32_t len)
+{
+    return (h & ((UINT64_C(1) << (64 - ID_BITS - LEN_BITS)) - 1)) << LEN_BITS |
+           len;
+}
+
 /* ---- growing ---- */
 
-static bool fits(const struct keytab *t, size_t cap, size_t slots, size_t tails)
+static bool fits(const struct keytab *t, size_t slots, size_t tails)
 {
-    return cap * (sizeof *t->v + SORTING) + slots * sizeof *t->slots + tails <=
-           t->max_bytes;
-}
-
-/* As many more as fit: the double of it, or half or a quarter of that. */
-static size_t more_keys(const struct keytab *t)
-{
-    size_t cap = t->cap;
-
-    for (size_t by = cap ? cap : FIRST_SLOTS / 2; by > 0 && by >= cap / 8;
-         by /= 2)
-        if (fits(t, cap + by, t->n_slots, t->cap_tails))
-            return cap + by < KEYTAB_MAX - 1 ? cap + by : KEYTAB_MAX - 1;
-    return cap;
-}
-
-static int grow_keys(struct keytab *t)
-{
-    size_t cap = more_keys(t);
-    struct keytab_key *v;
-
-    if (cap <= t->n)
-        return -E_TOOBIG;
-    v = realloc(t->v, cap * sizeof *v);
-    if (!v)
-        return -E_NOMEM;
-    t->v = v;
-    t->cap = (uint32_t)cap;
-    return 0;
+    return slots * sizeof *t->slots + tails <= t->max_bytes;
 }
 
 static int grow_tails(struct keytab *t, size_t need)
@@ -73,9 +100,9 @@ static int grow_tails(struct keytab *t, size_t need)
 
     while (cap < t->n_tails + need)
         cap *= 2;
-    if (!fits(t, t->cap, t->n_slots, cap))
+    if (!fits(t, t->n_slots, cap))
         cap = t->cap_tails + t->cap_tails / 8 + need;
-    if (cap > UINT32_MAX || !fits(t, t->cap, t->n_slots, cap))
+    if (!fits(t, t->n_slots, cap))
         return -E_TOOBIG;
     tails = realloc(t->tails, cap);
     if (!tails)
@@ -85,188 +112,200 @@ static int grow_tails(struct keytab *t, size_t need)
     return 0;
 }
 
-static uint64_t hash_of(const struct keytab *t, const struct keytab_key *k)
-{
-    uint64_t h = keytab_hash(k->head, k->len);
-
-    if (k->len > HEAD)
-        h ^= hash_xxh3(str_make(t->tails + k->tail, k->len - HEAD));
-    return h;
-}
-
-/* Twice the slots.  Where memory does not hold both tables, the old one is
- * used up to seven eighths. */
+/* Twice the slots, or as many as fit beside those that are. */
 static int grow_slots(struct keytab *t)
 {
     size_t n = t->n_slots ? t->n_slots * 2 : FIRST_SLOTS, i;
-    uint64_t *slots;
+    struct keytab_slot *slots;
 
-    if (!fits(t, t->cap, t->n_slots + n, t->cap_tails))
-        return t->n < t->n_slots / 8 * 7 ? 0 : -E_TOOBIG;
-    slots = calloc(n, sizeof *slots);
+    while (n > t->n_slots && !fits(t, t->n_slots + n, t->cap_tails))
+        n -= n / 16;
+    if (n < t->n_slots + t->n_slots / 8)
+        return -E_TOOBIG;
+    slots = bigmem_new(n * sizeof *slots);
     if (!slots)
         return -E_NOMEM;
-    for (uint32_t id = 0; id < t->n; id++) {
-        uint64_t h = hash_of(t, &t->v[id]);
+    for (size_t k = 0; k < t->n_slots; k++) {
+        const struct keytab_slot *s = &t->slots[k];
+        uint32_t len = length(s);
 
-        for (i = (size_t)h & (n - 1); slots[i]; i = (i + 1) & (n - 1))
-            ;
-        slots[i] = (h >> 32) << 32 | (id + 1);
+        if (!s->meta)
+            continue;
+        i = home(
+            hash(s->head, len, len > KEYTAB_SHORT ? tail_of(t, s).p : NULL), n);
+        while (slots[i].meta)
+            i = i + 1 == n ? 0 : i + 1;
+        slots[i] = *s;
     }
-    free(t->slots);
+    bigmem_free(t->slots, t->n_slots * sizeof *slots);
     t->slots = slots;
     t->n_slots = n;
     return 0;
 }
 
-static int grow(struct keytab *t)
-{
-    int rc = 0;
-
-    if (t->n >= t->n_slots / 8 * 5)
-        rc = grow_slots(t);
-    if (!rc && t->n == t->cap)
-        rc = grow_keys(t);
-    return rc;
-}
-
 /* ---- adding ---- */
 
-static int add_new(struct keytab *t, const uint64_t head[2], struct str tail,
-                   uint32_t len, uint64_t h, uint64_t n, uint32_t *id)
+static int add_new(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
+                   uint32_t *id)
 {
-    size_t mask, i;
-    int rc = 0;
+    uint64_t second = l->head[1];
+    size_t i;
+    int rc = t->n < KEYTAB_MAX - 1 ? 0 : -E_TOOBIG;
 
-    if (t->n >= t->n_slots / 8 * 5 || t->n == t->cap)
-        rc = grow(t);
-    if (!rc && tail.n > t->cap_tails - t->n_tails)
-        rc = grow_tails(t, tail.n);
+    if (!rc && t->n >= t->n_slots / 4 * 3)
+        rc = grow_slots(t);
+    if (!rc && l->len > KEYTAB_SHORT && l->len > t->cap_tails - t->n_tails)
+        rc = grow_tails(t, l->len);
     if (rc)
         return rc;
-    *id = t->n;
-    t->v[t->n++] =
-        (struct keytab_key){{head[0], head[1]}, n, len, (uint32_t)t->n_tails};
-    if (tail.n)
-        memcpy(t->tails + t->n_tails, tail.p, tail.n);
-    t->n_tails += tail.n;
-    mask = t->n_slots - 1;
-    for (i = (size_t)h & mask; t->slots[i]; i = (i + 1) & mask)
-        ;
-    t->slots[i] = (h >> 32) << 32 | t->n;
+    if (l->len > KEYTAB_SHORT) {
+        second = t->n_tails;
+        memcpy(t->tails + t->n_tails, l->p + 8, l->len - 8);
+        t->n_tails += l->len - 8;
+    }
+    i = home(l->h, t->n_slots);
+    while (t->slots[i].meta)
+        i = i + 1 == t->n_slots ? 0 : i + 1;
+    *id = t->n++;
+    t->slots[i] = (struct keytab_slot){
+        {l->head[0], second}, n, label(l->h, l->len) << ID_BITS | t->n};
     return 0;
 }
 
-static inline int add(struct keytab *t, const uint64_t head[2], uint32_t len,
-                      struct str tail, uint64_t h, uint64_t n, uint32_t *id)
+static inline bool is_key(const struct keytab *t, const struct keytab_slot *s,
+                          const struct keytab_lookup *l)
 {
-    size_t mask = t->n_slots - 1, i;
-
-    if (!t->n_slots)
-        return add_new(t, head, tail, len, h, n, id);
-    for (i = (size_t)h & mask; t->slots[i]; i = (i + 1) & mask) {
-        struct keytab_key *k;
-
-        if (t->slots[i] >> 32 != h >> 32)
-            continue;
-        k = &t->v[(uint32_t)t->slots[i] - 1];
-        if (k->head[0] != head[0] || k->head[1] != head[1] || k->len != len ||
-            (tail.n && memcmp(t->tails + k->tail, tail.p, tail.n)))
-            continue;
-        if (__builtin_add_overflow(k->n, n, &k->n)) {
-            k->n -= n;
-            return -E_RANGE;
-        }
-        *id = (uint32_t)t->slots[i] - 1;
-        return 0;
-    }
-    return add_new(t, head, tail, len, h, n, id);
+    if (s->head[0] != l->head[0])
+        return false;
+    if (l->len <= KEYTAB_SHORT)
+        return s->head[1] == l->head[1];
+    return memcmp(tail_of(t, s).p, l->p + 8, l->len - 8) == 0;
 }
 
-int keytab_add_short(struct keytab *t, const uint64_t head[2], uint32_t len,
-                     uint64_t n, uint32_t *id)
+static inline int finish(struct keytab *t, const struct keytab_lookup *l,
+                         uint64_t n, uint32_t *id)
 {
-    return add(t, head, len, STR_NONE, keytab_hash(head, len), n, id);
+    uint64_t want = label(l->h, l->len);
+    size_t i;
+
+    if (!t->n_slots)
+        return add_new(t, l, n, id);
+    for (i = home(l->h, t->n_slots); t->slots[i].meta;
+         i = i + 1 == t->n_slots ? 0 : i + 1) {
+        struct keytab_slot *s = &t->slots[i];
+
+        if (s->meta >> ID_BITS != want || !is_key(t, s, l))
+            continue;
+        if (__builtin_add_overflow(s->n, n, &s->n)) {
+            s->n -= n;
+            return -E_RANGE;
+        }
+        *id = keytab_number(s);
+        return 0;
+    }
+    return add_new(t, l, n, id);
+}
+
+int keytab_finish(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
+                  uint32_t *id)
+{
+    return finish(t, l, n, id);
+}
+
+/* First 16 bytes of p[0, n), n <= 16, zeros behind: without a branch, which
+ * the length of words would mislead. */
+static inline void load_head(const char *p, size_t n, uint64_t head[2])
+{
+    static const unsigned char ones[32] = {255, 255, 255, 255, 255, 255,
+                                           255, 255, 255, 255, 255, 255,
+                                           255, 255, 255, 255};
+    uint64_t mask[2];
+
+    memcpy(mask, ones + 16 - n, 16);
+    memcpy(head, p, 16);
+    head[0] &= mask[0];
+    head[1] &= mask[1];
+}
+
+void keytab_look_up(const struct keytab *t, struct keytab_lookup *l,
+                    struct str key)
+{
+    l->p = key.p;
+    l->len = (uint32_t)key.n;
+    load_head(key.p, key.n < KEYTAB_SHORT ? key.n : KEYTAB_SHORT, l->head);
+    l->h = hash(l->head, l->len, key.p + 8);
+    if (t->n_slots)
+        __builtin_prefetch(&t->slots[home(l->h, t->n_slots)], 1);
 }
 
 int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id)
 {
-    uint64_t head[2] = {0, 0};
-    struct str tail = STR_NONE;
-    uint64_t h;
+    struct keytab_lookup l = {{0, 0}, 0, (uint32_t)key.n, key.p};
 
     if (key.n > KEYTAB_KEY_MAX)
         return -E_RANGE;
     if (key.n)
-        memcpy(head, key.p, key.n < HEAD ? key.n : HEAD);
-    h = keytab_hash(head, (uint32_t)key.n);
-    if (key.n > HEAD) {
-        tail = str_make(key.p + HEAD, key.n - HEAD);
-        h ^= hash_xxh3(tail);
-    }
-    return add(t, head, (uint32_t)key.n, tail, h, n, id);
+        memcpy(l.head, key.p, key.n < KEYTAB_SHORT ? key.n : KEYTAB_SHORT);
+    l.h = hash(l.head, l.len, l.len > KEYTAB_SHORT ? key.p + 8 : NULL);
+    return finish(t, &l, n, id);
 }
 
-struct str keytab_text(const struct keytab *t, uint32_t id, char *to)
+const struct keytab_slot *keytab_find(const struct keytab *t, uint32_t id)
 {
-    const struct keytab_key *k = &t->v[id];
+    size_t i = 0;
 
-    memcpy(to, k->head, HEAD);
-    if (k->len > HEAD)
-        memcpy(to + HEAD, t->tails + k->tail, k->len - HEAD);
-    return str_make(to, k->len);
+    while (i < t->n_slots &&
+           (!t->slots[i].meta || keytab_number(&t->slots[i]) != id))
+        i++;
+    return i < t->n_slots ? &t->slots[i] : NULL;
 }
 
 /* ---- sorting: multikey quicksort, eight bytes a step ---- */
 
-struct item {
-    uint64_t at; /* eight bytes of the key as a number, zeros behind its end */
-    uint32_t id;
-    uint32_t len;
-};
-
-/* Eight bytes of a key from `depth` on. */
-static uint64_t bytes_at(const struct keytab *t, uint32_t id, uint32_t depth)
+/* Eight bytes of a key from `depth` on, zeros behind its end, as a number. */
+static inline uint64_t bytes_at(const struct keytab *t,
+                                const struct keytab_slot *s, uint32_t depth)
 {
-    const struct keytab_key *k = &t->v[id];
+    uint32_t len = length(s);
     uint64_t x = 0;
 
-    if (depth < HEAD)
-        return be64toh(k->head[depth / 8]);
-    if (depth < k->len)
-        memcpy(&x, t->tails + k->tail + (depth - HEAD),
-               k->len - depth < 8 ? k->len - depth : 8);
+    if (depth == 0)
+        return be64toh(s->head[0]);
+    if (len <= KEYTAB_SHORT)
+        return depth == 8 ? be64toh(s->head[1]) : 0;
+    if (depth < len)
+        memcpy(&x, tail_of(t, s).p + depth - 8,
+               len - depth < 8 ? len - depth : 8);
     return be64toh(x);
 }
 
-static void swap(struct item *a, struct item *b)
+static void swap(struct keytab_slot *a, struct keytab_slot *b)
 {
-    struct item x = *a;
+    struct keytab_slot x = *a;
 
     *a = *b;
     *b = x;
 }
 
-static int compare_from(const struct keytab *t, const struct item *a,
-                        const struct item *b, uint32_t depth)
+static int compare_from(const struct keytab *t, const struct keytab_slot *a,
+                        const struct keytab_slot *b, uint32_t depth)
 {
-    uint64_t x = a->at, y = b->at;
+    for (;; depth += 8) {
+        uint64_t x = bytes_at(t, a, depth), y = bytes_at(t, b, depth);
 
-    while (x == y) {
-        depth += 8;
-        if (a->len <= depth || b->len <= depth)
-            return a->len < b->len ? -1 : a->len > b->len;
-        x = bytes_at(t, a->id, depth);
-        y = bytes_at(t, b->id, depth);
+        if (x != y)
+            return x < y ? -1 : 1;
+        /* One ends: it is what the other begins with. */
+        if (length(a) <= depth + 8 || length(b) <= depth + 8)
+            return length(a) < length(b) ? -1 : length(a) > length(b);
     }
-    return x < y ? -1 : 1;
 }
 
-static void insertion_sort(const struct keytab *t, struct item *v, size_t n,
-                           uint32_t depth)
+static void insertion_sort(const struct keytab *t, struct keytab_slot *v,
+                           size_t n, uint32_t depth)
 {
     for (size_t i = 1; i < n; i++) {
-        struct item x = v[i];
+        struct keytab_slot x = v[i];
         size_t k = i;
 
         for (; k > 0 && compare_from(t, &x, &v[k - 1], depth) < 0; k--)
@@ -284,54 +323,54 @@ static uint64_t middle(uint64_t a, uint64_t b, uint64_t c)
 
 /* Keys equal up to depth + 8: those that end there are one another's
  * beginnings, shorter first; returns how many. */
-static size_t ended_first(struct item *v, size_t n, uint32_t depth)
+static size_t ended_first(struct keytab_slot *v, size_t n, uint32_t depth)
 {
     size_t ended = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (v[i].len <= depth + 8)
+        if (length(&v[i]) <= depth + 8)
             swap(&v[i], &v[ended++]);
     for (size_t i = 1; i < ended; i++) /* nine lengths at most */
-        for (size_t k = i; k > 0 && v[k].len < v[k - 1].len; k--)
+        for (size_t k = i; k > 0 && length(&v[k]) < length(&v[k - 1]); k--)
             swap(&v[k], &v[k - 1]);
     return ended;
 }
 
-static void sort(const struct keytab *t, struct item *v, size_t n,
-                 uint32_t depth);
-
-/* The part of equal bytes: one step deeper. */
-static void sort_equal(const struct keytab *t, struct item *v, size_t n,
-                       uint32_t depth)
+static uint64_t pivot_of(const struct keytab *t, const struct keytab_slot *v,
+                         size_t n, uint32_t depth)
 {
-    size_t ended = ended_first(v, n, depth);
+    uint64_t x[3];
 
-    for (size_t i = ended; i < n; i++)
-        v[i].at = bytes_at(t, v[i].id, depth + 8);
-    sort(t, v + ended, n - ended, depth + 8);
+    for (size_t i = 0; i < 3; i++) {
+        const struct keytab_slot *s = v + i * (n / 2 - 1);
+
+        x[i] = middle(bytes_at(t, s, depth), bytes_at(t, s + 1, depth),
+                      bytes_at(t, s + (i == 2 ? 0 : 2), depth));
+    }
+    return middle(x[0], x[1], x[2]);
 }
 
 /* Below, equal, above; the equal ones are at a depth that grows by eight, so
  * that calls nest as deep as keys are long and parts are halved. */
-static void sort(const struct keytab *t, struct item *v, size_t n,
+static void sort(const struct keytab *t, struct keytab_slot *v, size_t n,
                  uint32_t depth)
 {
     while (n > 12) {
-        uint64_t pivot =
-            middle(middle(v[0].at, v[1].at, v[2].at),
-                   middle(v[n / 2 - 1].at, v[n / 2].at, v[n / 2 + 1].at),
-                   middle(v[n - 3].at, v[n - 2].at, v[n - 1].at));
-        size_t low = 0, i = 0, high = n;
+        uint64_t pivot = pivot_of(t, v, n, depth);
+        size_t low = 0, i = 0, high = n, ended;
 
         while (i < high) {
-            if (v[i].at < pivot)
+            uint64_t at = bytes_at(t, &v[i], depth);
+
+            if (at < pivot)
                 swap(&v[i++], &v[low++]);
-            else if (v[i].at > pivot)
+            else if (at > pivot)
                 swap(&v[i], &v[--high]);
             else
                 i++;
         }
-        sort_equal(t, v + low, high - low, depth);
+        ended = ended_first(v + low, high - low, depth);
+        sort(t, v + low + ended, high - low - ended, depth + 8);
         if (low < n - high) {
             sort(t, v, low, depth);
             v += high;
@@ -344,27 +383,12 @@ static void sort(const struct keytab *t, struct item *v, size_t n,
     insertion_sort(t, v, n, depth);
 }
 
-uint32_t *keytab_sort(struct keytab *t)
+void keytab_sort(struct keytab *t)
 {
-    struct item *items;
-    uint32_t *order;
+    size_t n = 0;
 
-    free(t->slots); /* their memory is what the items take */
-    t->slots = NULL;
-    t->n_slots = 0;
-    items = malloc(((size_t)t->n + 1) * sizeof *items);
-    order = malloc(((size_t)t->n + 1) * sizeof *order);
-    if (items && order) {
-        for (uint32_t id = 0; id < t->n; id++)
-            items[id] =
-                (struct item){be64toh(t->v[id].head[0]), id, t->v[id].len};
-        sort(t, items, t->n, 0);
-        for (uint32_t i = 0; i < t->n; i++)
-            order[i] = items[i].id;
-    } else {
-        free(order);
-        order = NULL;
-    }
-    free(items);
-    return order;
+    for (size_t i = 0; i < t->n_slots; i++)
+        if (t->slots[i].meta)
+            t->slots[n++] = t->slots[i];
+    sort(t, t->slots, n, 0);
 }

@@ -2,18 +2,19 @@
  * keytab - byte strings, numbered, each with a sum, in memory of a ceiling.
  *
  * Model.   keytab_add() gives a key's number (from 0, without gaps, in the
- *          order in which keys came) and adds to its sum.  keytab_sort() gives
- *          all numbers in bytewise order of keys.  keytab_reset() forgets all.
+ *          order in which keys came) and adds to its sum.  keytab_sort() puts
+ *          all keys in bytewise order, where keytab_at() gives them by place.
+ *          keytab_reset() forgets all.
  * Owns.    Copies of the keys.
  * Fails.   -E_TOOBIG when one more key would pass max_bytes, or KEYTAB_MAX
  *          keys: nothing is added; sort and write what is there, reset, and
  *          add again.  -E_RANGE for a key over KEYTAB_KEY_MAX or a sum over 64
  *          bits; -E_NOMEM.
  * Threads. One at a time.
- * Cost.    The first 16 bytes of a key lie beside its sum, so that a short
- *          one is compared as two words; a cache line for the slot and one for
- *          the key.  60 to 90 bytes a key, 20 of them for sorting, and what
- *          is over 16 bytes of it.
+ * Cost.    A slot holds a short key, number and sum together, so that a key is
+ *          one cache line, and comparing it two words.  43 to 86 bytes a key,
+ *          as the table is three quarters to three eighths full; of a key over
+ *          16 bytes, what is over 8 besides.  Sorting is in place.
  */
 #ifndef QUERYLIST_KEYTAB_H
 #define QUERYLIST_KEYTAB_H
@@ -26,22 +27,23 @@
 #define KEYTAB_KEY_MAX 4096u      /* bytes of a key */
 #define KEYTAB_MAX     (1u << 25) /* keys, less one: bigrams pack two numbers */
 #define KEYTAB_MIN     (64u << 10) /* bytes that max_bytes should have */
+#define KEYTAB_SHORT   16u         /* bytes of a key that fit a slot */
 
-struct keytab_key {
-    uint64_t head[2]; /* its first 16 bytes, zeros behind */
+struct keytab_slot {
+    uint64_t head[2]; /* a short key, zeros behind it; of a long one the first
+                         eight bytes, and where in tails the others are */
     uint64_t n;       /* the sum */
-    uint32_t len;     /* bytes */
-    uint32_t tail;    /* of the bytes from the 17th on, in tails */
+    uint64_t meta;    /* number + 1 in 25 bits, length in 13, hash in 26; 0:
+                         empty */
 };
 
 struct keytab {
-    struct keytab_key *v; /* by number */
-    uint32_t n, cap;
-    uint64_t *slots; /* number + 1, and above it half of the hash; 0: empty */
-    size_t n_slots;  /* a power of two */
+    struct keytab_slot *slots; /* sorted: n keys in order */
+    size_t n_slots;
+    uint32_t n;
     char *tails;
     size_t n_tails, cap_tails;
-    size_t max_bytes; /* ceiling of all tables, sorting included */
+    size_t max_bytes; /* ceiling of both */
 };
 
 void keytab_init(struct keytab *t, size_t max_bytes);
@@ -50,44 +52,39 @@ void keytab_reset(struct keytab *t);
 
 int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id);
 
-/* Numbers in bytewise order of keys, in an array of t->n that the caller
- * frees; NULL when memory is out.  The slots are given up for it: only
- * keytab_text() and keytab_reset() may follow. */
-uint32_t *keytab_sort(struct keytab *t);
+/* keytab_add() in steps, so that the lines of several keys are fetched at the
+ * same time: look up each, then finish each. */
+struct keytab_lookup {
+    uint64_t head[2], h;
+    uint32_t len;
+    const char *p; /* the key, for as long as the look-up */
+};
+
+/* key.n at most KEYTAB_KEY_MAX; 16 bytes can be read at key.p. */
+void keytab_look_up(const struct keytab *t, struct keytab_lookup *l,
+                    struct str key);
+int keytab_finish(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
+                  uint32_t *id);
+
+/* The slot of a number, by looking at all of them. */
+const struct keytab_slot *keytab_find(const struct keytab *t, uint32_t id);
+
+/* Only what is below, and reset, may follow. */
+void keytab_sort(struct keytab *t);
+
+static inline const struct keytab_slot *keytab_at(const struct keytab *t,
+                                                  uint32_t place)
+{
+    return &t->slots[place];
+}
+
+static inline uint32_t keytab_number(const struct keytab_slot *s)
+{
+    return (uint32_t)(s->meta & (KEYTAB_MAX - 1)) - 1;
+}
 
 /* The key's bytes, written to `to` (KEYTAB_KEY_MAX). */
-struct str keytab_text(const struct keytab *t, uint32_t id, char *to);
-
-/* ---- the quick way in: for a key whose head the caller has ---- */
-
-static inline uint64_t keytab_mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 m = (unsigned __int128)a * b;
-
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static inline uint64_t keytab_hash(const uint64_t head[2], uint32_t len)
-{
-    return keytab_mix(head[0] ^ UINT64_C(0x9e3779b97f4a7c15) ^
-                          (uint64_t)len << 56,
-                      head[1] ^ UINT64_C(0xd1b54a32d192ed03));
-}
-
-/* First 16 bytes of p[0, n), zeros behind, where 16 can be read. */
-static inline void keytab_head(const char *p, size_t n, uint64_t head[2])
-{
-    memcpy(head, p, 16);
-    if (n < 8) {
-        head[0] &= (UINT64_C(1) << (8 * n)) - 1;
-        head[1] = 0;
-    } else if (n < 16) {
-        head[1] &= (UINT64_C(1) << (8 * (n - 8))) - 1;
-    }
-}
-
-/* The same as keytab_add() of a key of at most 16 bytes. */
-int keytab_add_short(struct keytab *t, const uint64_t head[2], uint32_t len,
-                     uint64_t n, uint32_t *id);
+struct str keytab_text(const struct keytab *t, const struct keytab_slot *s,
+                       char *to);
 
 #endif

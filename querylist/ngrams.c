@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "querylist/ngrams_private.h"
 
+#define BATCH 32 /* words looked up at the same time */
+
 const char *const ngrams_case_names[] = {"fold", "keep", NULL};
 
 /* ---- counters ---- */
@@ -16,6 +18,7 @@ static int open_counter(struct ngrams_counter *c, struct ngrams *n,
     size_t words = n->config.bigram_budget ? memory / 4 : memory;
 
     c->n = n;
+    c->bigrams = n->config.bigram_budget > 0;
     words_init(&c->split);
     /* A quarter for words, each of some 80 bytes, the rest for bigrams of 11
      * to 21 bytes: in real text they are some twenty times as many when the
@@ -32,7 +35,6 @@ static void close_counter(struct ngrams_counter *c)
     pairtab_release(&c->pairs);
     runfile_close(&c->file);
     free(c->runs);
-    free(c->order);
 }
 
 int ngrams_open(struct ngrams **out, const struct ngrams_config *c,
@@ -107,37 +109,16 @@ int ngrams_sort(struct ngrams_counter *c, struct err *e)
 {
     uint32_t n = c->words.n;
     uint32_t *rank = malloc(((size_t)n + 1) * sizeof *rank);
-    int rc = 0;
+    int rc;
 
-    free(c->order);
-    c->order = rank ? keytab_sort(&c->words) : NULL;
-    if (!c->order) {
-        rc = -E_NOMEM;
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            rank[c->order[i]] = i;
-        rc = pairtab_sort(&c->pairs, rank);
-    }
+    if (!rank)
+        return err_set(e, E_NOMEM, "no memory to sort %u words", n);
+    keytab_sort(&c->words);
+    for (uint32_t i = 0; i < n; i++)
+        rank[keytab_number(keytab_at(&c->words, i))] = i;
+    rc = pairtab_sort(&c->pairs, rank);
     free(rank);
-    return rc ? err_set(e, -rc, "no memory to sort %u words and %zu bigrams", n,
-                        c->pairs.n)
-              : 0;
-}
-
-static int write_words(struct ngrams_counter *c, struct run *r, struct err *e)
-{
-    struct keyrun_writer w;
-    char text[KEYTAB_KEY_MAX];
-    int rc = keyrun_open(&w, &c->file, e), rc_close;
-
-    for (uint32_t i = 0; !rc && i < c->words.n; i++) {
-        uint32_t id = c->order[i];
-
-        rc = keyrun_put(&w, keytab_text(&c->words, id, text), c->words.v[id].n,
-                        e);
-    }
-    rc_close = keyrun_close(&w, r, e);
-    return rc ? rc : rc_close;
+    return rc ? err_set(e, -rc, "no memory to sort bigrams") : 0;
 }
 
 static int write_pairs(struct ngrams_counter *c, struct run *r, struct err *e)
@@ -172,11 +153,9 @@ int ngrams_spill(struct ngrams_counter *c, struct err *e)
     r = &c->runs[c->n_runs++];
     *r = (struct ngrams_run){.words = {.file = &c->file},
                              .pairs = {.file = &c->file}};
-    rc = write_words(c, &r->words, e);
+    rc = keyrun_write(&c->words, &c->file, &r->words, e);
     if (!rc)
         rc = write_pairs(c, &r->pairs, e);
-    free(c->order);
-    c->order = NULL;
     keytab_reset(&c->words);
     pairtab_reset(&c->pairs);
     return rc;
@@ -191,7 +170,7 @@ static int start_over(struct ngrams_counter *c, struct err *e)
     int rc;
 
     if (c->has_last)
-        last = keytab_text(&c->words, c->last, text);
+        last = keytab_text(&c->words, keytab_find(&c->words, c->last), text);
     rc = ngrams_spill(c, e);
     if (!rc && c->has_last)
         rc = keytab_add(&c->words, last, 0, &c->last);
@@ -200,44 +179,45 @@ static int start_over(struct ngrams_counter *c, struct err *e)
 
 /* ---- adding ---- */
 
-static int count_word(struct ngrams_counter *c, struct str word, uint32_t *id)
+/* Room for one word more and the bigram that ends with it. */
+static int count_word(struct ngrams_counter *c, const struct keytab_lookup *l,
+                      struct err *e)
 {
-    uint64_t head[2];
-
-    if (word.n > sizeof head)
-        return keytab_add(&c->words, word, 1, id);
-    keytab_head(word.p, word.n, head);
-    return keytab_add_short(&c->words, head, (uint32_t)word.n, 1, id);
-}
-
-/* The i-th word of the text and the bigram that ends with it. */
-static int add_word(struct ngrams_counter *c, size_t i, struct err *e)
-{
-    struct str word = words_at(&c->split, i);
     uint32_t id;
-    int rc;
+    int rc = keytab_finish(&c->words, l, 1, &id);
 
-    if (c->split.stop[i])
-        c->has_last = false;
-    if (word.n > NGRAMS_WORD_MAX) {
-        c->has_last = false;
-        return 0;
-    }
-    rc = count_word(c, word, &id);
     if (rc == -E_TOOBIG) {
         rc = start_over(c, e);
         if (!rc)
-            rc = count_word(c, word, &id);
+            rc = keytab_finish(&c->words, l, 1, &id);
     }
-    if (rc)
-        return err_set(e, -rc, "no memory to count words");
-    if (c->has_last && c->n->config.bigram_budget)
+    if (!rc && c->has_last && c->bigrams)
         rc = pairtab_add(&c->pairs, c->last, id);
     c->last = id;
     c->has_last = true;
     if (!rc && pairtab_full(&c->pairs))
         rc = start_over(c, e);
-    return rc ? err_set(e, -rc, "no memory to count bigrams") : 0;
+    return rc ? err_set(e, -rc, "no memory to count words") : 0;
+}
+
+/* Words from `from` up to `to`, at most a batch. */
+static int count_batch(struct ngrams_counter *c, size_t from, size_t to,
+                       struct err *e)
+{
+    const struct words *w = &c->split;
+    struct keytab_lookup l[BATCH];
+    int rc = 0;
+
+    for (size_t i = from; i < to; i++)
+        if (w->span[i].n <= NGRAMS_WORD_MAX)
+            keytab_look_up(&c->words, &l[i - from], words_at(w, i));
+    for (size_t i = from; !rc && i < to; i++) {
+        if (w->stop[i] || w->span[i].n > NGRAMS_WORD_MAX)
+            c->has_last = false;
+        if (w->span[i].n <= NGRAMS_WORD_MAX)
+            rc = count_word(c, &l[i - from], e);
+    }
+    return rc;
 }
 
 int ngrams_add(struct ngrams_counter *c, struct str text, struct err *e)
@@ -253,8 +233,8 @@ int ngrams_add(struct ngrams_counter *c, struct str text, struct err *e)
     if (w->n > NGRAMS_TOKENS_MAX - c->tokens)
         return err_set(e, E_TOOBIG, "more than %llu words of text",
                        (unsigned long long)NGRAMS_TOKENS_MAX);
-    for (size_t i = 0; !rc && i < w->n; i++)
-        rc = add_word(c, i, e);
+    for (size_t i = 0; !rc && i < w->n; i += BATCH)
+        rc = count_batch(c, i, w->n - i < BATCH ? w->n : i + BATCH, e);
     c->tokens += w->n;
     if (w->stop_behind)
         c->has_last = false;

@@ -50,7 +50,7 @@
 #define NGRAMS_TOKENS_MAX (UINT64_C(1) << 42) /* three counts fit 126 bits */
 #define NGRAMS_WORD_MAX   QUERY_ENTRY_MAX     /* bytes; longer is no entry */
 #define NGRAMS_FAN        64u                 /* runs of bigrams read at once */
-#define NGRAMS_MEMORY_MIN (256u << 10)          /* bytes a counter has at least */
+#define NGRAMS_MEMORY_MIN (256u << 10)        /* bytes a counter has at least */
 
 enum ngrams_case { NGRAMS_FOLD, NGRAMS_KEEP };
 extern const char *const ngrams_case_names[]; /* "fold", "keep", NULL */

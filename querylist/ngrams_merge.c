@@ -69,21 +69,16 @@ static int all_words(struct parts *p, struct err *e)
     struct ngrams *n = p->n;
     struct keymerge m = {0};
     struct keytab **tables;
-    uint32_t **orders;
     int rc;
 
     if (p->on_disk) {
         rc = keymerge_runs(&m, p->words, p->n_runs, true, &n->file, e);
     } else {
         tables = xcalloc(n->config.counters, sizeof *tables);
-        orders = xcalloc(n->config.counters, sizeof *orders);
-        for (unsigned i = 0; i < n->config.counters; i++) {
+        for (unsigned i = 0; i < n->config.counters; i++)
             tables[i] = &n->counters[i].words;
-            orders[i] = n->counters[i].order;
-        }
-        rc = keymerge_tables(&m, tables, orders, n->config.counters, e);
+        rc = keymerge_tables(&m, tables, n->config.counters, e);
         free(tables);
-        free(orders);
     }
     if (!rc)
         rc = merge_words(n, &m, e);
@@ -138,7 +133,7 @@ static int map_table(const struct ngrams *n, const struct ngrams_counter *k,
     struct key_cursor *c = xcalloc(1, sizeof *c);
     int rc;
 
-    key_cursor_table(c, &k->words, k->order);
+    key_cursor_table(c, &k->words);
     rc = map_words(n, c, k->words.n, m, e);
     free(c);
     return rc;
@@ -325,8 +320,6 @@ int ngrams_finish(struct ngrams *n, struct err *e)
         n->report.disk += c->file.end;
         keytab_reset(&c->words);
         pairtab_reset(&c->pairs);
-        free(c->order);
-        c->order = NULL;
     }
     free(p.runs);
     free(p.words);

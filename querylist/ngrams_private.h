@@ -23,13 +23,13 @@ struct ngrams_counter {
     struct words split; /* scratch */
     struct keytab words;
     struct pairtab pairs;
+    bool bigrams; /* are they counted too? */
     bool has_last;
     uint32_t last; /* number of the word before */
     uint64_t tokens;
     struct runfile file;
     struct ngrams_run *runs;
     size_t n_runs, cap_runs;
-    uint32_t *order;             /* of the words, once finished in memory */
     struct ngrams_counter *next; /* of those that nobody has */
 };
 
@@ -65,7 +65,7 @@ struct ngrams {
 /* Write what a counter has as a run; it begins anew. */
 int ngrams_spill(struct ngrams_counter *c, struct err *e);
 
-/* Sort words and, by their ranks, pairs; c->order is set. */
+/* Sort words and, by their ranks, pairs. */
 int ngrams_sort(struct ngrams_counter *c, struct err *e);
 
 static inline struct str ngrams_text(const struct ngrams *n, uint32_t word)

@@ -1,21 +1,14 @@
 #include "querylist/pairtab.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/err.h"
+#include "querylist/bigmem.h"
 
 #define COUNT_BITS  14u
 #define COUNT_MAX   ((UINT64_C(1) << COUNT_BITS) - 1)
 #define NUMBER_MASK ((UINT64_C(1) << PAIRTAB_BITS) - 1)
 #define FIRST_SLOTS ((size_t)4096)
-
-static void unmap(struct pairtab *t)
-{
-    if (t->slots)
-        munmap(t->slots, t->mapped);
-    t->slots = NULL;
-}
 
 void pairtab_init(struct pairtab *t, size_t max_bytes)
 {
@@ -24,7 +17,7 @@ void pairtab_init(struct pairtab *t, size_t max_bytes)
 
 void pairtab_release(struct pairtab *t)
 {
-    unmap(t);
+    bigmem_free(t->slots, t->mapped);
     free(t->big);
     pairtab_init(t, t->max_bytes);
 }
@@ -117,17 +110,13 @@ static int grow(struct pairtab *t)
         t->full = true;
         return 0;
     }
-    slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (slots == MAP_FAILED)
+    slots = bigmem_new(bytes);
+    if (!slots)
         return -E_NOMEM;
-    /* A pair is anywhere: with small pages its address would have to be
-     * fetched too.  Where there are none it is only slower. */
-    madvise(slots, bytes, MADV_HUGEPAGE);
     for (size_t i = 0; i < t->n_slots; i++)
         if (t->slots[i])
             reinsert(slots, n, t->slots[i]);
-    unmap(t);
+    bigmem_free(t->slots, t->mapped);
     t->slots = slots;
     t->n_slots = n;
     t->mapped = bytes;

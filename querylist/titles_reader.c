@@ -17,7 +17,7 @@ int titles_reader_open(struct titles_reader *r, const struct titles_config *c,
     pageviews_init(&r->views, project, add_line, r, &r->drops);
     title_form_init(&r->form);
     title_form_init(&r->form_of_target);
-    keytab_init(&r->hours, (size_t)r->part);
+    keytab_init(&r->hours, r->part < KEYTAB_MIN ? KEYTAB_MIN : (size_t)r->part);
     return keycount_open(&r->sums, r->part, c->folder, e);
 }
 
@@ -42,9 +42,13 @@ static int hand_on(struct titles_reader *r, struct err *e)
 
     if (!r->more_hours)
         rc = keycount_open(&r->more_hours, r->part, r->c->folder, e);
-    for (uint32_t i = 0; !rc && i < r->hours.n; i++)
-        rc = keycount_add(r->more_hours, keytab_text(&r->hours, i, text),
-                          r->hours.v[i].n, e);
+    keytab_sort(&r->hours);
+    for (uint32_t i = 0; !rc && i < r->hours.n; i++) {
+        const struct keytab_slot *s = keytab_at(&r->hours, i);
+
+        rc = keycount_add(r->more_hours, keytab_text(&r->hours, s, text), s->n,
+                          e);
+    }
     keytab_reset(&r->hours);
     return rc;
 }
@@ -145,9 +149,14 @@ int titles_reader_end(struct titles_reader *r, struct err *e)
     int rc = 0;
 
     if (!r->more_hours) {
-        for (uint32_t i = 0; !rc && i < r->hours.n; i++)
-            rc =
-                add_sum(r, keytab_text(&r->hours, i, text), r->hours.v[i].n, e);
+        /* Sorted: in the order of one table's hashes another one fills up
+         * badly. */
+        keytab_sort(&r->hours);
+        for (uint32_t i = 0; !rc && i < r->hours.n; i++) {
+            const struct keytab_slot *s = keytab_at(&r->hours, i);
+
+            rc = add_sum(r, keytab_text(&r->hours, s, text), s->n, e);
+        }
         keytab_reset(&r->hours);
         return rc;
     }

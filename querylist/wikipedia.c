@@ -336,8 +336,10 @@ int wikipedia_read(const char *path, const struct wikipedia_config *c,
     if (r.hashing)
         sha256_init(&r.hash);
     rc = stream_open(&r.in, path, e);
-    if (!rc)
+    if (!rc) {
+        stream_set_threads(r.in, c->threads);
         rc = dump_open(&r.dump, r.in, r.name, &c->dump, e);
+    }
     if (!rc && r.hashing)
         site_hash(dump_site(r.dump), &r.hash);
     if (!rc)

@@ -3,7 +3,7 @@
 XML parser: number, namespace, id, title, redirect, sha256 of the text.  Skipped
 without ../shared (WITMILL_SHARED).
 
-usage: tests/check_dump.py BUILD
+usage: BUILD=build/gcc tests/check_dump.py
 """
 import bz2
 import hashlib
@@ -36,7 +36,7 @@ def pages(file):
 
 
 def main():
-    build = pathlib.Path(sys.argv[1])
+    build = pathlib.Path(os.environ.get("BUILD", "build/gcc"))
     here = pathlib.Path(__file__).resolve().parent
     shared = pathlib.Path(os.environ.get("WITMILL_SHARED",
                                          here.parent.parent / "shared"))

@@ -315,6 +315,8 @@ def main():
     check_odd()
     check_objectives()
     check_calls()
+    # Under nohup it is ignored, and so it would be by the runs.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for asked in signal.SIGTERM, signal.SIGHUP, signal.SIGINT:
         check_asked(args, reference, asked)
     check_damage(args, reference)

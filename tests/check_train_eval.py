@@ -6,8 +6,10 @@ there when the run is killed and goes on."""
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
+import time
 
 import events_reader
 import resume_runs
@@ -55,7 +57,9 @@ def without_evals(folder):
 
 
 def kept(folder):
-    return [int(name[5:]) for name in resume_runs.steps(folder)]
+    """A kill may leave one that was being written."""
+    return [int(name[5:]) for name in resume_runs.steps(folder)
+            if not name.endswith(".tmp")]
 
 
 def ask(model, task="zeroshot", *more):
@@ -162,6 +166,43 @@ def check_killed(reference):
           figures(ask(reference, "zeroshot", "--best")))
 
 
+def without_labels(broken):
+    """Pictures with labels; or, for the .cls of classes that have no name, of
+    which no one can be used."""
+    folder = WORK / f"labels-{broken}"
+    tiny_shards.make(folder, 32, 32, label=lambda two: 99 if broken else two[0])
+    return folder
+
+
+def check_useless():
+    """What nothing can be asked of is said before the first step."""
+    folder = fresh("useless")
+    done = resume_runs.run(folder, RUN, "--eval", without_labels(True), *NAMED)
+    check(f"useless pictures: exit code {done.returncode}, {done.stderr[-200:]}",
+          done.returncode == 3 and "none of 32 samples" in done.stderr)
+    check("and no step was taken", not (folder / "log.jsonl").exists())
+
+
+def check_spoilt():
+    """What was there at the start and is not when it is first asked: the run
+    ends with code 3, and with a checkpoint of the steps that it took."""
+    folder, data = fresh("spoilt"), without_labels(False)
+    run = subprocess.Popen(
+        resume_runs.command(folder, RUN, "--eval", data, *NAMED, "--steps",
+                            120, "--eval-every", 120), text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        env=resume_runs.environment())
+    log = folder / "log.jsonl"
+    while run.poll() is None and not (log.exists() and
+                                      '"step"' in log.read_text()):
+        time.sleep(0.01)
+    shutil.rmtree(data)
+    _, said = run.communicate(timeout=100)
+    check(f"exit code {run.returncode}: {said[-200:]}",
+          run.returncode == 3 and data.name in said)
+    check(f"its last step is kept: {kept(folder)}", kept(folder) == [120])
+
+
 def check_calls():
     """In front of calls that change the disk."""
     if SANITIZED or not SHIM.exists():
@@ -175,6 +216,8 @@ def main():
     make()
     check_asked()
     check_retrieval()
+    check_useless()
+    check_spoilt()
     reference = check_best()
     check_killed(reference)
     check_calls()

@@ -28,6 +28,10 @@ def command(*more):
 
 
 def run(*more):
+    """Of --data alone a run wants to be kept somewhere."""
+    if more[:1] == ("--data",) and \
+            not {"--out", "--log", "--save"} & set(map(str, more)):
+        more += "--log", os.devnull
     done = subprocess.run(command(*more), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True,
                           env=dict(os.environ, OMP_WAIT_POLICY="passive"))
@@ -135,7 +139,9 @@ def refuses():
     cases = [
         ([], 2, "what to train on"),
         ([WORK / "whole", "--generated"], 2, "reads no corpus"),
+        (["--steps", "1", "--data", WORK / "whole"], 2, "would be kept"),
         ([WORK / "whole", "--steps", "1", "--epochs", "1"], 2, "give one"),
+        ([WORK / "whole", "--epochs", "0"], 2, "--epochs"),
         ([WORK / "nowhere"], 3, "nowhere"),
         ([WORK / "whole", "--batch", "97"], 3, "twice"),
         ([WORK / "whole", "--balance", "10"], 3, "counts.tsv"),
@@ -155,7 +161,8 @@ def says_early():
     folder = WORK / "unread"
     make(folder)
     done = subprocess.run([WITMILL, "train", "--data", folder, "--model",
-                           "tiny-vit"], stdout=subprocess.PIPE,
+                           "tiny-vit", "--log", os.devnull],
+                          stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
     check("a vocabulary is asked for: exit code 2",
           done.returncode == 2 and "--vocabulary" in done.stderr)

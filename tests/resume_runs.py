@@ -66,7 +66,9 @@ def curve(folder):
 
 
 def steps(folder):
-    return sorted(p.name for p in folder.glob("step-*"))
+    """Checkpoints that are whole; others are named .tmp."""
+    return sorted(p.name for p in folder.glob("step-*")
+                  if p.suffix != ".tmp")
 
 
 def hashes(folder, step):

@@ -195,6 +195,10 @@ static void test_dump__text(void **state)
                                      "<![CDATA[]]>") "<?y?>"
                                                      "<!----><!-->-->" END,
          "0/7/AB//\n"},
+        {HEAD "<!-- a comment of some length > --><?and more?>" PAGE(
+             "A", "a") "<!-- a comment of some length <page> -->" PAGE("B", "b")
+             END,
+         "0/7/A//a\n0/7/B//b\n"},
         /* A bad page costs one page. */
         {HEAD PAGE("A", "&#0;") PAGE("B", "&#xD800;") PAGE("C", "&#x110000;")
              PAGE("D", "&#99999999999999999;") PAGE("E", "&#xFFFE;")

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "base/buf.h"
 #include "querylist/keymerge.h"
@@ -476,6 +477,86 @@ static void test_ngrams__pairtab(void **state)
     pairtab_release(&t);
 }
 
+/* ---- threads ---- */
+
+struct share {
+    struct ngrams *n;
+    unsigned from, step;
+};
+
+/* Every text by whatever counter is idle. */
+static void *add_share(void *at)
+{
+    struct share *s = at;
+    struct buf text;
+    char word[64];
+
+    buf_init(&text, BUF_NO_LIMIT);
+    for (unsigned i = s->from; i < 400; i += s->step) {
+        struct ngrams_counter *c = ngrams_take(s->n);
+        uint64_t x = i;
+
+        buf_clear(&text);
+        for (int k = 0; k < 100; k++) {
+            buf_add(&text, word_of((unsigned)(next_random(&x) % 5000), word));
+            buf_add_char(&text, ' ');
+        }
+        if (ngrams_add(c, buf_str(&text), NULL))
+            s->step = 0; /* the caller looks */
+        ngrams_give(s->n, c);
+        if (!s->step)
+            break;
+    }
+    buf_release(&text);
+    return NULL;
+}
+
+static void list_shared(unsigned threads, struct buf *out)
+{
+    struct query_candidates c = {0};
+    struct ngrams_config config = all;
+    struct share shares[4];
+    pthread_t t[4];
+    struct ngrams *n;
+
+    config.memory = 1;
+    config.counters = threads;
+    config.folder = folder;
+    assert_int_equal(ngrams_open(&n, &config, NULL), 0);
+    for (unsigned i = 0; i < threads; i++) {
+        shares[i] = (struct share){n, i, threads};
+        assert_int_equal(pthread_create(&t[i], NULL, add_share, &shares[i]), 0);
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(shares[i].step, threads);
+    }
+    assert_int_equal(ngrams_finish(n, NULL), 0);
+    assert_int_equal(ngrams_tokens(n), 40000);
+    assert_int_equal(ngrams_words(n, &c, NULL), 0);
+    assert_int_equal(ngrams_bigrams(n, &c, NULL), 0);
+    for (size_t i = 0; i < c.n; i++)
+        buf_addf(out, "%.*s\t%llu\t%.17g\n", STR_ARG(c.v[i].text),
+                 (unsigned long long)c.v[i].count, c.v[i].pmi);
+    query_candidates_release(&c);
+    ngrams_close(n);
+}
+
+static void test_ngrams__threads(void **state)
+{
+    struct buf one, four;
+
+    (void)state;
+    buf_init(&one, BUF_NO_LIMIT);
+    buf_init(&four, BUF_NO_LIMIT);
+    list_shared(1, &one);
+    list_shared(4, &four);
+    assert_true(one.n > 100000);
+    assert_true(str_eq(buf_str(&one), buf_str(&four)));
+    buf_release(&one);
+    buf_release(&four);
+}
+
 /* ---- failures ---- */
 
 static void test_ngrams__ceiling(void **state)
@@ -544,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_ngrams__passes),
         cmocka_unit_test(test_ngrams__large_counts),
         cmocka_unit_test(test_ngrams__pairtab),
+        cmocka_unit_test(test_ngrams__threads),
         cmocka_unit_test(test_ngrams__ceiling),
         cmocka_unit_test(test_ngrams__damage),
     };

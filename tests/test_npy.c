@@ -62,7 +62,12 @@ static void test_npy__headers(void **state)
         {DICT("<f4", "True", "(2, 3)"), 24, 1, -E_UNSUPPORTED},
         {DICT("<f4", "Maybe", "(2, 3)"), 24, 1, -E_FORMAT},
         {DICT(">f4", "False", "(2, 3)"), 24, 1, -E_UNSUPPORTED},
-        {DICT("<f8", "False", "(2, 3)"), 48, 1, -E_UNSUPPORTED},
+        {DICT("<f8", "False", "(2, 3)"), 48, 1, 0},
+        {DICT("<i4", "False", "(2, 3)"), 24, 1, 0},
+        {DICT("|i1", "False", "(2, 3)"), 6, 1, 0},
+        {DICT("<f8", "False", "(2, 3)"), 47, 1, -E_FORMAT},
+        {DICT(">f8", "False", "(2, 3)"), 48, 1, -E_UNSUPPORTED},
+        {DICT("<u4", "False", "(2, 3)"), 24, 1, -E_UNSUPPORTED},
         {DICT("|O", "False", "(2, 3)"), 24, 1, -E_UNSUPPORTED},
         {DICT("<f4", "False", "(1, 1, 1, 1, 1)"), 4, 1, -E_TOOBIG},
         {DICT("<f4", "False", "(99999999999999999999,)"), 4, 1, -E_TOOBIG},
@@ -240,6 +245,24 @@ static void test_npy__numbers(void **state)
     assert_int_equal(npy_int(&a, 1), -2);
     assert_int_equal(npy_int(&a, 2), 0);
     assert_int_equal(npy_int(&a, 3), 0);
+    buf_release(&b);
+    b = file_of(1, DICT("<f8", "False", "(3,)"), 24);
+    memcpy(b.p + b.n - 24, (const double[3]){1, -2.75, 1e300}, 24);
+    assert_int_equal(npy_parse(&a, buf_str(&b), "x", NULL), 0);
+    assert_true(npy_float(&a, 0) == 1 && npy_int(&a, 0) == 1);
+    assert_true(npy_float(&a, 1) == -2.75f && npy_int(&a, 1) == -2);
+    assert_true(isinf(npy_float(&a, 2)) && npy_int(&a, 2) == 0);
+    buf_release(&b);
+    b = file_of(1, DICT("<i4", "False", "(2,)"), 8);
+    memcpy(b.p + b.n - 8, (const int32_t[2]){-7, INT32_MAX}, 8);
+    assert_int_equal(npy_parse(&a, buf_str(&b), "x", NULL), 0);
+    assert_true(npy_int(&a, 0) == -7 && npy_int(&a, 1) == INT32_MAX);
+    assert_true(npy_float(&a, 0) == -7);
+    buf_release(&b);
+    b = file_of(1, DICT("|i1", "False", "(2,)"), 2);
+    memcpy(b.p + b.n - 2, (const int8_t[2]){-1, 1}, 2);
+    assert_int_equal(npy_parse(&a, buf_str(&b), "x", NULL), 0);
+    assert_true(npy_int(&a, 0) == -1 && npy_float(&a, 1) == 1);
     buf_release(&b);
 }
 

@@ -18,18 +18,18 @@ FREE = ["tools", "tests"]
 
 # header prefix -> files that may include it
 DOORS = {
-    r"curl/|ares": r"crawler/(fetch|dns)[a-z_]*\.[ch]",
+    r"curl/|ares": r"crawler/(fetch|dns)[a-z0-9_]*\.[ch]",
     r"libpsl": r"crawler/[a-z_]+\.c",
-    r"libxml/": r"base/markup[a-z_]*\.c",
+    r"libxml/": r"base/markup[a-z0-9_]*\.c",
     r"sqlite3": r"catalog/[a-z_]+\.[ch]",
     r"jpeglib|jerror|turbojpeg|png\.h|webp/|gif_lib|avif/|lcms2":
-        r"base/image[a-z_]*\.[ch]",
+        r"base/image[a-z0-9_]*\.[ch]",
     r"archive": r"shards/[a-z_]+\.c",
     r"utf8proc": r"base/fold\.c",
     r"xxhash|openssl/": r"base/hash\.c",
-    r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z_]*\.[ch]",
-    r"seccomp": r"base/jail[a-z_]*\.c",
-    r"oneapi/|dnnl": r"train/cpu/products[a-z_]*\.[ch]",
+    r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z0-9_]*\.[ch]",
+    r"seccomp": r"base/jail[a-z0-9_]*\.c",
+    r"oneapi/|dnnl": r"train/cpu/products[a-z0-9_]*\.[ch]",
     r"cuda|cublas|cudnn|nccl": r"train/cuda/[a-z_]+\.(c|h|cu|cuh)",
     r"mpi\.h": r"train/[a-z_]+\.c",
 }

@@ -117,7 +117,7 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES, .min = 1,
      .help = "Length of the run in samples seen, instead of steps."},
     {.name = "epochs", .type = OPT_DOUBLE, AT(data.epochs), .arg = "X",
-     .flags = OPT_BYTES, .max = 1e6,
+     .flags = OPT_BYTES, .min = 1e-6, .max = 1e6,
      .help = "Length of the run in epochs, instead of steps: in one, each "
              "sample is seen as often as its source's weight says."},
     {.name = "init", .type = OPT_STRING, AT(init), .arg = "FILE",
@@ -204,8 +204,9 @@ static const struct opt rows[] = {
     {.name = "out", .type = OPT_STRING, AT(out), .arg = "FOLDER",
      .help = "Where the run is kept: log.jsonl, event files for TensorBoard "
              "and checkpoints, each a model by itself. Default: models/NAME of "
-             "the corpus, NAME the model's; with --generated nothing is kept "
-             "but what --log and --save name."},
+             "the corpus, NAME the model's. With --generated, or --data alone, "
+             "there is none, and nothing is kept but what --log and --save "
+             "name; of --data alone one of the three is asked for."},
     {.name = "resume", .type = OPT_BOOL, AT(resume),
      .help = "Go on from the last whole checkpoint in --out, or begin where "
              "there is none. The options that change results must be those it "
@@ -263,7 +264,8 @@ static const struct opt_table table = {
         "witmill train corpus --balance 20000 --data more/shards@0.5 "
         "--batch 4096 --device cuda --precision bf16\n"
         "witmill train --data 'laion/{00000..00099}.tar' --vocabulary "
-        "bpe_simple_vocab_16e6.txt.gz --crop resized --fast-decode\n"
+        "bpe_simple_vocab_16e6.txt.gz --crop resized --fast-decode "
+        "--out models/laion\n"
         "witmill train --generated --model tiny-vit --batch 64 --lr 0.002\n"
         "witmill train --generated --model tiny-vit --batch 64 --steps 2000 "
         "--out models/tiny --checkpoint-every 500 --resume\n"

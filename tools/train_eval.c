@@ -48,6 +48,8 @@ int train_eval_open(struct train_eval *t, const struct train_eval_options *o,
     if (c->launch.rank)
         return 0;
     rc = evaluator_open(&t->v, &v, e);
+    if (!rc)
+        rc = evaluator_try(&t->v, e); /* not only behind --eval-every steps */
     if (rc)
         return rc;
     t->tokenizer = c->data->tokenizer;

@@ -170,12 +170,26 @@ static int check_paths(const struct train_options *t, struct err *e)
     return 0;
 }
 
+/* Pairs made here show how fast a model learns; shards are there to be learned
+ * from, for days, and a corpus has a folder for what comes of it. */
+static int check_kept(const struct train_options *t, struct err *e)
+{
+    if (t->data.generated || t->data.corpus || t->out || t->save || t->log ||
+        t->profile)
+        return 0;
+    return err_set(e, E_USAGE,
+                   "nothing of this run would be kept: --out FOLDER for a run "
+                   "that can go on, or --save FILE for its weights alone");
+}
+
 int train_setup_check(const struct train_options *t, struct err *e)
 {
     int rc = train_data_check(&t->data, e);
 
     if (!rc)
         rc = check_paths(t, e);
+    if (!rc)
+        rc = check_kept(t, e);
     if (rc)
         return rc;
     if (t->skip_spikes > 0 && t->skip_spikes < 1)

@@ -149,10 +149,9 @@ void alarm_text(enum alarm_kind k, const struct alarm_rules *r,
         break;
     default:
         snprintf(out, ALARM_TEXT_MAX,
-                 "step %llu: the loss is %g, the gradient's norm %g: not "
-                 "finite, and %s; look at the batch, at the learning rate, at "
-                 "the precision",
-                 step, p->loss, p->norm, left);
+                 "step %llu: %s is not finite, and was %s; look at the batch, "
+                 "at the learning rate, at the precision",
+                 step, isfinite(p->loss) ? "the gradient" : "the loss", left);
     }
 }
 

@@ -17,20 +17,21 @@
  *          multilabel) the .npy holds a 0 or 1 for each class, or else the .cls
  *          the numbers of its classes, between them spaces, commas or line
  *          breaks; none is a picture of no class.  evalset_next() gives
- * batches, always full but the last; pictures are decoded by workers
- * (train/picture.h, PICTURE_EVAL), which work on the next batch while the
- * caller computes with this one.
+ *          batches, always full but the last; pictures are decoded by workers
+ *          (train/picture.h, PICTURE_EVAL), which work on the next batch while
+ *          the caller computes with this one.
  *
  *          A sample that cannot be used is left out, counted under its reason,
  *          and the first ones are events of the log: no-image, no-label,
- *          bad-label (no number; no 0s and 1s), label-range (no class has it),
- * no-text, too-many-texts, or a picture's reason. Owns.    Tars, workers, and
- * what a batch points to, until the next call. Fails.   -E_NOTFOUND naming a
- * tar or folder that is not there; -E_FORMAT for a tar that is none or ends too
- * soon, and for an nshards.txt; -E_IO when workers cannot be had. Threads. Open
- * it before threads start (base/jail.h); one calls. Cost.    One pass over the
- * tars; memory for a batch of pixels and as many pictures more as are on their
- * way.
+ *          bad-label (no number; no 0s and 1s), label-range (no class has
+ *          it), no-text, too-many-texts, or a picture's reason.
+ * Owns.    Tars, workers, and what a batch points to, until the next call.
+ * Fails.   -E_NOTFOUND naming a tar or folder that is not there; -E_FORMAT for
+ *          a tar that is none or ends too soon, and for an nshards.txt;
+ *          -E_IO when workers cannot be had.
+ * Threads. Open it before threads start (base/jail.h); one calls.
+ * Cost.    One pass over the tars; memory for a batch of pixels and as many
+ *          pictures more as are on their way.
  */
 #ifndef TRAIN_EVALSET_H
 #define TRAIN_EVALSET_H

@@ -102,6 +102,17 @@ void evaluator_close(struct evaluator *v)
     *v = (struct evaluator){0};
 }
 
+int evaluator_try(struct evaluator *v, struct err *e)
+{
+    struct evalset_batch b;
+    int rc = evalset_next(&v->set, &b, e);
+
+    if (!rc)
+        rc = evalset_check(&v->set, e);
+    evalset_rewind(&v->set);
+    return rc;
+}
+
 /* ---- zero-shot ---- */
 
 static int add_scores(struct evaluator *v, const struct evalset_item *it,

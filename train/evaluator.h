@@ -64,6 +64,11 @@ int evaluator_open(struct evaluator *v, const struct evaluator_config *c,
                    struct err *e);
 void evaluator_close(struct evaluator *v); /* fine when zero */
 
+/* That there is a picture that can be asked about, for who would know before
+ * the model is there: as evaluator_run() fails when there is none.  A batch is
+ * read, all tars when it is not in the first ones. */
+int evaluator_try(struct evaluator *v, struct err *e);
+
 /* metric: top-1, or of several labels the mean average precision, or the mean
  * of R@1 both ways; NULL: not asked for.  cache:
  * for classifiers, NULL of a model that goes on changing. */

@@ -37,8 +37,8 @@
  * Threads. Open it before threads start, on the thread that ends last
  *          (base/jail.h).  One calls the maker and the rest.
  * Cost.    A window of each source: 72 bytes and its key a sample, twice when
- *          replacements come from the next; no allocation a sample once buffers
- * have grown.
+ *          replacements come from the next; no allocation a sample once
+ *          buffers have grown.
  */
 #ifndef TRAIN_LOADER_H
 #define TRAIN_LOADER_H

@@ -14,7 +14,8 @@ static const struct {
     const char *descr;
     size_t size; /* bytes */
 } types[NPY_TYPES] = {
-    [NPY_F32] = {"<f4", 4}, [NPY_F16] = {"<f2", 2},  [NPY_I64] = {"<i8", 8},
+    [NPY_F32] = {"<f4", 4}, [NPY_F16] = {"<f2", 2},  [NPY_F64] = {"<f8", 8},
+    [NPY_I64] = {"<i8", 8}, [NPY_I32] = {"<i4", 4},  [NPY_I8] = {"|i1", 1},
     [NPY_U8] = {"|u1", 1},  [NPY_BOOL] = {"|b1", 1},
 };
 
@@ -137,8 +138,8 @@ static int take_type(struct dict *d, struct npy *a)
             return 0;
         }
     return err_set(d->e, E_UNSUPPORTED,
-                   "%s: numbers of type \"%.*s\"; <f4, <f2, <i8, |u1, |b1 are "
-                   "read",
+                   "%s: numbers of type \"%.*s\"; <f8, <f4, <f2, <i8, <i4, "
+                   "|i1, |u1, |b1 are read",
                    d->name, s.n < 40 ? (int)s.n : 40, s.p);
 }
 
@@ -277,38 +278,58 @@ int npy_parse(struct npy *a, struct str bytes, const char *name, struct err *e)
     return count_numbers(a, bytes.n - at - head, name, e);
 }
 
+static double real_of(const struct npy *a, uint64_t i)
+{
+    uint16_t h;
+    double d;
+    float x;
+
+    if (a->type == NPY_F64) {
+        memcpy(&d, a->data + 8 * i, sizeof d);
+        return d;
+    }
+    if (a->type == NPY_F32) {
+        memcpy(&x, a->data + 4 * i, sizeof x);
+        return (double)x;
+    }
+    memcpy(&h, a->data + 2 * i, sizeof h);
+    return (double)npy_half_float(h);
+}
+
+static bool is_real(enum npy_type t)
+{
+    return t == NPY_F64 || t == NPY_F32 || t == NPY_F16;
+}
+
 int64_t npy_int(const struct npy *a, uint64_t i)
 {
     int64_t x;
-    float f;
+    int32_t y;
+    double f;
 
     assert(i < a->count);
-    if (a->type == NPY_I64) {
+    switch (a->type) {
+    case NPY_I64:
         memcpy(&x, a->data + 8 * i, sizeof x);
         return x;
-    }
-    if (a->type == NPY_U8 || a->type == NPY_BOOL)
+    case NPY_I32:
+        memcpy(&y, a->data + 4 * i, sizeof y);
+        return y;
+    case NPY_I8:
+        return (int8_t)a->data[i];
+    case NPY_U8:
+    case NPY_BOOL:
         return (uint8_t)a->data[i];
-    f = npy_float(a, i);
-    return f >= -0x1p63f && f < 0x1p63f ? (int64_t)f : 0;
+    default:
+        f = real_of(a, i);
+        return f >= -0x1p63 && f < 0x1p63 ? (int64_t)f : 0;
+    }
 }
 
 float npy_float(const struct npy *a, uint64_t i)
 {
-    uint16_t h;
-    float x;
-
     assert(i < a->count);
-    switch (a->type) {
-    case NPY_F32:
-        memcpy(&x, a->data + 4 * i, sizeof x);
-        return x;
-    case NPY_F16:
-        memcpy(&h, a->data + 2 * i, sizeof h);
-        return npy_half_float(h);
-    default:
-        return (float)npy_int(a, i);
-    }
+    return is_real(a->type) ? (float)real_of(a, i) : (float)npy_int(a, i);
 }
 
 /* ---- writing ---- */

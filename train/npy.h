@@ -3,8 +3,9 @@
  *
  * Model.   A file is the magic "\x93NUMPY", a version, the length of a header,
  *          the header (a Python dict of `descr`, `fortran_order`, `shape`),
- *          the numbers.  Versions 1 and 2 are read, little-endian <f4, <f2,
- *          <i8, |u1 and |b1, in C order, of up to NPY_DIMS_MAX dimensions.
+ *          the numbers.  Versions 1 and 2 are read, little-endian <f8, <f4,
+ *          <f2, <i8, <i4, |i1, |u1 and |b1, in C order, of up to NPY_DIMS_MAX
+ *          dimensions.
  *          Of the dict exactly the three members are taken, in any order, as
  *          NumPy itself takes no others.  The file ends with the last number.
  *
@@ -32,7 +33,17 @@
 #define NPY_FILE_MAX   ((size_t)1 << 33) /* bytes of a file, when reading */
 #define NPY_HEAD       128               /* bytes before the numbers, ours */
 
-enum npy_type { NPY_F32, NPY_F16, NPY_I64, NPY_U8, NPY_BOOL, NPY_TYPES };
+enum npy_type {
+    NPY_F32,
+    NPY_F16,
+    NPY_F64,
+    NPY_I64,
+    NPY_I32,
+    NPY_I8,
+    NPY_U8,
+    NPY_BOOL,
+    NPY_TYPES
+};
 
 size_t npy_size(enum npy_type t); /* bytes of a number */
 
@@ -47,7 +58,7 @@ struct npy {
 /* name is for messages. */
 int npy_parse(struct npy *a, struct str bytes, const char *name, struct err *e);
 
-/* Number i as a float; of NPY_I64 rounded. */
+/* Number i as a float; NPY_F64 and integers are rounded. */
 float npy_float(const struct npy *a, uint64_t i);
 /* Floats are cut; what no int64_t holds is 0. */
 int64_t npy_int(const struct npy *a, uint64_t i);

@@ -32,8 +32,8 @@
  * Cost.    order_find(): a few steps in the same epoch, a pass over the shards
  *          in another one.  Balanced, what an epoch keeps has to be counted, of
  *          all epochs up to that one, once: 16 bytes a sample and a few
- *          nanoseconds a sample and epoch, by threads of its own.  A window: 8
- * bytes a sample.
+ *          nanoseconds a sample and epoch, by threads of its own.  A window:
+ *          8 bytes a sample.
  */
 #ifndef TRAIN_ORDER_H
 #define TRAIN_ORDER_H

@@ -245,7 +245,7 @@ static bool asks(const struct run *r, uint64_t number)
 static int go_on(struct run *r, uint64_t i, struct err *e)
 {
     struct record_step s;
-    int rc = one_step(r, i, &s, e);
+    int rc = one_step(r, i, &s, e), asked = 0;
     bool due;
 
     if (rc || r->sum->stopped)
@@ -254,13 +254,13 @@ static int go_on(struct run *r, uint64_t i, struct err *e)
     rc = record_step(&r->record, &s, e);
     due = s.number == r->c->steps || record_due(&r->record);
     if (!rc && asks(r, s.number)) {
-        rc = ask(r, s.number, e);
+        asked = ask(r, s.number, e);
         due = true;
     }
-    if (!rc && due)
-        rc = record_save(&r->record, &r->m, e);
-    if (rc)
-        return rc;
+    if (!rc && due && !r->d.rc) /* also what could not be evaluated */
+        rc = record_save(&r->record, &r->m, asked ? NULL : e);
+    if (asked || rc)
+        return asked ? asked : rc;
     add_up(r, &s);
     if (r->writes)
         say(r, &s);

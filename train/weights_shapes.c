@@ -131,7 +131,8 @@ int weights_sizes(struct clip_config *c, enum weights_says *activation,
 
     if (rc)
         return rc;
-    *c = (struct clip_config){.init_logit_scale = CONFIG_LOGIT_SCALE};
+    *c = (struct clip_config){.init_logit_scale = CONFIG_LOGIT_SCALE,
+                              .pictures = config_pictures_clip};
     c->embed_dim = side(&a, p->projection, 2, p->embed_axis);
     c->logit_bias = weights_index_find(&x, STR("logit_bias")) != NULL;
     if (weights_index_find(&x, STR("bow.weight")))
