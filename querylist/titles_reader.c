@@ -17,7 +17,7 @@ int titles_reader_open(struct titles_reader *r, const struct titles_config *c,
     pageviews_init(&r->views, project, add_line, r, &r->drops);
     title_form_init(&r->form);
     title_form_init(&r->form_of_target);
-    keytab_init(&r->hours, r->part < KEYTAB_MIN ? KEYTAB_MIN : (size_t)r->part);
+    keytab_init(&r->hours, (size_t)r->part);
     return keycount_open(&r->sums, r->part, c->folder, e);
 }
 
