@@ -54,8 +54,8 @@ def page(number, title, text, ns=0, redirect=None):
 PIECES = ["{} {}", "[[{}|{}]]", "[[{} {}]]", "''{}'' {}", "{{{{t|{}}}}} {}",
           "{}&lt;ref&gt;{}&lt;/ref&gt;", "{}, {}", "{}. The {}", "{}\n\n{}",
           "\n== {} {} ==\n", "\n* {}\n* {}\n", "{}&amp;nbsp;{}", "{}-{}",
-          "don't {} {}", "{}\u2019s {}", "\u00c9{} \ufb01{}", "\u72ac\u732b{} {}",
-          "{} \u0e2b\u0e21\u0e32 {}", "&lt;!-- {} --&gt;{}", "(the {} of {})",
+          "don't {} {}", "{}\u2019s {}", "\u00c9{} \ufb01{}",
+          "\u72ac\u732b{} {}", "{} \u0e2b\u0e21\u0e32 {}", "&lt;!-- {} --&gt;{}", "(the {} of {})",
           "of the {} {}", "{} {} 1999", "&lt;b&gt;{}&lt;/b&gt; {}",
           "\n{{| class=\"{}\"\n| {}\n|}}\n", "{}&quot;{}&quot;", "{}\r\n{}"]
 
@@ -159,6 +159,31 @@ def same_for_all(folder):
             fail(f"{name}, {threads} threads {more}: other bytes")
     print(f"{len(paths)} packings, from files and standard input, 1 and 2 "
           f"threads, in memory and with runs: {tried} times the same list")
+
+
+def parts(folder):
+    """Several files, or one of several exports, are the whole."""
+    pages = list(own_pages(4, 90))
+    made = {"whole": [pages], "two files": [pages[:40], pages[40:]]}
+    few = ["--sources", "word,bigram", "--min-word-count", 5,
+           "--min-bigram-count", 2]
+    got = {}
+    for name, shares in made.items():
+        args, packed = [], b""
+        for i, share in enumerate(shares):
+            path = folder / f"part-{i}.xml"
+            data = (HEAD + "".join(share) + END).encode()
+            path.write_bytes(data)
+            packed += bz2.compress(data, 1)
+            args += ["--wiki", path]
+        queries(folder / name, *few, *args)
+        got[name] = bytes_of(folder / name)
+    (folder / "parts.bz2").write_bytes(packed)
+    queries(folder / "one file", *few, "--wiki", folder / "parts.bz2")
+    got["one file of both"] = bytes_of(folder / "one file")
+    if len(set(got.values())) != 1:
+        fail(f"parts: {[(k, hash(v)) for k, v in got.items()]}")
+    print("parts: as files, and behind each other in one, are the whole")
 
 
 # ---- exact counts ----
@@ -468,7 +493,7 @@ def at_moments(folder):
 def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
-        for test in (same_for_all, exact_counts, redirects, summaries,
+        for test in (same_for_all, parts, exact_counts, redirects, summaries,
                      cut_off, refused, again, at_moments):
             began = time.monotonic()
             test(folder)
