@@ -50,15 +50,13 @@ int pairrun_close(struct pairrun_writer *w, struct run *r, struct err *e)
 int pair_map_init(struct pair_map *m, size_t n)
 {
     *m = (struct pair_map){.n = n};
-    m->bits = calloc(n / 64 + 1, sizeof *m->bits);
-    m->before = calloc(n / 64 + 1, sizeof *m->before);
-    return m->bits && m->before ? 0 : -E_NOMEM;
+    m->marks = calloc(n / 64 + 1, sizeof *m->marks);
+    return m->marks ? 0 : -E_NOMEM;
 }
 
 void pair_map_release(struct pair_map *m)
 {
-    free(m->bits);
-    free(m->before);
+    free(m->marks);
     free(m->to);
     *m = (struct pair_map){0};
 }
@@ -74,7 +72,7 @@ int pair_map_put(struct pair_map *m, size_t number, uint32_t to)
         m->to = grown;
         m->cap_to = cap;
     }
-    m->bits[number / 64] |= UINT64_C(1) << number % 64;
+    m->marks[number / 64].bits |= UINT64_C(1) << number % 64;
     m->to[m->n_to++] = to;
     return 0;
 }
@@ -84,20 +82,21 @@ void pair_map_finish(struct pair_map *m)
     uint32_t sum = 0;
 
     for (size_t i = 0; i <= m->n / 64; i++) {
-        m->before[i] = sum;
-        sum += (uint32_t)__builtin_popcountll(m->bits[i]);
+        m->marks[i].before = sum;
+        sum += (uint32_t)__builtin_popcountll(m->marks[i].bits);
     }
 }
 
-static inline bool renamed(const struct pair_map *m, uint32_t number,
-                           uint32_t *to)
+/* Where in m->to a number's other name is; false when it does not stay. */
+static inline bool stays(const struct pair_map *m, uint32_t number,
+                         uint32_t *where)
 {
-    uint64_t word = m->bits[number / 64], bit = UINT64_C(1) << number % 64;
+    const struct pair_marks *k = &m->marks[number / 64];
+    uint64_t bit = UINT64_C(1) << number % 64;
 
-    if (!(word & bit))
+    if (!(k->bits & bit))
         return false;
-    *to = m->to[m->before[number / 64] +
-                (uint32_t)__builtin_popcountll(word & (bit - 1))];
+    *where = k->before + (uint32_t)__builtin_popcountll(k->bits & (bit - 1));
     return true;
 }
 
@@ -146,28 +145,87 @@ static int read_record(struct pair_cursor *c, bool *more, struct err *e)
     return 0;
 }
 
-int pair_cursor_next(struct pair_cursor *c, bool *more, struct err *e)
+static int step_plain(struct pair_cursor *c, bool *more, struct err *e)
 {
-    for (;;) {
-        uint32_t first, second;
-        int rc = 0;
+    if (!c->table)
+        return read_record(c, more, e);
+    *more = pairtab_next(c->table, &c->walk, &c->pair, &c->n);
+    return 0;
+}
 
-        if (c->table)
-            *more = pairtab_next(c->table, &c->walk, &c->pair, &c->n);
-        else
-            rc = read_record(c, more, e);
-        if (rc || !*more || !c->map)
+/* The next pairs of which the first number stays, with its other name; what
+ * the second needs is on its way. */
+static int read_batch(struct pair_cursor *c, unsigned *n, struct err *e)
+{
+    const struct pair_map *m = c->map;
+    bool more;
+
+    *n = 0;
+    while (*n < PAIR_BATCH) {
+        uint32_t first, second, where;
+        int rc = step_plain(c, &more, e);
+
+        if (rc)
             return rc;
-        first = (uint32_t)(c->pair >> 32);
-        second = (uint32_t)c->pair;
-        if (first >= c->map->n || second >= c->map->n)
-            return run_reader_damaged(&c->in, e);
-        if (renamed(c->map, first, &first) &&
-            renamed(c->map, second, &second)) {
-            c->pair = (uint64_t)first << 32 | second;
+        if (!more) {
+            c->ended = true;
             return 0;
         }
+        first = (uint32_t)(c->pair >> 32);
+        second = (uint32_t)c->pair;
+        if (first >= m->n || second >= m->n)
+            return run_reader_damaged(&c->in, e);
+        if (!stays(m, first, &where))
+            continue;
+        __builtin_prefetch(&m->marks[second / 64]);
+        c->batch[*n].pair = (uint64_t)m->to[where] << 32 | second;
+        c->batch[(*n)++].n = c->n;
     }
+    return 0;
+}
+
+static int refill(struct pair_cursor *c, struct err *e)
+{
+    const struct pair_map *m = c->map;
+    unsigned n, kept = 0;
+    int rc = read_batch(c, &n, e);
+
+    for (unsigned i = 0; !rc && i < n; i++) {
+        uint64_t pair = c->batch[i].pair;
+        uint32_t where;
+
+        if (!stays(m, (uint32_t)pair, &where))
+            continue;
+        __builtin_prefetch(&m->to[where]);
+        c->batch[kept].pair = pair >> 32 << 32 | where;
+        c->batch[kept++].n = c->batch[i].n;
+    }
+    for (unsigned i = 0; i < kept; i++) {
+        uint64_t pair = c->batch[i].pair;
+
+        c->batch[i].pair = pair >> 32 << 32 | m->to[(uint32_t)pair];
+    }
+    c->at = 0;
+    c->n_batch = kept;
+    return rc;
+}
+
+int pair_cursor_next(struct pair_cursor *c, bool *more, struct err *e)
+{
+    if (!c->map)
+        return step_plain(c, more, e);
+    while (c->at == c->n_batch && !c->ended) {
+        int rc = refill(c, e);
+
+        if (rc)
+            return rc;
+    }
+    *more = c->at < c->n_batch;
+    if (*more) {
+        c->pair = c->batch[c->at].pair;
+        c->n = c->batch[c->at++].n;
+    }
+    return 0;
 }
 
 /* ---- merging: a tree of losers ---- */

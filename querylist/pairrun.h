@@ -13,7 +13,9 @@
  * Fails.   -E_IO, -E_DAMAGED, -E_NOMEM.
  * Threads. One at a time; cursors over one file are independent.
  * Cost.    About 3 bytes a pair on disk.  A merge has log2 of the cursors
- *          comparisons of numbers for each pair that it is given.
+ *          comparisons of numbers for each pair that it is given.  The maps of
+ *          all runs together fit no cache: renaming fetches what a batch of
+ *          pairs needs at the same time.
  */
 #ifndef QUERYLIST_PAIRRUN_H
 #define QUERYLIST_PAIRRUN_H
@@ -38,9 +40,11 @@ int pairrun_close(struct pairrun_writer *w, struct run *r, struct err *e);
 
 /* Which numbers below n stay, and as what; ascending, as the numbers are. */
 struct pair_map {
-    uint64_t *bits;   /* does the number stay */
-    uint32_t *before; /* of each word of bits: how many stay before it */
-    uint32_t *to;     /* what those that stay become */
+    struct pair_marks {  /* of 64 numbers, so that one line says it */
+        uint64_t bits;   /* does the number stay */
+        uint32_t before; /* how many stay before them */
+    } * marks;
+    uint32_t *to; /* what those that stay become */
     size_t n_to, cap_to;
     size_t n;
 };
@@ -51,8 +55,15 @@ int pair_map_put(struct pair_map *m, size_t number,
                  uint32_t to); /* ascending */
 void pair_map_finish(struct pair_map *m);
 
+#define PAIR_BATCH 64u /* pairs renamed at once */
+
 struct pair_cursor {
     uint64_t pair, n;
+    struct {
+        uint64_t pair, n;
+    } batch[PAIR_BATCH]; /* renamed already, where there is a map */
+    unsigned at, n_batch;
+    bool ended;                  /* nothing comes behind the batch */
     const struct pair_map *map;  /* NULL: none */
     const struct pairtab *table; /* NULL: over a run */
     struct pairtab_walk walk;
