@@ -248,7 +248,7 @@ static const struct opt_table table = {
         "alone: the same for any number of ranks, threads and workers. "
         "Pictures that cannot be decoded and samples without text are replaced "
         "by others of the window, and counted; a shard that is gone or has "
-        "changed ends the run. Tars without an index are read through once. "
+        "changed ends the run, with a checkpoint where --out is. Tars without an index are read through once. "
         "Pictures get Pillow's bytes (but with --fast-decode).\n\n"
         "mpirun, torchrun and srun start several processes (ranks), which "
         "train one model, each on its part of every batch: over MPI on "

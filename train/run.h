@@ -22,6 +22,8 @@
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.  Of several processes all fail when one does: -E_CANCEL
  *          without a message, which was an event of the log (train/ranks.h).
+ *          Where the pairs of a step cannot be had, the steps in front of it
+ *          are kept in a checkpoint first.
  * Threads. One; pairs are made by others (train/batches.h).
  * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
  *          the device, of a dataset four, beside what the model takes; what is
