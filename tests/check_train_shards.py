@@ -123,7 +123,7 @@ def goes_on():
         add(tar, "more.png", png((1, 2)))
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"other shards are not gone on with: {err[-300:]}",
-          code == 3 and "96 samples in 4 tars" in err)
+          code == 3 and '--data and --vocabulary that hold "96 samples in 4 tars' in err)
 
 
 def replaces():

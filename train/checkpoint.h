@@ -114,9 +114,17 @@ int checkpoint_meta_parse(struct checkpoint_meta *m, struct str text,
                           const char *place, bool sealed, struct err *e);
 void checkpoint_meta_release(struct checkpoint_meta *m);
 
+/* What is compared: of `settings` and `agree` the members are options, of
+ * `made` plain names.  Of `agree` some values are names of files, which may lie
+ * elsewhere when a run goes on: `init`, which it does not read any more, and
+ * `model` where both are a JSON's, for its checkpoint refuses another model
+ * (checkpoint_load()).  They do not differ there. */
+enum checkpoint_part { CHECKPOINT_SETTINGS, CHECKPOINT_AGREE, CHECKPOINT_MADE };
+
 /* Members that differ between two objects, to follow "was made with": up to
  * three as `--cap 6, now 7`.  How many there are. */
-unsigned checkpoint_differs(struct str then, struct str now, struct buf *out);
+unsigned checkpoint_differs(enum checkpoint_part part, struct str then,
+                            struct str now, struct buf *out);
 
 /* ---- a run's folder ---- */
 
