@@ -176,6 +176,21 @@ def check_refusals(args, reference):
     must(folder, begun[:-1] + ["elsewhere.safetensors"], "--resume")
     compare("--init elsewhere", whole, folder)
     done("or named by another path")
+    for start in whole, whole / steps(whole)[-1]:
+        begun = fresh("init-" + start.name)
+        must(begun, VIT + ["--steps", 1, "--init", start])
+        first = json.loads(curve(begun)[1])["loss"]
+        file = whole / steps(whole)[-1] / "model.safetensors"
+        same = fresh("init-file")
+        must(same, VIT + ["--steps", 1, "--init", file])
+        if first != json.loads(curve(same)[1])["loss"]:
+            sys.exit(f"--init {start} is not its last checkpoint's weights")
+    done("--init takes a run's folder, and a checkpoint's")
+    bare = fresh("bare")
+    bare.mkdir()
+    expect("--init of a folder with neither",
+           run(fresh("init-bare"), VIT, "--init", bare), 3,
+           "neither weights nor a run's checkpoints")
     check_model_file(whole / steps(whole)[-1] / "open_clip_config.json")
     folder = fresh("elses")
     folder.mkdir()

@@ -136,6 +136,12 @@ enum checkpoint_which { CHECKPOINT_LAST, CHECKPOINT_BEST };
 int checkpoint_find(const char *folder, enum checkpoint_which which, char *path,
                     struct checkpoint_meta *m, struct err *e);
 
+/* What a person calls a model: the file itself; or of a folder the weights in
+ * it (ours, or as open_clip publishes them); or of a run's folder a
+ * checkpoint's.  out[IO_PATH_MAX] is the file.  -E_NOTFOUND. */
+int checkpoint_find_weights(const char *path, enum checkpoint_which which,
+                            char *out, struct err *e);
+
 /* Which checkpoints stay, beside the best. */
 struct checkpoint_rules {
     uint64_t keep;       /* the last so many, at least 1 */

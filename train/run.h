@@ -77,7 +77,8 @@ struct run_config {
     int feed_threads;     /* that make pairs; 0: as fits the device */
     const struct dataset *data; /* to train on; NULL: generated pairs */
     unsigned workers;       /* that decode its pictures, 0: one a processor */
-    const char *init;       /* weights to begin with (train/weights.h); NULL:
+    const char *init;       /* weights to begin with, a file or a folder as
+                               checkpoint_find_weights() takes them; NULL:
                                fresh ones.  Positions are brought to this
                                model's */
     const char *log, *save; /* files, or NULL */
