@@ -2,8 +2,8 @@
 """Training that is interrupted in every way goes on as if it never was: kill -9
 at random times and in front of calls that change the disk, full disks, SIGTERM,
 damage to the last checkpoint; and what must be refused is."""
+import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -13,11 +13,12 @@ import time
 import events_reader
 import mpi_job
 import resume_runs
+import tally
 from resume_runs import (ODD, SANITIZED, SHIM, VIT, WORK, command, compare,
                          curve, environment, fresh, must, run, steps)
 
 STEPS = 48
-VENV = pathlib.Path("build/peers/venv/bin/python")
+VENV = tally.PEERS / "venv/bin/python"
 
 passed = 0
 
@@ -171,6 +172,26 @@ def check_refusals(args, reference):
     must(folder, begun, "--resume")
     compare("--init", whole, folder)
     done("the weights it began with may be gone when it goes on")
+    folder = drop_last(whole, "init-elsewhere")
+    must(folder, begun[:-1] + ["elsewhere.safetensors"], "--resume")
+    compare("--init elsewhere", whole, folder)
+    done("or named by another path")
+    for start in whole, whole / steps(whole)[-1]:
+        begun = fresh("init-" + start.name)
+        must(begun, VIT + ["--steps", 1, "--init", start])
+        first = json.loads(curve(begun)[1])["loss"]
+        file = whole / steps(whole)[-1] / "model.safetensors"
+        same = fresh("init-file")
+        must(same, VIT + ["--steps", 1, "--init", file])
+        if first != json.loads(curve(same)[1])["loss"]:
+            sys.exit(f"--init {start} is not its last checkpoint's weights")
+    done("--init takes a run's folder, and a checkpoint's")
+    bare = fresh("bare")
+    bare.mkdir()
+    expect("--init of a folder with neither",
+           run(fresh("init-bare"), VIT, "--init", bare), 3,
+           "neither weights nor a run's checkpoints")
+    check_model_file(whole / steps(whole)[-1] / "open_clip_config.json")
     folder = fresh("elses")
     folder.mkdir()
     (folder / "log.jsonl").write_text("my notes\n")
@@ -182,6 +203,26 @@ def check_refusals(args, reference):
                             "train", "--generated", "--resume"], text=True,
                            capture_output=True)
     expect("resumed without a folder", found, 2, "--out")
+
+
+def check_model_file(config):
+    """A model's JSON may have moved, but not say something else."""
+    here, there = WORK / "model.json", WORK / "moved.json"
+    here.write_bytes(config.read_bytes())
+    args = VIT + ["--steps", 6, "--checkpoint-every", 3]
+    whole = fresh("model")
+    must(whole, args, "--model", here)
+    here.rename(there)
+    folder = drop_last(whole, "model-again")
+    must(folder, args, "--model", there, "--resume")
+    compare("--model moved", whole, folder)
+    done("a model's JSON may have moved when the run goes on")
+    said = json.loads(there.read_bytes())
+    said["model_cfg"]["text_cfg"]["layers"] += 1
+    there.write_text(json.dumps(said))
+    expect("resumed with a JSON that says another model",
+           run(drop_last(whole, "model-other"), args, "--model", there,
+               "--resume"), 3, "step-000000003", "text")
 
 
 def check_threads(args, reference):
@@ -271,7 +312,7 @@ def check_ranks():
     done("two ranks, killed, then stopped by one: the curve of two")
     one = drop_last(reference, "ranks-one")
     found = run(one, args, "--resume")
-    expect("as one rank", found, 0, "--ranks 2, now 1",
+    expect("as one rank", found, 0, "ranks 2, now 1",
            "equal to rounding")
 
 

@@ -121,7 +121,7 @@ def check_goes_on():
     shutil.rmtree(folder / f"step-{STEPS:09}")
     got, said = run(1, "one", *data, "--resume")
     check("one rank goes on, and says what that means",
-          "--ranks 2, now 1" in said, said)
+          "ranks 2, now 1" in said, said)
     apart("one goes on for two", whole, got)
 
 

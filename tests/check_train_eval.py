@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 
 import events_reader
@@ -179,8 +180,41 @@ def check_useless():
     folder = fresh("useless")
     done = resume_runs.run(folder, RUN, "--eval", without_labels(True), *NAMED)
     check(f"useless pictures: exit code {done.returncode}, {done.stderr[-200:]}",
-          done.returncode == 3 and "none of 32 samples" in done.stderr)
+          done.returncode == 3 and "has label 99" in done.stderr)
     check("and no step was taken", not (folder / "log.jsonl").exists())
+
+
+def check_strangers():
+    """Names of another data set: those that they fit tell nothing."""
+    few = WORK / "few"
+    few.write_text("\n".join(tiny_shards.NAMES[:3]) + "\n")
+    done = subprocess.run(
+        list(map(str, [WITMILL, "eval", "zeroshot", "--model",
+                       WORK / "retrieval", "--data", DATA, "--batch", BATCH,
+                       "--threads", 1, "--classnames", few])), text=True,
+        capture_output=True, env=resume_runs.environment(), timeout=100)
+    check(f"fewer names than labels: exit code {done.returncode}, "
+          f"{done.stderr[-200:]}",
+          done.returncode == 3 and not done.stdout and
+          first_stranger(3) in done.stderr and "names of 3 classes" in
+          done.stderr)
+    folder = fresh("strangers")
+    done = resume_runs.run(folder, RUN, "--eval", DATA, "--eval-classnames",
+                           few)
+    check(f"train --eval: exit code {done.returncode}, {done.stderr[-200:]}",
+          done.returncode == 3 and first_stranger(3) in done.stderr and
+          not (folder / "log.jsonl").exists())
+
+
+def first_stranger(classes):
+    """As the message has it."""
+    with tarfile.open(DATA / "00000.tar") as tar:
+        for member in tar:
+            if member.name.endswith(".cls"):
+                label = int(tar.extractfile(member).read())
+                if label >= classes:
+                    return f"sample {member.name[:-4]} has label {label}"
+    return None
 
 
 def check_spoilt():
@@ -217,6 +251,7 @@ def main():
     check_asked()
     check_retrieval()
     check_useless()
+    check_strangers()
     check_spoilt()
     reference = check_best()
     check_killed(reference)

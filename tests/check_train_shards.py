@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -122,7 +123,7 @@ def goes_on():
         add(tar, "more.png", png((1, 2)))
     code, _, err = run(moved, "--epochs", "12", "--resume")
     check(f"other shards are not gone on with: {err[-300:]}",
-          code == 3 and "96 samples in 4 tars" in err)
+          code == 3 and '--data and --vocabulary that hold "96 samples in 4 tars' in err)
 
 
 def replaces():
@@ -182,22 +183,68 @@ def says_early():
     check(f"and does: {err[-200:]}", code == 0 and index.exists())
 
 
-def stops():
-    """A tar goes while the run reads others."""
-    shutil.copytree(WORK / "whole", WORK / "going")
-    log = WORK / "going.log"
-    child = subprocess.Popen(command(WORK / "going", "--steps", "100000",
-                                     "--log", log), stderr=subprocess.PIPE,
-                             stdout=subprocess.DEVNULL, text=True)
+def curve(log):
+    """Of a log that is being written the whole lines."""
+    text = log.read_text() if log.exists() else ""
+    lines = map(json.loads, text[:text.rfind("\n") + 1].splitlines())
+    return [[x[k] for k in ("step", "samples", "loss", "norm")]
+            for x in lines if "loss" in x]
+
+
+def begin(log, *more):
+    return subprocess.Popen(command("--steps", "100000", "--log", log,
+                                    "--checkpoint-minutes", "0", *more),
+                            stderr=subprocess.PIPE,
+                            stdout=subprocess.DEVNULL, text=True)
+
+
+def wait_for(steps, log):
     for _ in range(600):
-        if log.exists() and log.read_text().count("\n") > 3:
+        if len(curve(log)) >= steps:
             break
         time.sleep(0.1)
-    (WORK / "going/00002.tar").unlink()
+
+
+def follow(steps, log, *more):
+    """A run that is asked to stop behind so many."""
+    child = begin(log, *more)
+    wait_for(steps, log)
+    child.send_signal(signal.SIGINT)
+    return child.communicate(timeout=120)[1]
+
+
+def stops():
+    """A tar goes while the run reads others: what was learned is kept, and is
+    gone on from once the tar is back, to the curve of a run that never met
+    it."""
+    shutil.copytree(WORK / "whole", WORK / "going")
+    log = WORK / "going.log"
+    child = begin(log, WORK / "going")
+    wait_for(3, log)
+    tar = WORK / "going/00002.tar"
+    tar.rename(WORK / "gone.tar")
     _, err = child.communicate(timeout=120)
     check("a shard that vanishes ends the run: exit code 3",
           child.returncode == 3)
     check("and is named", "going/00002.tar" in err)
+    last = len(curve(log))
+    kept = [x.name for x in (WORK / "going/models/tiny-vit").glob("step-*")]
+    check(f"its {last} steps are kept, and that is said: {err[-300:]}",
+          kept == [f"step-{last:09}"] and
+          f"behind step {last}, with a checkpoint" in err)
+    goes_on_once_back(tar, last)
+
+
+def goes_on_once_back(tar, step):
+    (WORK / "gone.tar").rename(tar)
+    log, never = WORK / "going.log", WORK / "never.log"
+    err = follow(step + 8, log, tar.parent, "--resume")
+    check(f"it goes on from there: {err[-300:]}",
+          f"going on behind step {step}" in err)
+    follow(step + 8, never, tar.parent, "--out", WORK / "never")
+    both = list(zip(curve(log), curve(never)))
+    check(f"the {len(both)} steps are those of a run that never met it",
+          len(both) >= step + 8 and all(a == b for a, b in both))
 
 
 def main():

@@ -149,14 +149,30 @@ static void test_checkpoint_meta__differs(void **unused)
     static const struct {
         const char *then, *now, *text;
         unsigned n;
+        enum checkpoint_part part;
     } cases[] = {
-        {"{\"a\":1,\"b\":\"x\"}", "{\"b\":\"x\",\"a\":1}", "", 0},
-        {"{\"batch\":64}", "{\"batch\":32}", "--batch 64, now 32", 1},
-        {"{\"a\":1}", "{}", "--a 1, now nothing", 1},
-        {"{}", "{\"a\":[1]}", "--a nothing, now [1]", 1},
+        {"{\"a\":1,\"b\":\"x\"}", "{\"b\":\"x\",\"a\":1}", "", 0, CHECKPOINT_SETTINGS},
+        {"{\"batch\":64}", "{\"batch\":32}", "--batch 64, now 32", 1, CHECKPOINT_SETTINGS},
+        {"{\"a\":1}", "{}", "--a 1, now nothing", 1, CHECKPOINT_SETTINGS},
+        {"{}", "{\"a\":[1]}", "--a nothing, now [1]", 1, CHECKPOINT_SETTINGS},
         {"{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}",
          "{\"a\":0,\"b\":2,\"c\":0,\"d\":0,\"f\":0}",
-         "--a 1, now 0, --c 3, now 0, --d 4, now 0, and more", 5},
+         "--a 1, now 0, --c 3, now 0, --d 4, now 0, and more", 5, CHECKPOINT_SETTINGS},
+        {"{\"model\":\"m.json\"}", "{\"model\":\"./m.json\"}",
+         "--model \"m.json\", now \"./m.json\"", 1, CHECKPOINT_SETTINGS},
+        {"{\"model\":\"m.json\"}", "{\"model\":\"./m.json\"}", "", 0,
+         CHECKPOINT_AGREE},
+        {"{\"model\":\"RN50\"}", "{\"model\":\"m.json\"}",
+         "--model \"RN50\", now \"m.json\"", 1, CHECKPOINT_AGREE},
+        {"{\"init\":\"a\",\"lr\":1}", "{\"init\":\"b\",\"lr\":1}", "", 0,
+         CHECKPOINT_AGREE},
+        {"{\"init\":\"a\"}", "{}", "", 0, CHECKPOINT_AGREE},
+        {"{}", "{\"init\":\"a\"}", "", 0, CHECKPOINT_AGREE},
+        {"{\"shards\":\"9 samples\"}", "{\"shards\":\"8 samples\"}",
+         "--data and --vocabulary that hold \"9 samples\", now \"8 samples\"",
+         1, CHECKPOINT_AGREE},
+        {"{\"ranks\":1}", "{\"ranks\":2}", "ranks 1, now 2", 1,
+         CHECKPOINT_MADE},
     };
 
     (void)unused;
@@ -164,9 +180,10 @@ static void test_checkpoint_meta__differs(void **unused)
         struct buf b;
 
         buf_init(&b, 4096);
-        assert_int_equal(
-            checkpoint_differs(str_of(cases[i].then), str_of(cases[i].now), &b),
-            cases[i].n);
+        assert_int_equal(checkpoint_differs(cases[i].part,
+                                            str_of(cases[i].then),
+                                            str_of(cases[i].now), &b),
+                         cases[i].n);
         assert_string_equal(b.p ? b.p : "", cases[i].text);
         buf_release(&b);
     }

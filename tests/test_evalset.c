@@ -67,6 +67,7 @@ static size_t read_all(struct evalset *s, int *order)
 static void test_evalset__labels(void **state)
 {
     struct evalset_config c = config(at("labels.tar"), EVALSET_LABELS);
+    struct err e = ERR_INIT;
     struct evalset s;
     int order[64];
 
@@ -89,8 +90,11 @@ static void test_evalset__labels(void **state)
         assert_int_equal(tally_get(&s.left_out, "label-range"), 1);
         assert_int_equal(tally_get(&s.left_out, "no-image"), 1);
         assert_int_equal(tally_get(&s.left_out, "image-truncated"), 2);
-        assert_int_equal(evalset_check(&s, NULL), 0);
+        assert_int_equal(evalset_check(&s, &e), -E_RANGE);
+        assert_non_null(strstr(e.message, "has label"));
+        assert_non_null(strstr(e.message, "from 0 on"));
         evalset_rewind(&s);
+        assert_int_equal(evalset_check(&s, NULL), -E_FORMAT);
     }
     evalset_close(&s);
 }

@@ -120,10 +120,11 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES, .min = 1e-6, .max = 1e6,
      .help = "Length of the run in epochs, instead of steps: in one, each "
              "sample is seen as often as its source's weight says."},
-    {.name = "init", .type = OPT_STRING, AT(init), .arg = "FILE",
+    {.name = "init", .type = OPT_STRING, AT(init), .arg = "FILE|DIR",
      .flags = OPT_BYTES,
      .help = "Begin with these weights, safetensors of open_clip, transformers "
-             "or a checkpoint, instead of fresh ones. The model may read "
+             "or a checkpoint, or a folder with one, or a run's folder (its "
+             "last checkpoint), instead of fresh ones. The model may read "
              "larger pictures than theirs: the paper's last epoch at 336 "
              "pixels is --model ViT-L-14-336 --init of a ViT-L-14."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
@@ -248,7 +249,7 @@ static const struct opt_table table = {
         "alone: the same for any number of ranks, threads and workers. "
         "Pictures that cannot be decoded and samples without text are replaced "
         "by others of the window, and counted; a shard that is gone or has "
-        "changed ends the run. Tars without an index are read through once. "
+        "changed ends the run, with a checkpoint where --out is. Tars without an index are read through once. "
         "Pictures get Pillow's bytes (but with --fast-decode).\n\n"
         "mpirun, torchrun and srun start several processes (ranks), which "
         "train one model, each on its part of every batch: over MPI on "

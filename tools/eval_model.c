@@ -1,15 +1,12 @@
 #include "tools/eval_model.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "train/checkpoint.h"
 #include "train/weights.h"
 
 const char *const eval_precision_names[] = {"fp32", "bf16", NULL};
 
-static const char *const weights_names[] = {
-    CHECKPOINT_MODEL, "open_clip_model.safetensors", NULL};
 static const char *const vocabulary_names[] = {
     "vocabulary.txt", "bpe_simple_vocab_16e6.txt.gz", NULL};
 
@@ -19,39 +16,6 @@ static bool find_in(const char *folder, const char *const *names, char *path)
         if (!io_join(path, folder, *names, NULL) && io_exists(path))
             return true;
     return false;
-}
-
-static int find_checkpoint(struct eval_model *m,
-                           const struct eval_model_options *o, struct err *e)
-{
-    struct checkpoint_meta meta;
-    char path[IO_PATH_MAX];
-    int rc = checkpoint_find(
-        o->model, o->best ? CHECKPOINT_BEST : CHECKPOINT_LAST, path, &meta, e);
-
-    checkpoint_meta_release(&meta);
-    if (rc == -E_NOTFOUND)
-        return err_wrap(e, rc, "%s: neither weights nor a run's checkpoints",
-                        o->model);
-    return rc ? rc : io_join(m->weights, path, CHECKPOINT_MODEL, e);
-}
-
-static int find_weights(struct eval_model *m,
-                        const struct eval_model_options *o, struct err *e)
-{
-    struct stat st;
-
-    if (stat(o->model, &st))
-        return err_errno(e, E_NOTFOUND, "read", o->model);
-    if (!S_ISDIR(st.st_mode)) {
-        if (strlen(o->model) >= sizeof m->weights)
-            return err_set(e, E_TOOBIG, "path too long: %.400s", o->model);
-        memcpy(m->weights, o->model, strlen(o->model) + 1);
-        return 0;
-    }
-    return find_in(o->model, weights_names, m->weights)
-               ? 0
-               : find_checkpoint(m, o, e);
 }
 
 /* Beside the weights, or in the folder that was named. */
@@ -86,7 +50,8 @@ int eval_model_find(struct eval_model *m, const struct eval_model_options *o,
 
     memset(m, 0, sizeof *m);
     m->backend = (enum backend)o->device;
-    rc = find_weights(m, o, e);
+    rc = checkpoint_find_weights(
+        o->model, o->best ? CHECKPOINT_BEST : CHECKPOINT_LAST, m->weights, e);
     if (!rc)
         rc = weights_config(&m->config, m->weights, e);
     if (!rc)

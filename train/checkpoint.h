@@ -114,9 +114,17 @@ int checkpoint_meta_parse(struct checkpoint_meta *m, struct str text,
                           const char *place, bool sealed, struct err *e);
 void checkpoint_meta_release(struct checkpoint_meta *m);
 
+/* What is compared: of `settings` and `agree` the members are options, of
+ * `made` plain names.  Of `agree` some values are names of files, which may lie
+ * elsewhere when a run goes on: `init`, which it does not read any more, and
+ * `model` where both are a JSON's, for its checkpoint refuses another model
+ * (checkpoint_load()).  They do not differ there. */
+enum checkpoint_part { CHECKPOINT_SETTINGS, CHECKPOINT_AGREE, CHECKPOINT_MADE };
+
 /* Members that differ between two objects, to follow "was made with": up to
  * three as `--cap 6, now 7`.  How many there are. */
-unsigned checkpoint_differs(struct str then, struct str now, struct buf *out);
+unsigned checkpoint_differs(enum checkpoint_part part, struct str then,
+                            struct str now, struct buf *out);
 
 /* ---- a run's folder ---- */
 
@@ -127,6 +135,12 @@ enum checkpoint_which { CHECKPOINT_LAST, CHECKPOINT_BEST };
  * after a failure. */
 int checkpoint_find(const char *folder, enum checkpoint_which which, char *path,
                     struct checkpoint_meta *m, struct err *e);
+
+/* What a person calls a model: the file itself; or of a folder the weights in
+ * it (ours, or as open_clip publishes them); or of a run's folder a
+ * checkpoint's.  out[IO_PATH_MAX] is the file.  -E_NOTFOUND. */
+int checkpoint_find_weights(const char *path, enum checkpoint_which which,
+                            char *out, struct err *e);
 
 /* Which checkpoints stay, beside the best. */
 struct checkpoint_rules {

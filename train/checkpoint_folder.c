@@ -288,6 +288,41 @@ int checkpoint_find(const char *folder, enum checkpoint_which which, char *path,
     return rc;
 }
 
+static int find_in_run(const char *folder, enum checkpoint_which which,
+                       char *out, struct err *e)
+{
+    struct checkpoint_meta meta;
+    char path[IO_PATH_MAX];
+    int rc = checkpoint_find(folder, which, path, &meta, e);
+
+    checkpoint_meta_release(&meta);
+    if (rc == -E_NOTFOUND)
+        return err_wrap(e, rc, "%s: neither weights nor a run's checkpoints",
+                        folder);
+    return rc ? rc : io_join(out, path, CHECKPOINT_MODEL, e);
+}
+
+int checkpoint_find_weights(const char *path, enum checkpoint_which which,
+                            char *out, struct err *e)
+{
+    static const char *const names[] = {CHECKPOINT_MODEL,
+                                        "open_clip_model.safetensors"};
+    struct stat st;
+
+    if (stat(path, &st))
+        return err_errno(e, E_NOTFOUND, "read", path);
+    if (!S_ISDIR(st.st_mode)) {
+        if (strlen(path) >= IO_PATH_MAX)
+            return err_set(e, E_TOOBIG, "path too long: %.400s", path);
+        memcpy(out, path, strlen(path) + 1);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!io_join(out, path, names[i], NULL) && io_exists(out))
+            return 0;
+    return find_in_run(path, which, out, e);
+}
+
 /* ---- which ones stay ---- */
 
 int checkpoint_prune(const char *folder, const struct checkpoint_rules *r,

@@ -310,23 +310,37 @@ static void add_value(struct buf *out, struct str v)
         buf_add(out, STR("..."));
 }
 
-static void add_difference(struct buf *out, unsigned n, struct str name,
-                           struct str then, struct str now)
+/* The shards' mark is no option's value, but of what two of them name. */
+static void add_name(struct buf *out, enum checkpoint_part part,
+                     struct str name)
 {
-    if (n > SHOWN)
-        return;
-    if (n == SHOWN) {
-        buf_add(out, STR(", and more"));
-        return;
-    }
-    buf_addf(out, "%s--%.*s ", n ? ", " : "", STR_ARG(name));
-    add_value(out, then);
-    buf_add(out, STR(", now "));
-    add_value(out, now);
+    if (part == CHECKPOINT_AGREE && str_eq(name, STR("shards")))
+        buf_add(out, STR("--data and --vocabulary that hold "));
+    else
+        buf_addf(out, "%s%.*s ", part == CHECKPOINT_MADE ? "" : "--",
+                 STR_ARG(name));
+}
+
+static bool is_json_file(struct str value)
+{
+    return str_ends(value, STR(".json\""));
+}
+
+static bool is_same(enum checkpoint_part part, struct str name, struct str then,
+                    struct str now)
+{
+    if (str_eq(then, now))
+        return true;
+    if (part != CHECKPOINT_AGREE)
+        return false;
+    return str_eq(name, STR("init")) ||
+           (str_eq(name, STR("model")) && is_json_file(then) &&
+            is_json_file(now));
 }
 
 /* In the order of `then`; what only `now` has comes last. */
-unsigned checkpoint_differs(struct str then, struct str now, struct buf *out)
+unsigned checkpoint_differs(enum checkpoint_part part, struct str then,
+                            struct str now, struct buf *out)
 {
     unsigned n = 0;
 
@@ -340,9 +354,18 @@ unsigned checkpoint_differs(struct str then, struct str now, struct buf *out)
             struct str x = json_raw(&j);
             struct str y = member_of(k ? then : now, name);
 
-            if (k ? y.n > 0 : str_eq(x, y))
+            if ((k && y.n > 0) || is_same(part, name, x, y))
                 continue;
-            add_difference(out, n++, name, k ? y : x, k ? x : y);
+            if (n < SHOWN) {
+                buf_add(out, n ? STR(", ") : STR_NONE);
+                add_name(out, part, name);
+                add_value(out, k ? y : x);
+                buf_add(out, STR(", now "));
+                add_value(out, k ? x : y);
+            } else if (n == SHOWN) {
+                buf_add(out, STR(", and more"));
+            }
+            n++;
         }
     }
     return n;

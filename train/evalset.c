@@ -1,7 +1,9 @@
 #include "train/evalset.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -210,8 +212,23 @@ static int work(struct evalset *s, struct err *e)
     return rc;
 }
 
+static void meet_stranger(struct evalset *s, const struct evalset_item *it)
+{
+    int n = it->key.n < 200 ? (int)it->key.n : 200;
+
+    if (it->places)
+        snprintf(s->stranger, sizeof s->stranger,
+                 "sample %.*s has labels for %llu classes", n, it->key.p,
+                 (unsigned long long)it->places);
+    else
+        snprintf(s->stranger, sizeof s->stranger, "sample %.*s has label %llu",
+                 n, it->key.p, (unsigned long long)it->label);
+}
+
 static void leave_out(struct evalset *s, const struct evalset_item *it)
 {
+    if (!s->stranger[0] && !strcmp(it->reason, "label-range"))
+        meet_stranger(s, it);
     tally_add(&s->left_out, it->reason, 1);
     if (s->logged++ < EVALSET_LOGGED)
         log_event("left-out", "%s: sample %.*s: %s", s->c.data,
@@ -279,6 +296,7 @@ void evalset_rewind(struct evalset *s)
     s->first = s->n = 0;
     s->seen = s->given = 0;
     s->ended = false;
+    s->stranger[0] = 0;
     tally_clear(&s->left_out);
     tally_clear(&s->members);
 }
@@ -289,6 +307,12 @@ int evalset_check(const struct evalset *s, struct err *e)
     struct buf b;
     int rc;
 
+    if (s->stranger[0])
+        return err_set(e, E_RANGE,
+                       "%s: %s, and there are names of %llu classes, from 0 "
+                       "on: those of another data set",
+                       s->c.data, s->stranger,
+                       (unsigned long long)s->c.classes);
     if (s->given)
         return 0;
     buf_init(&b, 4096);

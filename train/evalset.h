@@ -24,10 +24,10 @@
  *          A sample that cannot be used is left out, counted under its reason,
  *          and the first ones are events of the log: no-image, no-label,
  *          bad-label (no number; no 0s and 1s), label-range (no class has
- *          it), no-text, too-many-texts, or a picture's reason.
- * Owns.    Tars, workers, and what a batch points to, until the next call.
- * Fails.   -E_NOTFOUND naming a tar or folder that is not there; -E_FORMAT for
- *          a tar that is none or ends too soon, and for an nshards.txt;
+ *          it: evalset_check() says that, too), no-text, too-many-texts, or a
+ * picture's reason. Owns.    Tars, workers, and what a batch points to, until
+ * the next call. Fails.   -E_NOTFOUND naming a tar or folder that is not there;
+ * -E_FORMAT for a tar that is none or ends too soon, and for an nshards.txt;
  *          -E_IO when workers cannot be had.
  * Threads. Open it before threads start (base/jail.h); one calls.
  * Cost.    One pass over the tars; memory for a batch of pixels and as many
@@ -70,7 +70,7 @@ struct evalset_config {
 
 struct evalset_item {
     struct str key;   /* of the sample */
-    uint64_t label;   /* EVALSET_LABELS */
+    uint64_t label;   /* EVALSET_LABELS; else the last of a .cls */
     uint64_t *labels; /* EVALSET_LABEL_SETS: [n_labels], ascending */
     size_t n_labels;
     struct str *texts; /* EVALSET_CAPTIONS: [n_texts], at least one */
@@ -78,6 +78,7 @@ struct evalset_item {
 
     /* evalset's own */
     uint8_t *rgb;
+    uint64_t places;    /* for classes in its .npy; 0: it has none */
     size_t room_labels; /* allocated */
     bool waiting;       /* for a worker */
     const char *reason; /* why it is left out, or NULL */
@@ -122,7 +123,8 @@ struct evalset {
     struct evalset_item *ring; /* [cap] */
     size_t cap, first, n;      /* items on their way, in order */
     unsigned logged;
-    uint8_t *rgb;             /* of the batch */
+    char stranger[320]; /* the first sample whose label no class has, or "" */
+    uint8_t *rgb;       /* of the batch */
     struct evalset_item *out; /* [batch] */
 };
 
@@ -135,8 +137,10 @@ int evalset_next(struct evalset *s, struct evalset_batch *b, struct err *e);
 /* From the first tar again; counts begin anew. */
 void evalset_rewind(struct evalset *s);
 
-/* Behind the last batch: -E_FORMAT when none of the samples could be used,
- * with the reasons. */
+/* Behind a batch: -E_RANGE naming the first sample so far whose label no class
+ * has: the classes are those of other pictures, and what is left of these tells
+ * nothing.  Behind the last one also -E_FORMAT when none of the samples could
+ * be used, with the reasons. */
 int evalset_check(const struct evalset *s, struct err *e);
 
 /* ---- several labels ---- */

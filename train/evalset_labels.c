@@ -20,6 +20,7 @@ static const char *read_npy(struct str bytes, uint64_t classes,
 
     if (npy_parse(&a, bytes, "npy", NULL))
         return "bad-label";
+    it->places = a.count;
     if (a.count != classes)
         return "label-range";
     for (uint64_t i = 0; i < classes; i++) {
@@ -73,6 +74,7 @@ static const char *read_cls(struct str text, uint64_t classes,
         if (it->n_labels == EVALSET_LABELS_MAX ||
             str_u64(str_slice(text, at, to), &class))
             return "bad-label";
+        it->label = class;
         if (class >= classes)
             return "label-range";
         add(it, class);
@@ -87,6 +89,7 @@ const char *evalset_labels(const struct str *npy, const struct str *cls,
     const char *reason = "no-label";
 
     it->n_labels = 0;
+    it->places = 0;
     if (npy)
         reason = read_npy(*npy, classes, it);
     else if (cls)

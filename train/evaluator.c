@@ -137,7 +137,9 @@ static int score_batches(struct evaluator *v, struct classifier *c,
         return err_set(e, E_NOMEM, "no room for scores of %zu classes",
                        classes);
     while (!(rc = evalset_next(&v->set, &b, e)) && b.n) {
-        rc = classifier_score(c, b.n, b.rgb, scores, e);
+        rc = evalset_check(&v->set, e);
+        if (!rc)
+            rc = classifier_score(c, b.n, b.rgb, scores, e);
         for (int i = 0; !rc && i < b.n; i++)
             rc = add_scores(v, &b.items[i], scores + (size_t)i * classes, e);
         if (rc)

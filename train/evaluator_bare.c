@@ -14,6 +14,11 @@ void evaluator_close(struct evaluator *v)
     *v = (struct evaluator){0};
 }
 
+int evaluator_try(struct evaluator *v, struct err *e)
+{
+    return err_set(e, E_UNSUPPORTED, "%s: not read by this build", v->c.data);
+}
+
 int evaluator_run(struct evaluator *v, struct clip *m,
                   const struct clip_options *o, const struct tokenizer *t,
                   struct zeroshot_cache *cache, double *metric, struct err *e)

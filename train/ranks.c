@@ -11,7 +11,7 @@
 
 struct ranks_word {
     double waited, flops;
-    int32_t stop;
+    int32_t stop, unfed;
     int32_t code; /* 0, or the E_* of the message */
     char message[MESSAGE];
 };
@@ -61,6 +61,7 @@ int ranks_meet(struct ranks *r, struct device *d, struct ranks_state *state,
         mine.waited = state->waited;
         mine.flops = state->flops;
         mine.stop = state->stop;
+        mine.unfed = state->unfed;
         *state = (struct ranks_state){0};
     }
     if (rc)
@@ -80,6 +81,8 @@ int ranks_meet(struct ranks *r, struct device *d, struct ranks_state *state,
             state->flops += w->flops;
         if (state && w->stop)
             state->stop = true;
+        if (state && w->unfed)
+            state->unfed = true;
     }
     if (first < 0)
         return 0;

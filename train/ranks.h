@@ -32,6 +32,7 @@ struct ranks_state {
     double waited; /* seconds for pairs since the last one; the largest */
     double flops;  /* executed since; the sum */
     bool stop;     /* asked to; whether any is */
+    bool unfed;    /* has no pairs for the step; whether any has not */
 };
 
 /* By l.  rc: 0, or why this rank cannot begin (d is then NULL or not to be

@@ -28,7 +28,7 @@ static int check_agree(const struct record *r, struct err *e)
     int rc = 0;
 
     buf_init(&text, RECORD_LINE_MAX);
-    if (checkpoint_differs(r->meta.agree, r->c.agree, &text))
+    if (checkpoint_differs(CHECKPOINT_AGREE, r->meta.agree, r->c.agree, &text))
         rc = err_set(e, E_STALE,
                      "%s was made with %s; resume with the same, or choose "
                      "another --out",
@@ -117,7 +117,8 @@ static void tell_made(const struct record *r)
     struct buf text;
 
     buf_init(&text, RECORD_LINE_MAX);
-    if (checkpoint_differs(r->meta.made, buf_str(&r->made), &text))
+    if (checkpoint_differs(CHECKPOINT_MADE, r->meta.made, buf_str(&r->made),
+                           &text))
         log_event("warning",
                   "%s was computed with %s: the curve goes on equal to "
                   "rounding, not bit for bit",

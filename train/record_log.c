@@ -92,7 +92,9 @@ int record_check_log(const struct record *r, struct err *e)
                      "%s is not the log of a run, and would be written over; "
                      "move it away, or choose another --out",
                      r->log_path);
-    else if (!rc && then.n && checkpoint_differs(then, r->c.settings, &text))
+    else if (!rc && then.n &&
+             checkpoint_differs(CHECKPOINT_SETTINGS, then, r->c.settings,
+                                &text))
         rc = err_set(e, E_USAGE,
                      "%s is of a run with %s, and would be written over; move "
                      "it away, or choose another --out",

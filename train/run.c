@@ -117,13 +117,20 @@ static int open_optim(struct run *r, struct err *e)
     return optim_open(&r->optim, &r->m, &c, e);
 }
 
+static int load_first(struct run *r, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc = checkpoint_find_weights(r->c->init, CHECKPOINT_LAST, path, e);
+
+    return rc ? rc : weights_load(&r->m, path, true, e);
+}
+
 static int prepare(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
     struct clip_options whole = {.loss = c->options.loss};
     bool init = c->init && !r->record.found[0]; /* may be gone by then */
-    int rc = init ? weights_load(&r->m, c->init, true, e)
-                  : clip_initialise(&r->m, c->seed, e);
+    int rc = init ? load_first(r, e) : clip_initialise(&r->m, c->seed, e);
 
     if (!rc)
         rc = flops_of_step(&c->model, &whole, c->batch, &r->sum->useful, e);

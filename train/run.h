@@ -22,6 +22,8 @@
  *          clip_plan() and weights_save().  A log ends with the last whole
  *          step.  Of several processes all fail when one does: -E_CANCEL
  *          without a message, which was an event of the log (train/ranks.h).
+ *          Where the pairs of a step cannot be had, the steps in front of it
+ *          are kept in a checkpoint first.
  * Threads. One; pairs are made by others (train/batches.h).
  * Cost.    Two batches of pixels on the host, with a GPU three and a chunk's on
  *          the device, of a dataset four, beside what the model takes; what is
@@ -75,7 +77,8 @@ struct run_config {
     int feed_threads;     /* that make pairs; 0: as fits the device */
     const struct dataset *data; /* to train on; NULL: generated pairs */
     unsigned workers;       /* that decode its pictures, 0: one a processor */
-    const char *init;       /* weights to begin with (train/weights.h); NULL:
+    const char *init;       /* weights to begin with, a file or a folder as
+                               checkpoint_find_weights() takes them; NULL:
                                fresh ones.  Positions are brought to this
                                model's */
     const char *log, *save; /* files, or NULL */

@@ -27,6 +27,7 @@ struct run {
     struct launch launch;
     struct ranks ranks;
     bool writes; /* rank 0: log, weights, progress */
+    bool unfed;  /* a rank has no pairs for the next step: the end */
     int share;   /* pairs of a batch that are this rank's */
     struct pairs pairs;
     struct optim optim;

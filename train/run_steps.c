@@ -103,7 +103,7 @@ static int learn(struct run *r, const struct clip_batch *b,
 static int meet(struct run *r, double *waited, int rc, struct err *e)
 {
     bool stop = r->c->stop && atomic_load(r->c->stop);
-    struct ranks_state state = {*waited, (double)r->d.flops, stop};
+    struct ranks_state state = {*waited, (double)r->d.flops, stop, r->unfed};
 
     rc = ranks_meet(&r->ranks, &r->d, &state, rc, e);
     *waited = state.waited;
@@ -111,18 +111,20 @@ static int meet(struct run *r, double *waited, int rc, struct err *e)
     if (r->taken > 1 || (r->taken && r->c->steps == r->begin + 1))
         r->sum->executed += state.flops;
     r->d.flops = 0; /* told */
+    r->unfed = state.unfed;
     r->sum->stopped = state.stop && r->begin + r->taken < r->c->steps;
     return rc;
 }
 
-/* The ranks meet when all have their pairs, or know that they get none. */
+/* The ranks meet when all have their pairs, or know that they get none: then
+ * the steps end for all, and whoever had none says why behind them. */
 static int one_step(struct run *r, uint64_t i, struct record_step *s,
                     struct err *e)
 {
     uint64_t began = clock_mono_ns();
     double stood = device_stood(&r->d);
     struct clip_batch b;
-    int rc;
+    int rc, fed;
 
     *s = (struct record_step){.number = i + 1,
                               .lr = optim_rate(&r->c->optim, i),
@@ -131,12 +133,13 @@ static int one_step(struct run *r, uint64_t i, struct record_step *s,
                               .useful = (double)r->sum->useful,
                               .device_bytes =
                                   r->sum->activations + r->sum->weights};
-    rc = run_take_batch(r, &b, e);
+    fed = run_take_batch(r, &b, e);
+    r->unfed = fed != 0;
     s->waited = (double)(r->batches.waited_ns - r->waited_ns) * 1e-9;
     r->waited_ns = r->batches.waited_ns;
-    rc = meet(r, &s->waited, rc, e);
-    if (rc || r->sum->stopped)
-        return rc;
+    rc = meet(r, &s->waited, 0, e);
+    if (rc || r->unfed || r->sum->stopped)
+        return rc ? rc : fed;
     rc = learn(r, &b, s, e);
     if (!rc) /* else its copies may still be on their way */
         batches_done(&r->batches);
@@ -248,7 +251,7 @@ static int go_on(struct run *r, uint64_t i, struct err *e)
     int rc = one_step(r, i, &s, e), asked = 0;
     bool due;
 
-    if (rc || r->sum->stopped)
+    if (rc || r->unfed || r->sum->stopped)
         return rc;
     put_load(r, &s);
     rc = record_step(&r->record, &s, e);
@@ -292,6 +295,24 @@ static int stop(struct run *r, struct err *e)
     return rc;
 }
 
+/* Pairs are missing, a shard is gone or has changed: what was learned from the
+ * others is whole, and there is going on from it once they are back. */
+static void keep(struct run *r)
+{
+    struct err why = ERR_INIT;
+    uint64_t saved = r->record.saved, step = r->record.state.step;
+    int rc = record_save(&r->record, &r->m, &why);
+
+    if (rc)
+        log_event("warning", "no checkpoint behind step %llu: %s",
+                  (unsigned long long)step, why.message);
+    else if (r->record.saved != saved)
+        log_event("stopped",
+                  "behind step %llu, with a checkpoint; --resume goes on from "
+                  "there",
+                  (unsigned long long)step);
+}
+
 int run_take_steps(struct run *r, struct err *e)
 {
     const struct run_config *c = r->c;
@@ -301,12 +322,15 @@ int run_take_steps(struct run *r, struct err *e)
     if (r->writes)
         progress_begin(&r->progress, "train", "images",
                        (uint64_t)c->batch * (c->steps - r->begin));
-    for (uint64_t i = r->begin; !rc && i < c->steps && !r->sum->stopped; i++)
+    for (uint64_t i = r->begin;
+         !rc && i < c->steps && !r->unfed && !r->sum->stopped; i++)
         rc = go_on(r, i, e);
     /* A Ctrl-C reaches what makes pairs, too: that a batch failed then is no
      * failure of the run. */
     if (r->sum->stopped)
         rc = stop(r, e);
+    else if (r->unfed)
+        keep(r);
     rc = meet(r, &waited, rc, e);
     if (r->writes)
         progress_end(&r->progress, rc);

@@ -23,8 +23,8 @@ static void check_again(const struct checkpoint_meta *m)
         abort();
     if (memcmp(&again.state, &m->state, sizeof m->state) || again.n != m->n ||
         memcmp(again.files, m->files, sizeof m->files) ||
-        checkpoint_differs(m->agree, again.agree, &text) !=
-            checkpoint_differs(again.agree, m->agree, &text))
+        checkpoint_differs(CHECKPOINT_SETTINGS, m->agree, again.agree, &text) !=
+            checkpoint_differs(CHECKPOINT_SETTINGS, again.agree, m->agree, &text))
         abort();
     checkpoint_meta_release(&again);
     buf_release(&text);
