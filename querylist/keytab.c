@@ -383,12 +383,18 @@ static void sort(const struct keytab *t, struct keytab_slot *v, size_t n,
     insertion_sort(t, v, n, depth);
 }
 
-void keytab_sort(struct keytab *t)
+void keytab_sort_least(struct keytab *t, uint64_t least)
 {
-    size_t n = 0;
+    uint32_t n = 0;
 
     for (size_t i = 0; i < t->n_slots; i++)
-        if (t->slots[i].meta)
+        if (t->slots[i].meta && t->slots[i].n >= least)
             t->slots[n++] = t->slots[i];
+    t->n = n;
     sort(t, t->slots, n, 0);
+}
+
+void keytab_sort(struct keytab *t)
+{
+    keytab_sort_least(t, 0);
 }

@@ -69,8 +69,10 @@ int keytab_finish(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
 /* The slot of a number, by looking at all of them. */
 const struct keytab_slot *keytab_find(const struct keytab *t, uint32_t id);
 
-/* Only what is below, and reset, may follow. */
+/* Only what is below, and reset, may follow.  The second forgets keys of a
+ * smaller sum than `least`, and sorts the others. */
 void keytab_sort(struct keytab *t);
+void keytab_sort_least(struct keytab *t, uint64_t least);
 
 static inline const struct keytab_slot *keytab_at(const struct keytab *t,
                                                   uint32_t place)

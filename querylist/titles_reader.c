@@ -150,8 +150,8 @@ int titles_reader_end(struct titles_reader *r, struct err *e)
 
     if (!r->more_hours) {
         /* Sorted: in the order of one table's hashes another one fills up
-         * badly. */
-        keytab_sort(&r->hours);
+         * badly.  Most hours are below the floor. */
+        keytab_sort_least(&r->hours, r->c->min_hour_views);
         for (uint32_t i = 0; !rc && i < r->hours.n; i++) {
             const struct keytab_slot *s = keytab_at(&r->hours, i);
 
