@@ -152,6 +152,9 @@ def refuses():
         ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "open "),
         (["--data", f"{WORK / 'whole'}@0"], 2, "weight"),
         (["--data", WORK / "whole/{1..2"], 2, "brace"),
+        (["--data", f"{WORK / 'whole'}@x"], 2, '"x" is no weight'),
+        (["--data", WORK / "whole", "--save", WORK / "x.txt"], 2,
+         "end in .safetensors"),
     ]
     for arguments, want, says in cases:
         code, _, err = run(*arguments)

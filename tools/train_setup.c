@@ -167,6 +167,11 @@ static int check_paths(const struct train_options *t, struct err *e)
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (list[i].path && !list[i].path[0])
             return err_set(e, E_USAGE, "--%s: an empty name", list[i].option);
+    if (t->save && !str_ends(str_of(t->save), STR(".safetensors")))
+        return err_set(e, E_USAGE,
+                       "--save %s: weights are looked for in files that end in "
+                       ".safetensors",
+                       t->save);
     return 0;
 }
 
