@@ -223,6 +223,16 @@ def check_model_file(config):
     expect("resumed with a JSON that says another model",
            run(drop_last(whole, "model-other"), args, "--model", there,
                "--resume"), 3, "step-000000003", "text")
+    told = must(fresh("model-named"), args, "--model", there).stdout
+    if f"train: {there}, 6 steps" not in told:
+        sys.exit(f"a model that has no name is not told by its file:\n{told}")
+
+
+def check_not_finite():
+    found = run(fresh("not-finite"), VIT, "--steps", 40, "--lr", 100,
+                "--warmup", 1, "--skip-spikes", 1000)
+    expect("a loss that is not finite is told in words", found, 3,
+           "loss not finite, waited")
 
 
 def check_threads(args, reference):
@@ -365,6 +375,7 @@ def main():
     check_log_lost(args, reference)
     check_refusals(args, reference)
     check_busy(args)
+    check_not_finite()
     check_ranks()
     print(f"{passed} passed, 0 failed")
 

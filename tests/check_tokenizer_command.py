@@ -56,8 +56,13 @@ def works(v):
 def long_lines(v):
     long = "a cat\n" + 70000 * "x" + "\na cat\n"
     code, _, err = run("encode", "--vocabulary", v, given=long)
-    check("encode ends at a line that is too long",
-          code == 3 and "65536" in err)
+    check(f"encode ends at a line that is too long, and names it: {err}",
+          code == 3 and "-:2: more than 65536 bytes" in err)
+    code, _, err = run("encode", "--vocabulary", v, given=3 * "a cat\n" +
+                       2 * (200000 * "x" + "\n") + 70000 * "y")
+    check(f"of several the first: {err}", code == 3 and "-:4: more" in err)
+    code, _, err = run("encode", "--vocabulary", v, given=70000 * "y")
+    check(f"also the last one: {err}", code == 3 and "-:1: more" in err)
     for more in (long, long.rstrip("\n") + "\n" + 70000 * "y"):
         code, out, err = run("train", "--output", v.with_name("long"),
                              given=more)
@@ -67,6 +72,15 @@ def long_lines(v):
               code == 0 and rows.get("texts") == "2" and
               rows.get("too long") == str(more.count("x" * 70000) +
                                           more.count("y" * 70000)))
+
+
+def empty(v):
+    """Texts without a word make no vocabulary."""
+    for given in "", "\n \n", 70000 * "y":
+        to = v.with_name("empty")
+        code, out, err = run("train", "--output", to, given=given)
+        check(f"train on {given[:9]!r}: {code}, {err}", code == 3 and
+              "no word" in err and not out and not to.exists())
 
 
 def refuses(v):
@@ -95,7 +109,7 @@ def refuses(v):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         v = pathlib.Path(folder) / "vocabulary"
-        for part in (works, long_lines, refuses):
+        for part in (works, long_lines, empty, refuses):
             part(v)
     return counted.end()
 

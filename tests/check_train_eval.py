@@ -6,6 +6,7 @@ there when the run is killed and goes on."""
 import json
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,14 @@ def check_asked():
               sorted(told) == ASKED and
               all(abs(told[s] - found[s][name]) < 1e-6 for s in ASKED))
     check("the summary counts them", "in 5 evaluations" in done.stdout)
+    best = best_of(found)
+    told = re.search(r"of the best +([0-9.]+)  behind step (\d+)\n",
+                     done.stdout)
+    check(f"and tells the best, of step {best}: {done.stdout}",
+          told and told.groups() ==
+          (f"{found[best]['zeroshot_top1']:.4f}", str(best)))
+    check("and where the model lies",
+          re.search(rf"the model +{asked}/step-{STEPS:09}\n", done.stdout))
 
 
 def check_retrieval():

@@ -140,6 +140,9 @@ def refuses():
     cases = [
         ([], 2, "what to train on"),
         ([WORK / "whole", "--generated"], 2, "reads no corpus"),
+        (["--generated"], 2, "--vocabulary: says how shards are read"),
+        ([WORK / "whole", "--stochastic"], 2, "--precision is fp32"),
+        ([WORK / "whole", "--batch", "1"], 2, "2 are the least"),
         (["--steps", "1", "--data", WORK / "whole"], 2, "would be kept"),
         ([WORK / "whole", "--steps", "1", "--epochs", "1"], 2, "give one"),
         ([WORK / "whole", "--epochs", "0"], 2, "--epochs"),
@@ -149,6 +152,9 @@ def refuses():
         ([WORK / "whole", "--vocabulary", WORK / "no"], 3, "open "),
         (["--data", f"{WORK / 'whole'}@0"], 2, "weight"),
         (["--data", WORK / "whole/{1..2"], 2, "brace"),
+        (["--data", f"{WORK / 'whole'}@x"], 2, '"x" is no weight'),
+        (["--data", WORK / "whole", "--save", WORK / "x.txt"], 2,
+         "end in .safetensors"),
     ]
     for arguments, want, says in cases:
         code, _, err = run(*arguments)

@@ -103,6 +103,7 @@ static int each_line_of(const char *path, size_t max, uint64_t *left_out,
     struct lines l;
     struct str line;
     bool more = true;
+    uint64_t given = 0; /* lines, the last of them by its number */
     int rc = stream_open(&in, path, e);
 
     if (rc)
@@ -113,12 +114,13 @@ static int each_line_of(const char *path, size_t max, uint64_t *left_out,
         rc = fn(ctx, line, e);
         if (rc)
             err_wrap(e, rc, "%s:%" PRIu64, path, l.number);
+        given = l.number;
     }
     if (left_out)
         *left_out += l.too_long;
     else if (!rc && l.too_long)
-        rc = err_set(e, E_TOOBIG, "%s: a line of more than %zu bytes", path,
-                     max);
+        rc = err_set(e, E_TOOBIG, "%s:%" PRIu64 ": more than %zu bytes", path,
+                     given + 1, max);
     lines_release(&l);
     stream_close(in);
     return rc;
@@ -315,6 +317,9 @@ static int train(const struct tokenizer_options *o, struct err *e)
     buf_init(&file, TOKENIZER_FILE_MAX);
     rc = each_line(&o->files, TOKENIZER_TEXT_MAX, &left_out, count_line,
                    &words, e);
+    if (!rc && !words.n)
+        rc = err_set(e, E_FORMAT, "%s%s: no word to make a vocabulary of",
+                     o->files.v[0], o->files.n > 1 ? " and the others" : "");
     if (!rc)
         rc = vocabulary_make(&words, (uint32_t)o->size, o->least, &file, &made,
                              e);

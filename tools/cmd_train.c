@@ -316,7 +316,7 @@ static int train(const struct train_options *t, struct run_config *c,
     if (!rc && profile.rc)
         rc = err_set(e, -profile.rc, "the profile");
     if ((!rc || s.stopped) && !c->launch.rank) {
-        train_print(c, &s);
+        train_print(c, t->model, &s);
         fwrite(profile.p ? profile.p : "", 1, profile.n, stdout);
     }
     buf_release(&settings);

@@ -14,6 +14,29 @@
 const char *const train_texts_names[] = {"draw", "first", "whole", NULL};
 const char *const train_crop_names[] = {"square", "resized", NULL};
 
+/* What says how shards are read. */
+static int check_unread(const struct train_data *t, struct err *e)
+{
+    const struct {
+        const char *option;
+        bool given;
+    } list[] = {{"vocabulary", t->vocabulary},
+                {"texts", t->texts},
+                {"caption-key", t->caption_key},
+                {"balance", t->balance},
+                {"crop", t->crop},
+                {"fast-decode", t->fast_decode},
+                {"cache", t->cache}};
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (list[i].given)
+            return err_set(e, E_USAGE,
+                           "--%s: says how shards are read, --generated reads "
+                           "none",
+                           list[i].option);
+    return 0;
+}
+
 int train_data_check(const struct train_data *t, struct err *e)
 {
     int lengths = (t->steps > 0) + (t->samples > 0) + (t->epochs > 0);
@@ -30,7 +53,7 @@ int train_data_check(const struct train_data *t, struct err *e)
                        "run is: give one");
     if (t->generated && t->epochs > 0)
         return err_set(e, E_USAGE, "--epochs: generated pairs have no end");
-    return 0;
+    return t->generated ? check_unread(t, e) : 0;
 }
 
 static int fit_model(struct clip_config *model, bool own,

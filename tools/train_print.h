@@ -6,7 +6,9 @@
 
 #include "train/run.h"
 
-/* On standard output; of several ranks, by the first. */
-void train_print(const struct run_config *c, const struct run_summary *s);
+/* On standard output; of several ranks, by the first.  named: the model, as
+ * asked for, said where its sizes are nobody's else. */
+void train_print(const struct run_config *c, const char *named,
+                 const struct run_summary *s);
 
 #endif

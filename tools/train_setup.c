@@ -167,6 +167,11 @@ static int check_paths(const struct train_options *t, struct err *e)
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (list[i].path && !list[i].path[0])
             return err_set(e, E_USAGE, "--%s: an empty name", list[i].option);
+    if (t->save && !str_ends(str_of(t->save), STR(".safetensors")))
+        return err_set(e, E_USAGE,
+                       "--save %s: weights are looked for in files that end in "
+                       ".safetensors",
+                       t->save);
     return 0;
 }
 
@@ -205,17 +210,28 @@ int train_setup_check(const struct train_options *t, struct err *e)
     if (t->precision && t->device == BACKEND_REF)
         return err_set(e, E_USAGE,
                        "--precision bf16: --device ref computes in float");
+    if (t->stochastic && !t->precision)
+        return err_set(e, E_USAGE,
+                       "--stochastic: rounds weights to bf16, --precision is "
+                       "fp32");
     return 0;
 }
 
-/* Of one process; that of several have whole groups is for clip_plan(), where
- * the ranks know of each other. */
-static int check_groups(const struct run_config *c, struct err *e)
+/* Alone a pair has nothing to be told from: the loss would be 0.  Groups are
+ * those of one process; that those of several are whole is for clip_plan(),
+ * where the ranks know of each other. */
+static int check_batch(const struct run_config *c, struct err *e)
 {
     int n = c->batch, group = c->options.bn_batch, chunk = c->options.chunk;
+    bool tells = c->model.objective == OBJECTIVE_CONTRASTIVE;
     bool alone = c->launch.size < 2 && c->model.vision.kind == VISION_RESNET &&
                  group > 0 && group < n;
 
+    if (tells && n < 2)
+        return err_set(e, E_USAGE,
+                       "--batch %d: a pair is told from the others of its "
+                       "batch; 2 are the least",
+                       n);
     if (alone && n % group)
         return err_set(e, E_USAGE,
                        "--batch %d is not made of BatchNorm groups of "
@@ -238,7 +254,7 @@ int train_setup(struct run_config *c, const struct train_options *t,
 
     fill(c, t);
     if (!rc)
-        rc = check_groups(c, e);
+        rc = check_batch(c, e);
     if (!rc)
         rc = place(c, t, e);
     if (!rc)

@@ -125,6 +125,8 @@ struct run_summary {
     struct backend_counts libraries; /* behind the run */
     uint64_t evals;                  /* evaluations, ... */
     double metric, eval_s;           /* ... of the last one, seconds of all */
+    double best;                     /* of these, the first of several, ... */
+    uint64_t best_step;              /* ... and behind which step */
     struct load load;                /* of a dataset: what its pairs took */
     unsigned workers;                /* that decoded; 0: no dataset */
     char replaced[1024];             /* samples, by reason, a JSON object */

@@ -11,9 +11,13 @@
 /* What a person watching wants to know. */
 static void say(struct run *r, const struct record_step *s)
 {
+    char loss[32] = "not finite";
+
+    if (isfinite(s->loss))
+        snprintf(loss, sizeof loss, "%.4f", s->loss);
     progress_note(&r->progress,
-                  "step %llu, loss %.4f, waited %.0f%%, %.1f GiB, %.4g TFLOP/s",
-                  (unsigned long long)s->number, s->loss,
+                  "step %llu, loss %s, waited %.0f%%, %.1f GiB, %.4g TFLOP/s",
+                  (unsigned long long)s->number, loss,
                   s->seconds > 0 ? 100 * s->waited / s->seconds : 0,
                   (double)s->device_bytes * 0x1p-30,
                   s->seconds > 0 ? s->useful / s->seconds * 1e-12 : 0);
@@ -228,7 +232,10 @@ static int ask(struct run *r, uint64_t number, struct err *e)
     }
     if (rc)
         return err_set(e, -rc, "%s", why.message);
-    r->sum->evals++;
+    if (!r->sum->evals++ || metric > r->sum->best) {
+        r->sum->best = metric;
+        r->sum->best_step = number;
+    }
     r->sum->metric = metric;
     log_event("eval", "behind step %llu: %s %.4f", (unsigned long long)number,
               n ? list[0].name : "metric", n ? list[0].value : metric);

@@ -66,12 +66,26 @@ static int list_folder(struct source *s, struct err *e)
     return rc;
 }
 
+/* A name may hold an @; where there is no such file, and tars end otherwise, it
+ * was meant to be a weight. */
+static int check_weight(const char *name, struct err *e)
+{
+    const char *at = strrchr(name, '@');
+
+    if (!at || strpbrk(at, "/}") || str_ends(str_of(at), STR(".tar")))
+        return 0;
+    return err_set(e, E_USAGE, "data %s: no such file, and \"%s\" is no weight",
+                   name, at + 1);
+}
+
 static int list_names(struct source *s, struct err *e)
 {
     size_t n, cap = 0;
     char **names;
-    int rc = source_expand(str_of(s->name), &names, &n, e);
+    int rc = check_weight(s->name, e);
 
+    if (!rc)
+        rc = source_expand(str_of(s->name), &names, &n, e);
     if (rc)
         return rc;
     for (size_t i = 0; i < n; i++) {
