@@ -366,8 +366,10 @@ def main():
     check_odd()
     check_objectives()
     check_calls()
-    # Under nohup it is ignored, and so it would be by the runs.
+    # Under nohup, or behind a script's &, signals are ignored, and so they
+    # would be by the runs.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for asked in signal.SIGTERM, signal.SIGHUP, signal.SIGINT:
         check_asked(args, reference, asked)
     check_damage(args, reference)

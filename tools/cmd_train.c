@@ -128,7 +128,8 @@ static const struct opt rows[] = {
              "larger pictures than theirs: the paper's last epoch at 336 "
              "pixels is --model ViT-L-14-336 --init of a ViT-L-14."},
     {.name = "seed", .type = OPT_U64, AT(seed), .arg = "N", .def = "0",
-     .flags = OPT_BYTES, .help = "Of the first weights, of generated pairs, and of what is drawn "
+     .flags = OPT_BYTES,
+     .help = "Of the first weights, of generated pairs, and of what is drawn "
              "from shards."},
     {.name = "caption-tokens", .type = OPT_U64, AT(caption_tokens),
      .arg = "N", .def = "20", .flags = OPT_BYTES, .min = 3,
@@ -249,8 +250,8 @@ static const struct opt_table table = {
         "alone: the same for any number of ranks, threads and workers. "
         "Pictures that cannot be decoded and samples without text are replaced "
         "by others of the window, and counted; a shard that is gone or has "
-        "changed ends the run, with a checkpoint where --out is. Tars without "
-        "an index are read through once. "
+        "changed ends the run, with a checkpoint where --out is. "
+        "Tars without an index are read through once. "
         "Pictures get Pillow's bytes (but with --fast-decode).\n\n"
         "mpirun, torchrun and srun start several processes (ranks), which "
         "train one model, each on its part of every batch: over MPI on "
