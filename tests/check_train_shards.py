@@ -215,7 +215,7 @@ def follow(steps, log, *more):
     """A run that is asked to stop behind so many."""
     child = begin(log, *more)
     wait_for(steps, log)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGTERM)
     return child.communicate(timeout=120)[1]
 
 
