@@ -308,6 +308,19 @@ static int open_alone(const char *tmp, int *fd, struct err *e)
     return 0;
 }
 
+/* A rename would put a file in the place of a device or a pipe. */
+static int refuse_special(const char *path, struct err *e)
+{
+    struct stat st;
+
+    if (lstat(path, &st) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode))
+        return 0;
+    return err_set(e, E_USAGE,
+                   "%s is there and no regular file: nothing can be published "
+                   "in its place",
+                   path);
+}
+
 int io_file_open(struct io_file *f, const char *path, struct err *e)
 {
     char tmp[IO_TMP_MAX];
@@ -317,6 +330,9 @@ int io_file_open(struct io_file *f, const char *path, struct err *e)
     if (strlen(path) + 16 >= sizeof f->path)
         return f->rc = err_set(e, E_TOOBIG, "path too long: %.400s", path);
     memcpy(f->path, path, strlen(path) + 1);
+    f->rc = refuse_special(path, e);
+    if (f->rc)
+        return f->rc;
     tmp_path(f, tmp);
     f->rc = open_alone(tmp, &f->fd, e);
     if (!f->rc)

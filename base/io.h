@@ -8,7 +8,8 @@
  *          the same descriptor; the output is made anew.  A tmp file has one
  *          writer: a second process is refused while the first one writes.
  * Fails.   -E_IO with path and errno text; -E_NOTFOUND when a file to be read
- *          is absent; -E_BUSY when another process writes the same output.
+ *          is absent; -E_BUSY when another process writes the same output;
+ *          -E_USAGE to publish in the place of a device, pipe or folder.
  * Threads. Any; one struct io_file belongs to one thread.
  */
 #ifndef BASE_IO_H

@@ -97,10 +97,10 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
     char path[IO_PATH_MAX];
     int rc = 0;
 
-    if (queries_need_aliases(r) && !c->wiki.n)
+    if (c->redirects != TITLES_OWN && (!c->wiki.n || !r->want[QUERY_TITLE]))
         return err_set(e, E_USAGE,
-                       "--redirects %s wants to know what leads where: give "
-                       "--wiki",
+                       "--redirects %s is about views, and wants to know what "
+                       "leads where: give --pageviews and --wiki",
                        titles_redirects_names[c->redirects]);
     for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
         rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);

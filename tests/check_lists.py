@@ -3,6 +3,7 @@
 byte for byte; TSV carries the numbers; what looks at a list makes none; --check
 counts class names."""
 import json
+import os
 import pathlib
 import random
 import sys
@@ -94,6 +95,13 @@ def looking(folder):
           "words.txt: 3 of 4 class names are in the list, 3 of them letter "
           "for letter", "  missing  cat"])
     same("the list", (corpus / "queries.meta.json").read_bytes(), before)
+    out = chain.stage("queries", corpus, "--threads", 1, "--memory", "64M",
+                      "--export", "-").stdout
+    same("what changes no byte asks for no other list", out,
+         "golden retriever\nSt. Louis\nDog\n")
+    os.mkfifo(folder / "pipe")
+    chain.stage("queries", corpus, "--export", folder / "pipe", code=2)
+    same("a pipe stays", (folder / "pipe").is_fifo(), True)
     # An option that makes a list means a list to be made.
     chain.stage("queries", corpus, "--queries", words, "--size", 4, "--export",
                 "-", code=3)

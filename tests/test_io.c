@@ -53,6 +53,23 @@ static void test_io__publish_replaces_whole(void **state)
     buf_release(&b);
 }
 
+/* A pipe stays a pipe. */
+static void test_io__special_files_stay(void **state)
+{
+    struct err e = ERR_INIT;
+    struct io_file f;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(io_file_open(&f, at("pipe"), &e), -E_USAGE);
+    assert_non_null(strstr(e.message, "no regular file"));
+    assert_int_equal(lstat(at("pipe"), &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_false(io_exists(at("pipe.tmp")));
+    assert_int_equal(io_remove(at("pipe"), NULL), 0);
+}
+
 static void test_io__abandon_leaves_nothing(void **state)
 {
     struct io_file f;
@@ -462,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_io__publish_replaces_whole),
+        cmocka_unit_test(test_io__special_files_stay),
         cmocka_unit_test(test_io__abandon_leaves_nothing),
         cmocka_unit_test(test_io__one_writer_at_a_time),
         cmocka_unit_test(test_io__shared_files_are_whole),

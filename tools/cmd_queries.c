@@ -235,6 +235,8 @@ static bool only_looks(const struct opt *row)
     return row->at == offsetof(struct queries_config, stage.corpus) ||
            row->at == offsetof(struct queries_config, export) ||
            row->at == offsetof(struct queries_config, export_as) ||
+           row->at == offsetof(struct queries_config, stage.threads) ||
+           row->at == offsetof(struct queries_config, memory) ||
            row->at == offsetof(struct queries_config, check);
 }
 
