@@ -142,7 +142,7 @@ def refusals():
             "rank 3 of 4: open .*none.json: No such file", (3, tiny),
             (1, tiny + ["--model", WORK / "none.json"]))
     refused("nowhere to save", "rank 0 of 4: write into .*/none: No such file",
-            (1, tiny + ["--save", WORK / "none" / "x"]), (3, tiny))
+            (1, tiny + ["--save", WORK / "none" / "x.safetensors"]), (3, tiny))
     refused("a batch that is not shared out",
             "16 pairs is not shared out evenly among 3 ranks; 15 or 18 is",
             (3, tiny))

@@ -15,6 +15,7 @@ where two share the machine.  Each figure is the best of ROUNDS turns.
 4. gensim's WikiCorpus with a Counter beside `queries --wiki` of the same file.
 """
 import bz2
+import importlib.util
 import os
 import pathlib
 import resource
@@ -119,8 +120,8 @@ def unpacked(build, packed):
 
 
 def beside_gensim(queries, packed, folder):
-    if not os.environ.get("WITMILL_IN_PEERS"):
-        print("  gensim: skipped, no build/peers/venv (tools/peers.py)")
+    if not importlib.util.find_spec("gensim"):
+        print("  gensim: skipped, not in build/peers/venv (tools/peers.py)")
         return
     script = folder / "count.py"
     script.write_text(GENSIM)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 PACKAGES = ["torch", "open_clip_torch", "transformers", "safetensors",
-            "webdataset"]
+            "webdataset", "gensim"]
 MODULES = "import torch, open_clip, transformers, safetensors"
 SKIPPED = 77
 
