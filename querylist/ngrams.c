@@ -8,7 +8,6 @@
 
 #define BATCH 32 /* words looked up at the same time */
 
-const char *const ngrams_case_names[] = {"fold", "keep", NULL};
 
 /* ---- counters ---- */
 

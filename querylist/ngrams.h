@@ -53,7 +53,6 @@
 #define NGRAMS_MEMORY_MIN (256u << 10)        /* bytes a counter has at least */
 
 enum ngrams_case { NGRAMS_FOLD, NGRAMS_KEEP };
-extern const char *const ngrams_case_names[]; /* "fold", "keep", NULL */
 
 struct ngrams_config {
     uint64_t memory;    /* ceiling of what counts, bytes */

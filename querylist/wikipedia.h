@@ -15,6 +15,7 @@
  *          under "truncated-dump".
  * Threads. One; reading uses `threads` of its own, blocks of pages at a time.
  * Cost.    Some 4 MiB a thread; pages larger than a block count themselves.
+ *          A multistream dump has the pieces of base/stream_bunzip.h besides.
  */
 #ifndef QUERYLIST_WIKIPEDIA_H
 #define QUERYLIST_WIKIPEDIA_H
