@@ -8,7 +8,6 @@
 
 #define BATCH 32 /* words looked up at the same time */
 
-
 /* ---- counters ---- */
 
 static int open_counter(struct ngrams_counter *c, struct ngrams *n,
