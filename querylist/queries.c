@@ -199,10 +199,7 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     textfiles_init(&r.files);
     titles_aliases_init(&r.aliases, QUERIES_ALIASES_MAX);
     arena_init(&r.own, QUERIES_MAX);
-    if (c->sources)
-        rc = queries_named_sources(&r, e);
-    else
-        queries_default_sources(&r), rc = 0;
+    rc = queries_check_options(&r, e);
     if (!rc)
         rc = open_corpus(&r, e);
     if (!rc)

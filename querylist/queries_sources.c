@@ -2,6 +2,7 @@
 
 #include "base/io.h"
 #include "querylist/list_io.h"
+#include "querylist/pageviews.h"
 #include "querylist/textfiles.h"
 
 /* ---- which sources ---- */
@@ -16,7 +17,7 @@ static int source_named(struct str name)
 
 /* Without --sources: what there is input for, and WordNet unless the user
  * brought a list of his own; numerals belong to MetaCLIP's order. */
-void queries_default_sources(struct queries_job *r)
+static void default_sources(struct queries_job *r)
 {
     const struct queries_config *c = r->c;
 
@@ -34,7 +35,7 @@ bool queries_need_aliases(const struct queries_job *r)
     return r->want[QUERY_TITLE] && r->c->redirects != TITLES_OWN;
 }
 
-int queries_named_sources(struct queries_job *r, struct err *e)
+static int named_sources(struct queries_job *r, struct err *e)
 {
     struct str rest = str_of(r->c->sources), name;
 
@@ -67,24 +68,49 @@ int queries_named_sources(struct queries_job *r, struct err *e)
     return 0;
 }
 
+static bool is_stream(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+int queries_check_options(struct queries_job *r, struct err *e)
+{
+    const struct queries_config *c = r->c;
+    struct pageviews_project project;
+    size_t streams = 0;
+    int rc = 0;
+
+    if (c->sources)
+        rc = named_sources(r, e);
+    else
+        default_sources(r);
+    if (!rc && c->project)
+        rc = pageviews_project(&project, c->project, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < c->wiki.n; i++)
+        streams += is_stream(c->wiki.v[i]);
+    if (streams > 1)
+        return err_set(e, E_USAGE, "--wiki - is given twice");
+    if (c->redirects != TITLES_OWN && (!c->wiki.n || !r->want[QUERY_TITLE]))
+        return err_set(e, E_USAGE,
+                       "--redirects %s is about views, and wants to know what "
+                       "leads where: give --pageviews and --wiki",
+                       titles_redirects_names[c->redirects]);
+    return 0;
+}
+
 /* ---- inputs, for the fingerprint ---- */
 
 /* Dumps but for what comes by standard input, whose hash nobody knows yet. */
 static int list_dumps(struct queries_job *r, struct err *e)
 {
     const struct opt_list *wiki = &r->c->wiki;
-    bool stream = false;
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < wiki->n; i++) {
-        if (strcmp(wiki->v[i], "-") != 0) {
+    for (size_t i = 0; !rc && i < wiki->n; i++)
+        if (!is_stream(wiki->v[i]))
             rc = stage_inputs_add_file(&r->inputs, wiki->v[i], e);
-            continue;
-        }
-        if (stream)
-            rc = err_set(e, E_USAGE, "--wiki - is given twice");
-        stream = true;
-    }
     return rc;
 }
 
@@ -97,11 +123,6 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
     char path[IO_PATH_MAX];
     int rc = 0;
 
-    if (c->redirects != TITLES_OWN && (!c->wiki.n || !r->want[QUERY_TITLE]))
-        return err_set(e, E_USAGE,
-                       "--redirects %s is about views, and wants to know what "
-                       "leads where: give --pageviews and --wiki",
-                       titles_redirects_names[c->redirects]);
     for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
         rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);
     if (!rc)

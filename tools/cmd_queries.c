@@ -6,6 +6,7 @@
 #include "querylist/qlist.h"
 #include "querylist/queries.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/list_show.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
@@ -123,14 +124,15 @@ static const struct opt rows[] = {
     {.name = "check", .type = OPT_LIST, AT(check), .arg = "FILE",
      .help = "Say which class names of an evaluation set (read like "
              "--queries) the list contains, and which it misses "
-             "(repeatable). Where no option says how a list is made, it is "
-             "the one that the corpus has."},
+             "(repeatable); it ends with exit code 1 when any is missing. "
+             "Where no option says how a list is made, it is the one that the "
+             "corpus has."},
     /* How it runs. */
     {.name = "memory", .type = OPT_SIZE, AT(memory),
      .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
-     .help = "Ceiling of the tables that count words, bigrams and views; what "
-             "does not fit is sorted, written to CORPUS and merged at the end, "
-             "with the same counts."},
+     .help = "Ceiling of the tables that count words, bigrams and views, in "
+             "bytes or with K, M, G or T; what does not fit is sorted, written "
+             "to CORPUS and merged at the end, with the same counts."},
     STAGE_OPTION_THREADS(struct queries_config, stage),
     STAGE_OPTION_REDO(struct queries_config, stage),
 };
@@ -328,6 +330,7 @@ static int make(const struct queries_config *q, struct queries_summary *sum,
 {
     struct queries_config c = *q;
     struct text_file t = {.to_stdout = is_stdout(q->dump_text)};
+    char tmp[IO_PATH_MAX + 8];
     int rc = 0;
 
     if (!q->dump_text)
@@ -340,13 +343,19 @@ static int make(const struct queries_config *q, struct queries_summary *sum,
         rc = io_file_open(&t.file, q->dump_text, e);
     if (rc)
         return rc;
+    if (!t.to_stdout) {
+        snprintf(tmp, sizeof tmp, "%s.tmp", q->dump_text);
+        interrupt_remove(tmp);
+    }
     c.text_sink = (struct wikipedia_sink){put_text, &t};
     rc = queries_run(&c, &table, sum, e);
-    if (!t.to_stdout && !rc)
+    if (t.to_stdout)
+        return rc;
+    if (!rc)
         rc = io_file_publish(&t.file, e);
-    else if (!t.to_stdout)
+    else
         io_file_abandon(&t.file);
-    return rc;
+    return interrupt_end(rc, e);
 }
 
 static int run(const void *config, struct err *e)
@@ -361,6 +370,9 @@ static int run(const void *config, struct err *e)
         return err_set(e, E_USAGE,
                        "--export -, --dump-text - and --check each write to "
                        "standard output: only one of them");
+    rc = list_show_ready(q->export, &q->check, e);
+    if (rc)
+        return rc;
     if (shows_existing(q))
         return show(q, e);
     rc = make(q, &sum, e);
