@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "base/err.h"
@@ -25,6 +27,24 @@ uint64_t hash_xxh3(struct str s)
 uint64_t hash_xxh3_seeded(struct str s, uint64_t seed)
 {
     return XXH3_64bits_withSeed(s.p, s.n, seed);
+}
+
+uint64_t hash_secret(void)
+{
+    struct {
+        uint64_t random;
+        struct timespec now;
+        const void *here;
+    } seed = {0};
+
+    /* Where a kernel gives none, the time and where the stack lies have to
+     * do: nobody is told them either. */
+    if (getrandom(&seed.random, sizeof seed.random, GRND_NONBLOCK) !=
+        (ssize_t)sizeof seed.random) {
+        clock_gettime(CLOCK_MONOTONIC, &seed.now);
+        seed.here = &seed;
+    }
+    return XXH3_64bits(&seed, sizeof seed);
 }
 
 /* One context a thread, freed when the thread ends. */
