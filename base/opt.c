@@ -305,6 +305,12 @@ int opt_finish(struct opt_set *s, struct err *e)
             return err_set(e, E_USAGE, "%s%s is missing; usage: witmill %s %s",
                            o->flags & OPT_POSITIONAL ? "" : "--", o->name,
                            s->table->command, s->table->synopsis);
+        /* CORPUS "" would be the root folder. */
+        if (o->flags & OPT_REQUIRED && o->type == OPT_STRING &&
+            !**(const char **)field(s, o))
+            return err_set(e, E_USAGE, "%s%s is empty; usage: witmill %s %s",
+                           o->flags & OPT_POSITIONAL ? "" : "--", o->name,
+                           s->table->command, s->table->synopsis);
     }
     return 0;
 }

@@ -138,6 +138,7 @@ def wrong_options(folder):
                           code=code)
         same(f"{args}: one line", run.stderr.count("\n"), 1)
         same(f"{args}: nothing was made", corpus.exists(), False)
+    chain.stage("queries", "", "--queries", words, code=2)
     ini = folder / "run.ini"
     ini.write_text(f"[queries]\nqueries = {words}\nproject = X\n")
     chain.stage("run", corpus, ini, code=2)

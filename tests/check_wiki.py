@@ -261,6 +261,30 @@ def redirects(folder):
     print("redirects: own, target, both")
 
 
+def warnings(folder):
+    """What is counted twice, and what is no view file, is said."""
+    dump, hour = folder / "dump.xml", folder / "pageviews-20240101-000000"
+    page_404 = folder / "404.html"
+    page_404.write_text("<html>Not found\n")
+    for args, text in (
+            (["--wiki", dump, "--wiki", folder / "." / "dump.xml", "--sources",
+              "word"], "are the same bytes"),
+            (["--pageviews", hour, "--pageviews", hour, "--sources", "title"],
+             "are the same bytes"),
+            (["--pageviews", page_404, "--sources", "title"],
+             "no line of --project en"),
+            (["--pageviews", hour, "--project", "fr", "--sources", "title"],
+             "no line of --project fr"),
+            (["--pageviews", hour, "--wiki", dump, "--sources", "title,word"],
+             None)):
+        run = queries(folder / "warnings", *args, "--redo")
+        if text:
+            expect(run, text)
+        elif '"warning"' in run.stderr:
+            fail(f"{args}: {run.stderr}")
+    print("warnings: what is given twice, what is no view file")
+
+
 # ---- summaries ----
 
 def summaries(folder):
@@ -448,8 +472,8 @@ def at_moments(folder):
 def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
-        for test in (same_for_all, parts, exact_counts, redirects, summaries,
-                     cut_off, refused, again, at_moments):
+        for test in (same_for_all, parts, exact_counts, redirects, warnings,
+                     summaries, cut_off, refused, again, at_moments):
             began, before = time.monotonic(), sum(os.times()[:4])
             test(folder)
             print(f"  {time.monotonic() - began:.1f} s, "

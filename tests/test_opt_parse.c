@@ -172,6 +172,7 @@ static void test_opt__refuses(void **state)
                                          {"dir", "--part", "4/4"},
                                          {"dir", "--memory", "1Q"},
                                          {"--exact", "--no-exact", "--exact"},
+                                         {"", "--exact", "--exact"},
                                          {"dir", "--exact=maybe", "--exact"},
                                          {"dir", "--rate", "inf"}};
 

@@ -30,7 +30,8 @@ static const struct opt rows[] = {
     {.name = "pageviews", .type = OPT_LIST, AT(pageviews), .arg = "PATH",
      .help = "Rank titles by the views in this file of Wikimedia's page "
              "views, hourly or complete, or in the files named pageviews-* "
-             "and pagecounts-* of this folder (repeatable)."},
+             "and pagecounts-* of this folder (repeatable). Hours that are "
+             "given twice, also as the file of their day, count twice."},
     {.name = "project", .type = OPT_STRING, AT(project), .arg = "NAME",
      .def = "en", .flags = OPT_BYTES,
      .help = "Whose views: a Wikipedia's language, or another project like "
