@@ -111,6 +111,10 @@ def looking(folder):
                 "-", code=3)
     chain.stage("queries", corpus, "--check", classes, "--export", "-", code=2)
     chain.stage("queries", corpus, "--export", folder / "l.json.gz", code=2)
+    for name in ("queries.bin", "queries.meta.json", "corpus.db"):
+        chain.stage("queries", corpus, "--export",
+                    folder / "." / "look" / name, code=2)
+    chain.stage("queries", corpus, "--export", corpus / "list.txt")
     chain.stage("queries", corpus, "--check", folder / "absent", code=3)
     chain.stage("queries", folder / "made", "--queries", words, "--size", 3,
                 "--check", words, code=1)

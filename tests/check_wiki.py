@@ -15,6 +15,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -405,6 +406,42 @@ def again(folder):
 
 # ---- killed, and a full disk ----
 
+def text_killed(folder):
+    """FILE.tmp of --dump-text goes with whoever is asked to end, and is
+    replaced where one was killed."""
+    out, tmp = folder / "articles", folder / "articles.tmp"
+    some = "some words of an article, again and again. " * 500
+    part = (HEAD + "".join(page(i, f"P {i}", some)
+                           for i in range(300))).encode()
+    args = ["--sources", "word", "--wiki", "-", "--dump-text", out]
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+        run = subprocess.Popen([chain.WITMILL, "queries", folder / "asked",
+                                *map(str, args)], stdin=subprocess.PIPE,
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        run.stdin.write(part)
+        run.stdin.flush()
+        until = time.monotonic() + 60
+        while not (tmp.exists() and tmp.stat().st_size):
+            if time.monotonic() > until:
+                fail("no articles after a minute")
+            time.sleep(0.01)
+        run.send_signal(how)
+        if run.wait(60) != -how:
+            fail(f"{how}: {run.returncode}")
+        run.stdin.close()
+        if tmp.exists() != (how == signal.SIGKILL) or out.exists():
+            fail(f"{how}: {list(folder.glob('articles*'))}")
+    whole = folder / "whole.xml"
+    whole.write_bytes(part + END.encode())
+    with open(whole, "rb") as f:
+        run = queries(folder / "asked", *args, stdin=f)
+    if tmp.exists() or out.read_bytes().count(b"\n") != \
+            number(run, "articles"):
+        fail("the text of a killed run was not replaced")
+    print("--dump-text: asked to end, no FILE.tmp; killed, it is replaced")
+
+
 def shimmed(corpus, args, **env):
     env = dict(os.environ, LD_PRELOAD=str(SHIM),
                **{k: str(v) for k, v in env.items()})
@@ -473,7 +510,8 @@ def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
         for test in (same_for_all, parts, exact_counts, redirects, warnings,
-                     summaries, cut_off, refused, again, at_moments):
+                     summaries, cut_off, refused, again, text_killed,
+                     at_moments):
             began, before = time.monotonic(), sum(os.times()[:4])
             test(folder)
             print(f"  {time.monotonic() - began:.1f} s, "

@@ -371,7 +371,7 @@ static int run(const void *config, struct err *e)
         return err_set(e, E_USAGE,
                        "--export -, --dump-text - and --check each write to "
                        "standard output: only one of them");
-    rc = list_show_ready(q->export, &q->check, e);
+    rc = list_show_ready(q->stage.corpus, q->export, &q->check, e);
     if (rc)
         return rc;
     if (shows_existing(q))

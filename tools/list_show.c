@@ -1,9 +1,13 @@
 #include "tools/list_show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "querylist/list_check.h"
 #include "querylist/list_io.h"
 #include "querylist/qlist.h"
@@ -168,8 +172,27 @@ int list_show_check(const char *corpus, const struct opt_list *files,
 
 /* ---- before there is a list ---- */
 
+/* Is path queries.bin, corpus.db or what belongs to them? */
+static bool is_of_corpus(const char *corpus, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct str name = str_of(slash ? slash + 1 : path);
+    struct stat a, b;
+    char *folder;
+    bool same;
+
+    if (!str_starts(name, STR("queries.")) && !str_starts(name, STR("corpus.")))
+        return false;
+    folder = xasprintf("%.*s", slash ? (int)(slash - path) + 1 : 1,
+                       slash ? path : ".");
+    same = stat(folder, &a) == 0 && stat(corpus, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    free(folder);
+    return same;
+}
+
 /* Whether a file can be made there shows when one is begun. */
-static int can_write(const char *path, struct err *e)
+static int can_write(const char *corpus, const char *path, struct err *e)
 {
     struct io_file f;
     int rc;
@@ -183,16 +206,20 @@ static int can_write(const char *path, struct err *e)
                        "--export %s: lists are written as they are; compress "
                        "the file, or what --export - gives",
                        path);
+    if (is_of_corpus(corpus, path))
+        return err_set(e, E_USAGE,
+                       "--export %s: the corpus keeps a file of its own there",
+                       path);
     rc = io_file_open(&f, path, e);
     if (!rc)
         io_file_abandon(&f);
     return rc;
 }
 
-int list_show_ready(const char *path, const struct opt_list *files,
-                    struct err *e)
+int list_show_ready(const char *corpus, const char *path,
+                    const struct opt_list *files, struct err *e)
 {
-    int rc = path ? can_write(path, e) : 0;
+    int rc = path ? can_write(corpus, path, e) : 0;
 
     for (size_t i = 0; !rc && i < files->n; i++)
         rc = check_file(NULL, files->v[i], NULL, e);

@@ -20,9 +20,10 @@
 /* "name" (the form that the file's name ends in), "text", "tsv", "json". */
 extern const char *const list_show_forms[];
 
-/* Can path (NULL: none is asked for) be written, are files lists of names? */
-int list_show_ready(const char *path, const struct opt_list *files,
-                    struct err *e);
+/* Can path (NULL: none is asked for) be written and is none of the corpus's
+ * own files, are files lists of names? */
+int list_show_ready(const char *corpus, const char *path,
+                    const struct opt_list *files, struct err *e);
 
 /* path "-": standard output; form: index in list_show_forms. */
 int list_show_export(const char *corpus, const char *path, int form,
