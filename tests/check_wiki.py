@@ -259,7 +259,16 @@ def redirects(folder):
             fail(f"{args}: {got}, not {want}")
     queries(folder / "titles", "--sources", "title", "--redo", *views,
             "--redirects", "target", code=2)
-    print("redirects: own, target, both")
+    dump, hour = folder / "exact.xml", folder / "pageviews-20240102-000000"
+    dump.write_text((HEAD + page(1, "dog", "a") + page(2, "hound", "",
+                     redirect="dog") + END).replace("first-letter",
+                                                    "case-sensitive"))
+    hour.write_text("en.d dog 60 0\nen.d Dog 80 0\nen.m.d hound 70 0\n")
+    got = titles(folder / "titles", "--pageviews", hour, "--project",
+                 "en.wiktionary", "--redirects", "target", "--wiki", dump)
+    if got != {"dog": 130, "Dog": 80}:
+        fail(f"a wiki with exact case: {got}")
+    print("redirects: own, target, both; of a wiki with exact case")
 
 
 def warnings(folder):
