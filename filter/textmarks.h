@@ -23,7 +23,7 @@
  * Threads. Pure functions.
  * Cost.    textmarks_scan() is one table look-up a byte; the others look at a
  *          text only when the scan has seen a byte they begin with, and then
- *          pass over it once.
+ *          pass over it once; textmarks_filename() asks for dots itself.
  */
 #ifndef FILTER_TEXTMARKS_H
 #define FILTER_TEXTMARKS_H
@@ -40,7 +40,9 @@ enum textmarks_seen {
     TEXTMARKS_PERCENT = 16, /* % */
     TEXTMARKS_COLON = 32,   /* : */
     TEXTMARKS_PAREN = 64,   /* ( */
-    TEXTMARKS_DOT = 128     /* . */
+    TEXTMARKS_DOT = 128,    /* . */
+    TEXTMARKS_SEMI = 256,   /* ; */
+    TEXTMARKS_AT = 512      /* @ */
 };
 
 /* The enum textmarks_seen of a text. */
@@ -51,7 +53,7 @@ bool textmarks_entities(struct str text, unsigned seen);
 bool textmarks_template(struct str text, unsigned seen);
 bool textmarks_code(struct str text, unsigned seen);
 bool textmarks_link(struct str text, unsigned seen);
-bool textmarks_filename(struct str text, unsigned seen);
+bool textmarks_filename(struct str text);
 
 /* words: a text's words, folded, joined by one space each. */
 bool textmarks_filler(struct str words);

@@ -88,7 +88,14 @@ static bool svg(struct str url)
     size_t end = str_find_char(url, '?', 0);
     struct str path = str_slice(url, 0, end);
 
-    return str_iends(path, STR(".svg")) || str_iends(path, STR(".svgz"));
+    char last;
+
+    if (path.n < 4)
+        return false;
+    /* The last letter but one parts these from nearly all others. */
+    last = str_lower_char(path.p[path.n - 2]);
+    return (last == 'v' && str_iends(path, STR(".svg"))) ||
+           (last == 'g' && str_iends(path, STR(".svgz")));
 }
 
 static bool contains_any(struct str url, const struct opt_list *l)
@@ -114,41 +121,66 @@ static const char *judge_url(const struct textrules *r, struct str url)
 
 /* ---- words ---- */
 
-/* Words of navigation, folded, by their first letter; between spaces.  A text
- * that has no other speaks of the page, not of the picture. */
+#define S(word)                                                                \
+    {                                                                          \
+        (word), sizeof(word) - 1                                               \
+    }
+
+/* Words of navigation, folded, by their first letter.  A text that has no
+ * other speaks of the page, not of the picture. */
 static bool is_navigation(struct str word)
 {
-    static const char *const by_letter[26] = {
-        ['a' - 'a'] = "arrow",
-        ['b' - 'a'] = "back backward bottom button",
-        ['c' - 'a'] = "click close contents",
-        ['d' - 'a'] = "down",
-        ['e' - 'a'] = "enter",
-        ['f' - 'a'] = "first forward",
-        ['g' - 'a'] = "go",
-        ['h' - 'a'] = "here home homepage",
-        ['i' - 'a'] = "icon image img index",
-        ['l' - 'a'] = "last left link logo",
-        ['m' - 'a'] = "menu",
-        ['n' - 'a'] = "nav navigation next",
-        ['o' - 'a'] = "of",
-        ['p' - 'a'] = "page picture prev previous print",
-        ['r' - 'a'] = "return right",
-        ['s' - 'a'] = "scroll search share skip spacer start",
-        ['t' - 'a'] = "the thumbnail to toc toggle top",
-        ['u' - 'a'] = "up",
+    static const struct str by_letter[26][8] = {
+        ['a' - 'a'] = {S("arrow")},
+        ['b' - 'a'] = {S("back"), S("backward"), S("bottom"), S("button")},
+        ['c' - 'a'] = {S("click"), S("close"), S("contents")},
+        ['d' - 'a'] = {S("down")},
+        ['e' - 'a'] = {S("enter")},
+        ['f' - 'a'] = {S("first"), S("forward")},
+        ['g' - 'a'] = {S("go")},
+        ['h' - 'a'] = {S("here"), S("home"), S("homepage")},
+        ['i' - 'a'] = {S("icon"), S("image"), S("img"), S("index")},
+        ['l' - 'a'] = {S("last"), S("left"), S("link"), S("logo")},
+        ['m' - 'a'] = {S("menu")},
+        ['n' - 'a'] = {S("nav"), S("navigation"), S("next")},
+        ['o' - 'a'] = {S("of")},
+        ['p' - 'a'] = {S("page"), S("picture"), S("prev"), S("previous"),
+                       S("print")},
+        ['r' - 'a'] = {S("return"), S("right")},
+        ['s' - 'a'] = {S("scroll"), S("search"), S("share"), S("skip"),
+                       S("spacer"), S("start")},
+        ['t' - 'a'] = {S("the"), S("thumbnail"), S("to"), S("toc"), S("toggle"),
+                       S("top")},
+        ['u' - 'a'] = {S("up")},
     };
-    const char *at = NULL;
+    /* Lengths that the words of a letter have: bit n for n bytes. */
+    static const uint16_t lengths[26] = {
+        ['a' - 'a'] = 1 << 5,
+        ['b' - 'a'] = 1 << 4 | 1 << 6 | 1 << 8,
+        ['c' - 'a'] = 1 << 5 | 1 << 8,
+        ['d' - 'a'] = 1 << 4,
+        ['e' - 'a'] = 1 << 5,
+        ['f' - 'a'] = 1 << 5 | 1 << 7,
+        ['g' - 'a'] = 1 << 2,
+        ['h' - 'a'] = 1 << 4 | 1 << 8,
+        ['i' - 'a'] = 1 << 3 | 1 << 4 | 1 << 5,
+        ['l' - 'a'] = 1 << 4,
+        ['m' - 'a'] = 1 << 4,
+        ['n' - 'a'] = 1 << 3 | 1 << 4 | 1 << 10,
+        ['o' - 'a'] = 1 << 2,
+        ['p' - 'a'] = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8,
+        ['r' - 'a'] = 1 << 5 | 1 << 6,
+        ['s' - 'a'] = 1 << 4 | 1 << 5 | 1 << 6,
+        ['t' - 'a'] = 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9,
+        ['u' - 'a'] = 1 << 2,
+    };
+    unsigned letter = word.n ? (unsigned)(word.p[0] - 'a') : 26;
 
-    if (word.n >= 2 && word.p[0] >= 'a' && word.p[0] <= 'z')
-        at = by_letter[word.p[0] - 'a'];
-    while (at) {
-        size_t n = strcspn(at, " ");
-
-        if (n == word.n && !memcmp(at, word.p, n))
+    if (letter >= 26 || word.n > 15 || !(lengths[letter] >> word.n & 1))
+        return false;
+    for (const struct str *s = by_letter[letter]; s->n; s++)
+        if (str_eq(*s, word))
             return true;
-        at = at[n] ? at + n + 1 : NULL;
-    }
     return false;
 }
 
@@ -160,6 +192,34 @@ static bool boilerplate(const struct words *w)
     return w->n > 0;
 }
 
+/* The first bytes of a word, up to eight, as a number: equal words have equal
+ * ones.  (Bytes behind a word can be read, WORDS_SLACK of them.) */
+static uint64_t head(const struct words *w, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)w->text.p + w->span[i].at;
+    uint64_t x = p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
+                 (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+                 (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+                 (uint64_t)p[7] << 56;
+
+    return w->span[i].n < 8 ? x << (64 - 8 * w->span[i].n) : x;
+}
+
+/* Are the first n words distinct by their heads alone?  Most texts' are, and
+ * are done with here, without a branch that could be foreseen wrongly. */
+static bool distinct_heads(const struct words *w, size_t n)
+{
+    uint64_t heads[4];
+    bool equal = false;
+
+    for (size_t i = 0; i < n; i++) {
+        heads[i] = head(w, i);
+        for (size_t k = 0; k < i; k++)
+            equal |= heads[i] == heads[k];
+    }
+    return !equal;
+}
+
 /* Distinct words by comparing each with those before: texts that reach this
  * are at most PAIR_TEXT_MAX bytes, and the search stops once a quarter is
  * passed. */
@@ -168,6 +228,8 @@ static bool repetition(const struct words *w)
     size_t most = w->n / 4, distinct = 0;
 
     if (w->n < REPETITION_WORDS)
+        return false;
+    if (most < 4 && distinct_heads(w, most + 1))
         return false;
     for (size_t i = 0; i < w->n; i++) {
         size_t k = 0;
@@ -182,13 +244,38 @@ static bool repetition(const struct words *w)
 
 /* ---- characters ---- */
 
+/* Code points: bytes but those that go on with one, eight at a time. */
 static uint64_t chars(struct str text)
 {
-    uint64_t n = 0;
+    uint64_t n = text.n;
+    size_t i = 0;
 
-    for (size_t i = 0; i < text.n; i++)
-        n += ((unsigned char)text.p[i] & 0xc0) != 0x80;
+    for (; i + 8 <= text.n; i += 8) {
+        uint64_t x;
+
+        memcpy(&x, text.p + i, 8);
+        x = x >> 7 & ~x >> 6 & UINT64_C(0x0101010101010101);
+        n -= x * UINT64_C(0x0101010101010101) >> 56;
+    }
+    for (; i < text.n; i++)
+        n -= ((unsigned char)text.p[i] & 0xc0) == 0x80;
     return n;
+}
+
+/* The code point at *at, with a short way for ASCII. */
+static uint32_t next(struct str text, size_t *at)
+{
+    unsigned char c = (unsigned char)text.p[*at];
+
+    if (c >= 0x80)
+        return utf8_next(text, at);
+    ++*at;
+    return c;
+}
+
+static bool is_white(uint32_t cp)
+{
+    return cp < 0x80 ? str_is_space((char)cp) : utf8_is_white_space(cp);
 }
 
 static uint64_t tokens(struct str text)
@@ -198,7 +285,7 @@ static uint64_t tokens(struct str text)
     size_t at = 0;
 
     while (at < text.n) {
-        bool space = utf8_is_white_space(utf8_next(text, &at));
+        bool space = is_white(next(text, &at));
 
         n += !space && !inside;
         inside = !space;
@@ -221,7 +308,7 @@ static bool char_run(struct str text, uint64_t most)
     size_t at = 0;
 
     while (at < text.n) {
-        uint32_t cp = utf8_next(text, &at);
+        uint32_t cp = next(text, &at);
 
         run = cp == last ? run + 1 : 1;
         last = cp;
@@ -231,6 +318,13 @@ static bool char_run(struct str text, uint64_t most)
     return false;
 }
 
+static bool is_letter(uint32_t cp)
+{
+    enum fold_class kind = cp == UTF8_BAD ? FOLD_OTHER : fold_class(cp);
+
+    return kind == FOLD_LETTER || kind == FOLD_MARK;
+}
+
 /* Letters and the marks on them, as a share of all but white space. */
 static bool few_letters(struct str text, uint64_t percent)
 {
@@ -238,17 +332,10 @@ static bool few_letters(struct str text, uint64_t percent)
     size_t at = 0;
 
     while (at < text.n) {
-        uint32_t cp = utf8_next(text, &at);
-        enum fold_class kind;
+        uint32_t cp = next(text, &at);
 
-        if (cp < 0x80) {
-            letters += str_is_alpha((char)cp);
-            all += !str_is_space((char)cp);
-            continue;
-        }
-        kind = cp == UTF8_BAD ? FOLD_OTHER : fold_class(cp);
-        letters += kind == FOLD_LETTER || kind == FOLD_MARK;
-        all += !utf8_is_white_space(cp);
+        all += !is_white(cp);
+        letters += cp < 0x80 ? str_is_alpha((char)cp) : is_letter(cp);
     }
     return letters * 100 < percent * all;
 }
@@ -283,12 +370,11 @@ static const char *judge_marks(const struct textrules *r, struct str text,
                                const struct words *w)
 {
     const struct textrules_config *c = r->c;
-    unsigned seen = r->marks ? textmarks_scan(text)
-                    : text.n && memchr(text.p, '.', text.n) ? TEXTMARKS_DOT
-                                                            : 0;
+    unsigned seen;
 
-    if (c->filename && textmarks_filename(text, seen))
+    if (c->filename && textmarks_filename(text))
         return "filename";
+    seen = r->marks ? textmarks_scan(text) : 0;
     if (c->link && textmarks_link(text, seen))
         return "link";
     if (c->markup && textmarks_tags(text, seen))
