@@ -41,7 +41,11 @@ int textrules_open(struct textrules *r, const struct textrules_config *c,
     int rc;
 
     *r = (struct textrules){.c = c};
-    r->marks = c->link || c->markup || c->entity || c->template || c->code;
+    r->places = c->url_contains.n || c->block_hosts || c->block_urls;
+    r->marks = c->link || c->markup || c->entity || c->template || c->code ||
+               c->filler;
+    r->chars = c->max_char_run || c->min_letters || c->max_word_chars ||
+               c->min_chars || c->max_chars || c->min_tokens;
     rc = open_language(r, e);
     if (!rc)
         rc = open_list(&r->terms, BLOCKLIST_TERMS, c->block_terms,
@@ -106,10 +110,8 @@ static bool contains_any(struct str url, const struct opt_list *l)
     return false;
 }
 
-static const char *judge_url(const struct textrules *r, struct str url)
+static const char *judge_place(const struct textrules *r, struct str url)
 {
-    if (r->c->svg && svg(url))
-        return "svg";
     if (contains_any(url, &r->c->url_contains))
         return "url-contains";
     if (r->c->block_hosts && blocklist_has_host(&r->hosts, url))
@@ -205,19 +207,13 @@ static uint64_t head(const struct words *w, size_t i)
     return w->span[i].n < 8 ? x << (64 - 8 * w->span[i].n) : x;
 }
 
-/* Are the first n words distinct by their heads alone?  Most texts' are, and
+/* Are the first four words distinct by their heads alone?  Most texts' are, and
  * are done with here, without a branch that could be foreseen wrongly. */
-static bool distinct_heads(const struct words *w, size_t n)
+static bool distinct_heads(const struct words *w)
 {
-    uint64_t heads[4];
-    bool equal = false;
+    uint64_t a = head(w, 0), b = head(w, 1), c = head(w, 2), d = head(w, 3);
 
-    for (size_t i = 0; i < n; i++) {
-        heads[i] = head(w, i);
-        for (size_t k = 0; k < i; k++)
-            equal |= heads[i] == heads[k];
-    }
-    return !equal;
+    return !((a == b) | (a == c) | (a == d) | (b == c) | (b == d) | (c == d));
 }
 
 /* Distinct words by comparing each with those before: texts that reach this
@@ -229,7 +225,7 @@ static bool repetition(const struct words *w)
 
     if (w->n < REPETITION_WORDS)
         return false;
-    if (most < 4 && distinct_heads(w, most + 1))
+    if (most < 4 && distinct_heads(w))
         return false;
     for (size_t i = 0; i < w->n; i++) {
         size_t k = 0;
@@ -340,8 +336,8 @@ static bool few_letters(struct str text, uint64_t percent)
     return letters * 100 < percent * all;
 }
 
-static const char *judge_counts(const struct textrules_config *c,
-                                struct str text, const struct words *w)
+static const char *judge_chars(const struct textrules_config *c,
+                               struct str text, const struct words *w)
 {
     uint64_t n = c->min_chars || c->max_chars ? chars(text) : 0;
 
@@ -357,10 +353,6 @@ static const char *judge_counts(const struct textrules_config *c,
         return "too-many-chars";
     if (c->min_tokens && tokens(text) < c->min_tokens)
         return "too-few-tokens";
-    if (w->n < c->min_words)
-        return "too-few-words";
-    if (c->max_words && w->n > c->max_words)
-        return "too-many-words";
     return NULL;
 }
 
@@ -370,11 +362,8 @@ static const char *judge_marks(const struct textrules *r, struct str text,
                                const struct words *w)
 {
     const struct textrules_config *c = r->c;
-    unsigned seen;
+    unsigned seen = textmarks_scan(text);
 
-    if (c->filename && textmarks_filename(text))
-        return "filename";
-    seen = r->marks ? textmarks_scan(text) : 0;
     if (c->link && textmarks_link(text, seen))
         return "link";
     if (c->markup && textmarks_tags(text, seen))
@@ -414,19 +403,28 @@ const char *textrules_verdict(const struct textrules *r,
                               struct str text, const struct words *w)
 {
     const struct textrules_config *c = r->c;
-    const char *reason = judge_url(r, url);
+    const char *reason = NULL;
 
-    if (reason)
-        return reason;
-    if (c->boilerplate && boilerplate(w))
-        return "boilerplate";
-    reason = judge_marks(r, text, w);
+    if (c->svg && svg(url))
+        return "svg";
+    if (r->places)
+        reason = judge_place(r, url);
+    if (!reason && c->boilerplate && boilerplate(w))
+        reason = "boilerplate";
+    if (!reason && c->filename && textmarks_filename(text))
+        reason = "filename";
+    if (!reason && r->marks)
+        reason = judge_marks(r, text, w);
     if (!reason && c->repetition && repetition(w))
         reason = "repetition";
-    if (!reason)
-        reason = judge_counts(c, text, w);
+    if (!reason && r->chars)
+        reason = judge_chars(c, text, w);
     if (reason)
         return reason;
+    if (w->n < c->min_words)
+        return "too-few-words";
+    if (c->max_words && w->n > c->max_words)
+        return "too-many-words";
     if (c->block_terms && blocklist_has_term(&r->terms, w, &s->ids))
         return "block-term";
     return r->languages ? judge_language(r, s, text) : NULL;
