@@ -143,12 +143,17 @@ static bool enclosed(struct str s, size_t i, struct str open, struct str close)
     return end != SIZE_MAX && end > from;
 }
 
-/* {0}, {name}: one name in braces and nothing else. */
+/* {0}, {user_name}, {page.title}: one name that no writer of prose would put
+ * in braces, as {recipe} is. */
 static bool braced_name(struct str s, size_t i)
 {
     size_t end = name_end(s, i + 1);
+    struct str name = str_slice(s, i + 1, end);
 
-    return end > i + 1 && end - i <= INSIDE_MAX && at(s, end) == '}';
+    return name.n && name.n <= INSIDE_MAX && at(s, end) == '}' &&
+           (str_is_digit(name.p[0]) || memchr(name.p, '_', name.n) ||
+            memchr(name.p, '.', name.n)) &&
+           (i == 0 || s.p[i - 1] == ' ' || s.p[i - 1] == '"');
 }
 
 /* %s or %d between spaces, %(name)s, %1$s. */
@@ -187,8 +192,9 @@ static bool placeholder(struct str s, size_t i)
 
 bool textmarks_template(struct str text, unsigned seen)
 {
-    if (!(seen & (TEXTMARKS_BRACE | TEXTMARKS_PERCENT)))
-        return false;
+    if (!(seen & (TEXTMARKS_BRACE | TEXTMARKS_PERCENT)) ||
+        str_find_char(text, '\\', 0) != SIZE_MAX)
+        return false; /* or a formula, full of braces */
     for (size_t i = 0; i < text.n; i++)
         if (placeholder(text, i))
             return true;

@@ -10,10 +10,9 @@
  *                                (&c. without ; is prose)
  *            textmarks_template  a place that a program should have filled:
  *                                {{name}} ${name} <%= name %> {% if %} #{name}
- *                                %(name)s {0}, or %s, %d standing alone
- *            textmarks_code      JSON; a rule or two declarations of CSS;
- *                                phrases of JavaScript
- *            textmarks_link      a URL, host with www., or mail address, with
+ *                                %(name)s {0} {a_name}, or %s, %d standing
+ * alone textmarks_code      JSON; a rule or two declarations of CSS; phrases of
+ * JavaScript textmarks_link      a URL, host with www., or mail address, with
  *                                fewer than two words of two letters beside
  *            textmarks_filename  the same of an image's file name
  *

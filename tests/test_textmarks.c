@@ -57,10 +57,12 @@ static void test_textmarks__template(void **state)
     (void)state;
     CHECK(textmarks_template, true, "{{title}}", "a {{ product.title }} dog",
           "{% if dog %}", "${name}", "<%= dog %>", "#{dog}", "%(name)s",
-          "%(n)d dogs", "{0}", "Photo of {name}", "photo %s", "%s", "%d dogs",
-          "%1$s of 3");
-    CHECK(textmarks_template, false, "", "a dog", "{a brown dog}", "{}", "{{}}",
-          "{{dog", "100%", "100% dog", "5%d", "50%sale", "#1 dog", "%dog",
+          "%(n)d dogs", "{0}", "Photo of {user_name}", "{page.title}",
+          "photo %s", "%s", "%d dogs", "%1$s of 3");
+    CHECK(textmarks_template, false, "", "a dog", "{a brown dog}",
+          "cupcakes {recipe}", "fly {Diptera}.", "A^{2}", "{\\frac {1}{2}}",
+          "{{\\text{a}}}", "{}", "{{}}", "{{dog", "100%", "100% dog", "5%d",
+          "50%sale", "#1 dog", "%dog",
           "{{0123456789012345678901234567890123456789x}}", "${", "<%", "%(dog)",
           "%1$");
 }
