@@ -33,6 +33,7 @@ struct batch {
     struct words words;
     struct words plain;     /* for the rules, where the policy is another */
     struct match_ids ids;
+    struct textrules_scratch rules;
 };
 
 struct match {
@@ -40,6 +41,7 @@ struct match {
     const struct match_config *config;
     struct qlist list;
     struct matcher matcher;
+    struct textrules rules;
     struct batch *batches;
     unsigned depth;
     struct jsonl_reader in;   /* of the part at hand */
@@ -79,7 +81,7 @@ static int match_line(struct match *m, struct batch *b, struct str line,
         rc = split(m, b, p.text, &plain, e);
     if (rc)
         return rc;
-    reason = textrules_verdict(&m->config->rules, p.url, p.text, plain);
+    reason = textrules_verdict(&m->rules, &b->rules, p.url, p.text, plain);
     if (!reason) {
         matcher_find(&m->matcher, &b->words, &b->ids);
         if (b->ids.n == 0)
@@ -135,6 +137,7 @@ static int work(void *ctx, void *item, struct err *e)
 
     buf_clear(&b->out);
     tally_clear(&b->drops);
+    b->rules.unknown = 0;
     b->n_placed = 0;
     for (size_t i = 0; i < b->n_in; i++) {
         int rc;
@@ -163,6 +166,8 @@ static int consume(void *ctx, void *item, struct err *e)
     tally_add(&m->output->counts, "records", b->n_placed);
     tally_add(&m->output->counts, "read", b->n_in);
     tally_add_all(&m->output->drops, &b->drops);
+    if (b->rules.unknown)
+        tally_add(&m->output->counts, "language-unknown", b->rules.unknown);
     progress_add(&m->progress, b->n_in);
     return rc;
 }
@@ -270,6 +275,7 @@ static void close_batches(struct match *m)
         words_release(&b->words);
         words_release(&b->plain);
         match_ids_release(&b->ids);
+        textrules_scratch_release(&b->rules);
     }
     free(m->batches);
 }
@@ -288,6 +294,7 @@ static int run_part(struct match *m, struct stage *s, const char *batch,
     snprintf(name, sizeof name, "matched/%s/%s", batch, part);
     stage_inputs_init(&in);
     stage_inputs_add(&in, "queries.bin", list_sha256);
+    textrules_add_inputs(&m->rules, &in);
     rc = stage_inputs_add_output(&in, m->corpus, source, "import", e);
     if (!rc) {
         rc = stage_begin(s, &o, name, &in, &done, e);
@@ -396,11 +403,14 @@ int match_run(const struct corpus *c, const struct opt_table *table,
                config->stage.redo);
     open_batches(&m, stage_threads(&config->stage));
     rc = open_list(&m, path, e);
+    if (!rc)
+        rc = textrules_open(&m.rules, &config->rules, e);
     progress_begin(&m.progress, "match", "records", 0);
     if (!rc)
         rc = each_part(&m, &s, sha256, sum, e);
     progress_end(&m.progress, rc);
     close_batches(&m);
+    textrules_close(&m.rules);
     matcher_release(&m.matcher);
     qlist_close(&m.list);
     stage_release(&s);
