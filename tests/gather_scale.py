@@ -165,6 +165,11 @@ def check_against(folder, corpus, reference):
             sys.exit(f"{found[why]} of {why}: that tests little")
     expect("urls", found["urls"], len({r["url"] for r in kept}))
     chain.stage("verify", corpus)
+    for why, word in ("against-url", "URL"), ("against-text", "text"):
+        r = next(r for r in listed if r["why"] == why)
+        told = chain.stage("explain", corpus, r["url"]).stdout
+        if f"its {word} is in an evaluation set: {r['by']}" not in told:
+            sys.exit(f"explain {r['url']}:\n{told}")
     again(corpus, *args, *SMALL)
     same("evaluation sets, on disk", first, corpus)
     # The set's bytes are an input, and what it listed goes with it.
