@@ -57,26 +57,26 @@ static inline void look(const char *p, uint32_t *ends, uint32_t *high)
 
 /* The string behind an opening quote, up to the closing one, on which the
  * cursor is left.  The line has STEP bytes before c->end. */
-static bool string(struct cursor *c, struct str *out)
+static inline bool string(struct cursor *c, struct str *out)
 {
     const char *from = c->p, *p = from;
     uint32_t ends, high, any_high = 0;
 
-    for (;;) {
-        size_t behind = 0; /* bytes looked at for the second time */
-
+    for (;; p += STEP) {
         if ((size_t)(c->end - p) < STEP) {
-            behind = STEP - (size_t)(c->end - p);
-            if (behind == STEP)
+            size_t again = STEP - (size_t)(c->end - p); /* looked at before */
+
+            look(c->end - STEP, &ends, &high);
+            ends = ends >> again; /* again < 32: p is at most STEP behind */
+            high = high >> again;
+            if (!ends)
                 return false;
+            break;
         }
-        look(p - behind, &ends, &high);
-        ends >>= behind;
-        high >>= behind;
+        look(p, &ends, &high);
         if (ends)
             break;
         any_high |= high;
-        p += STEP - behind;
     }
     any_high |= high & (ends - 1) & ~ends;
     p += __builtin_ctz(ends);
@@ -87,20 +87,39 @@ static bool string(struct cursor *c, struct str *out)
     return !any_high || utf8_valid(*out);
 }
 
-static bool uid(struct cursor *c, struct str *out)
+/* Is each of the STEP bytes at p one of 0-9, a-f? */
+#ifdef __SSE2__
+static inline bool all_hex(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+    __m128i letter = _mm_sub_epi8(v, _mm_set1_epi8('a'));
+
+    digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+    return _mm_movemask_epi8(_mm_or_si128(digit, letter)) == 0xffff;
+}
+#else
+static inline bool all_hex(const char *p)
 {
     unsigned wrong = 0;
 
-    if ((size_t)(c->end - c->p) < 2 * MD5_SIZE)
-        return false;
-    for (size_t i = 0; i < 2 * MD5_SIZE; i++) {
-        unsigned char x = (unsigned char)c->p[i];
+    for (size_t i = 0; i < STEP; i++) {
+        unsigned char x = (unsigned char)p[i];
 
         wrong |= (unsigned char)(x - '0') > 9 && (unsigned char)(x - 'a') > 5;
     }
+    return !wrong;
+}
+#endif
+
+static bool uid(struct cursor *c, struct str *out)
+{
+    if ((size_t)(c->end - c->p) < 2 * MD5_SIZE)
+        return false;
     *out = str_make(c->p, 2 * MD5_SIZE);
     c->p += 2 * MD5_SIZE;
-    return !wrong;
+    return all_hex(out->p) && all_hex(out->p + STEP);
 }
 
 /* A number as we write it: no sign, no zero in front. */
