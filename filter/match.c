@@ -30,9 +30,7 @@ struct batch {
     size_t n_placed, n_in;
     struct tally drops;
     struct arena arena;
-    struct words words;
-    struct words plain;     /* for the rules, where the policy is another */
-    struct match_ids ids;
+    struct matcher_batch match;
 };
 
 struct match {
@@ -50,20 +48,6 @@ struct match {
 
 /* ---- one record ---- */
 
-static int split(struct match *m, struct batch *b, struct str text,
-                 const struct words **plain, struct err *e)
-{
-    enum query_policy policy = m->corpus->head.policy;
-    int rc = words_split(&b->words, policy, text);
-
-    *plain = &b->words;
-    if (!rc && policy != QUERY_POLICY_WORDS) {
-        rc = words_split(&b->plain, QUERY_POLICY_WORDS, text);
-        *plain = &b->plain;
-    }
-    return rc ? err_set(e, -rc, "text: %s", err_name(rc)) : 0;
-}
-
 static int match_line(struct match *m, struct batch *b, struct str line,
                       struct err *e)
 {
@@ -71,18 +55,22 @@ static int match_line(struct match *m, struct batch *b, struct str line,
     const char *reason;
     struct placed *to;
     struct pair p;
+    size_t n = 0;
     int rc;
 
     arena_reset(&b->arena);
     rc = pair_read(line, &b->arena, &p, e);
     if (!rc)
-        rc = split(m, b, p.text, &plain, e);
+        rc = matcher_batch_cut(&m->matcher, &b->match, p.text, &plain, e);
     if (rc)
         return rc;
     reason = textrules_verdict(&m->config->rules, p.url, p.text, plain);
     if (!reason) {
-        matcher_find(&m->matcher, &b->words, &b->ids);
-        if (b->ids.n == 0)
+        matcher_batch_clear(&b->match);
+        matcher_batch_add(&m->matcher, &b->match);
+        matcher_batch_find(&m->matcher, &b->match);
+        p.q = matcher_batch_ids(&b->match, 0, &n);
+        if (n == 0)
             reason = "no-match";
     }
     if (reason) {
@@ -90,8 +78,7 @@ static int match_line(struct match *m, struct batch *b, struct str line,
         return 0;
     }
     p.matched = true;
-    p.q = b->ids.v;
-    p.n_q = (uint32_t)b->ids.n;
+    p.n_q = (uint32_t)n;
     to = &b->placed[b->n_placed++];
     to->bucket = corpus_bucket(m->corpus, corpus_url_hash(m->corpus, p.url));
     to->at = b->out.n;
@@ -233,13 +220,8 @@ static int open_list(struct match *m, const char *path, struct err *e)
 {
     int rc = qlist_open(&m->list, path, e);
 
-    matcher_init(&m->matcher);
-    if (rc)
-        return rc;
-    for (uint32_t id = 0; id < m->corpus->head.n_queries; id++)
-        if (qlist_group(&m->list, id) == id)
-            matcher_add(&m->matcher, id, qlist_norm(&m->list, id));
-    return matcher_build(&m->matcher, e);
+    m->matcher = (struct matcher){0};
+    return rc ? rc : matcher_open(&m->matcher, &m->list, e);
 }
 
 static void open_batches(struct match *m, unsigned threads)
@@ -253,8 +235,7 @@ static void open_batches(struct match *m, unsigned threads)
         buf_init(&b->out, BUF_NO_LIMIT);
         tally_init(&b->drops);
         arena_init(&b->arena, RECORD_IDS_MAX);
-        words_init(&b->words);
-        words_init(&b->plain);
+        matcher_batch_init(&b->match);
     }
 }
 
@@ -267,9 +248,7 @@ static void close_batches(struct match *m)
         buf_release(&b->out);
         tally_release(&b->drops);
         arena_release(&b->arena);
-        words_release(&b->words);
-        words_release(&b->plain);
-        match_ids_release(&b->ids);
+        matcher_batch_release(&b->match);
     }
     free(m->batches);
 }
@@ -401,7 +380,7 @@ int match_run(const struct corpus *c, const struct opt_table *table,
         rc = each_part(&m, &s, sha256, sum, e);
     progress_end(&m.progress, rc);
     close_batches(&m);
-    matcher_release(&m.matcher);
+    matcher_close(&m.matcher);
     qlist_close(&m.list);
     stage_release(&s);
     return rc;
