@@ -31,6 +31,7 @@ struct batch {
     struct tally drops;
     struct arena arena;
     struct matcher_batch match;
+    struct textrules_scratch rules;
 };
 
 struct match {
@@ -38,6 +39,7 @@ struct match {
     const struct match_config *config;
     struct qlist list;
     struct matcher matcher;
+    struct textrules rules;
     struct batch *batches;
     unsigned depth;
     struct jsonl_reader in;   /* of the part at hand */
@@ -64,7 +66,7 @@ static int match_line(struct match *m, struct batch *b, struct str line,
         rc = matcher_batch_cut(&m->matcher, &b->match, p.text, &plain, e);
     if (rc)
         return rc;
-    reason = textrules_verdict(&m->config->rules, p.url, p.text, plain);
+    reason = textrules_verdict(&m->rules, &b->rules, p.url, p.text, plain);
     if (!reason) {
         matcher_batch_clear(&b->match);
         matcher_batch_add(&m->matcher, &b->match);
@@ -122,6 +124,7 @@ static int work(void *ctx, void *item, struct err *e)
 
     buf_clear(&b->out);
     tally_clear(&b->drops);
+    b->rules.unknown = 0;
     b->n_placed = 0;
     for (size_t i = 0; i < b->n_in; i++) {
         int rc;
@@ -150,6 +153,8 @@ static int consume(void *ctx, void *item, struct err *e)
     tally_add(&m->output->counts, "records", b->n_placed);
     tally_add(&m->output->counts, "read", b->n_in);
     tally_add_all(&m->output->drops, &b->drops);
+    if (b->rules.unknown)
+        tally_add(&m->output->counts, "language-unknown", b->rules.unknown);
     progress_add(&m->progress, b->n_in);
     return rc;
 }
@@ -249,6 +254,7 @@ static void close_batches(struct match *m)
         tally_release(&b->drops);
         arena_release(&b->arena);
         matcher_batch_release(&b->match);
+        textrules_scratch_release(&b->rules);
     }
     free(m->batches);
 }
@@ -267,6 +273,7 @@ static int run_part(struct match *m, struct stage *s, const char *batch,
     snprintf(name, sizeof name, "matched/%s/%s", batch, part);
     stage_inputs_init(&in);
     stage_inputs_add(&in, "queries.bin", list_sha256);
+    textrules_add_inputs(&m->rules, &in);
     rc = stage_inputs_add_output(&in, m->corpus, source, "import", e);
     if (!rc) {
         rc = stage_begin(s, &o, name, &in, &done, e);
@@ -375,11 +382,14 @@ int match_run(const struct corpus *c, const struct opt_table *table,
                config->stage.redo);
     open_batches(&m, stage_threads(&config->stage));
     rc = open_list(&m, path, e);
+    if (!rc)
+        rc = textrules_open(&m.rules, &config->rules, e);
     progress_begin(&m.progress, "match", "records", 0);
     if (!rc)
         rc = each_part(&m, &s, sha256, sum, e);
     progress_end(&m.progress, rc);
     close_batches(&m);
+    textrules_close(&m.rules);
     matcher_close(&m.matcher);
     qlist_close(&m.list);
     stage_release(&s);

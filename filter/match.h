@@ -24,7 +24,8 @@
 struct match_config {
     struct stage_options stage;
     struct opt_list batches; /* names under pairs/; none: all of them */
-    struct textrules rules;
+    int text_rules;          /* whose rules; what they are is in `rules` */
+    struct textrules_config rules;
     uint64_t memory_bytes;   /* of records waiting */
 };
 

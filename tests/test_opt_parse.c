@@ -11,6 +11,7 @@
 #include "base/opt.h"
 #include "base/part.h"
 #include "tests/folder.h"
+#include "tools/command.h"
 
 struct config {
     const char *corpus;
@@ -20,9 +21,17 @@ struct config {
     int mode;
     double rate;
     struct part part;
+    int style;
 };
 
 static const char *const modes[] = {"one", "two", NULL};
+
+static const char *const styles[] = {"plain", "large", "bare", NULL};
+static const struct opt_preset presets[] = {
+    {"large", "cap", "900"},  {"large", "exact", "yes"},
+    {"large", "seed", "p q"}, {"large", "mode", "two"},
+    {"bare", "seed", ""},     {"bare", "cap", "1"},
+    {NULL, NULL, NULL}};
 
 static const struct opt rows[] = {
     {.name = "CORPUS",
@@ -69,6 +78,13 @@ static const struct opt rows[] = {
      .type = OPT_PART,
      .at = offsetof(struct config, part),
      .help = "Part."},
+    {.name = "style",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct config, style),
+     .def = "plain",
+     .choices = styles,
+     .presets = presets,
+     .help = "Style."},
 };
 
 static const struct opt_table table = {.command = "test",
@@ -166,12 +182,88 @@ static void test_opt__ini(void **state)
     opt_release(&s);
 }
 
+/* What is given wins, wherever it stands; the fingerprint has what came of
+ * it. */
+static void test_opt__presets(void **state)
+{
+    static const struct {
+        const char *argv[6], *json;
+    } cases[] = {
+        {{"d", "--exact"},
+         "{\"cap\":20000,\"exact\":true,\"seed\":[],\"mode\":\"one\"}"},
+        {{"d", "--style", "large"},
+         "{\"cap\":900,\"exact\":true,\"seed\":[\"p\",\"q\"],"
+         "\"mode\":\"two\"}"},
+        {{"d", "--cap", "7", "--style", "large", "--no-exact"},
+         "{\"cap\":7,\"exact\":false,\"seed\":[\"p\",\"q\"],"
+         "\"mode\":\"two\"}"},
+        {{"d", "--style", "large", "--seed=r", "--mode=one"},
+         "{\"cap\":900,\"exact\":true,\"seed\":[\"r\"],\"mode\":\"one\"}"},
+        {{"d", "--style", "bare"},
+         "{\"cap\":1,\"exact\":false,\"seed\":[],\"mode\":\"one\"}"},
+        {{"d", "--style", "plain"},
+         "{\"cap\":20000,\"exact\":false,\"seed\":[],\"mode\":\"one\"}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config c;
+        struct opt_set s;
+        struct buf b;
+        int n = 0;
+
+        while (n < 6 && cases[i].argv[n])
+            n++;
+        opt_init(&s, &table, &c);
+        assert_int_equal(
+            opt_argv(&s, n, (char *const *)(uintptr_t)cases[i].argv, NULL), 0);
+        assert_int_equal(opt_finish(&s, NULL), 0);
+        buf_init(&b, 1000);
+        opt_json(&table, &c, &b);
+        assert_string_equal(b.p, cases[i].json);
+        buf_release(&b);
+        opt_release(&s);
+    }
+}
+
+/* Every preset of every command's table sets what its options take. */
+static void test_opt__presets_of_commands(void **state)
+{
+    size_t n = 0;
+
+    (void)state;
+    for (size_t k = 0; command_list[k]; k++) {
+        const struct opt_table *t = command_list[k]->options;
+
+        for (size_t i = 0; i < t->n; i++)
+            for (const struct opt_preset *p = t->rows[i].presets;
+                 p && p->choice; p++) {
+                _Alignas(16) char config[4096];
+                struct opt_set s;
+                int rc;
+
+                opt_init(&s, t, config);
+                rc = opt_put(&s, str_of(t->rows[i].name), str_of(p->choice),
+                             NULL);
+                rc = rc ? rc
+                        : opt_put(&s, str_of(p->name), str_of(p->value), NULL);
+                if (rc)
+                    fail_msg("%s %s: %s", t->command, p->choice, p->name);
+                opt_release(&s);
+                n++;
+            }
+    }
+    assert_true(n > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opt__argv_and_fingerprint),
         cmocka_unit_test(test_opt__refuses),
         cmocka_unit_test(test_opt__ini),
+        cmocka_unit_test(test_opt__presets),
+        cmocka_unit_test(test_opt__presets_of_commands),
     };
 
     return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
