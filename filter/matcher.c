@@ -27,8 +27,7 @@ void matcher_release(struct matcher *m)
 
 void matcher_add(struct matcher *m, uint32_t group, struct str norm)
 {
-    m->norms = xgrow(m->norms, &m->cap_norms, m->n_norms + 1,
-                     sizeof *m->norms);
+    m->norms = xgrow(m->norms, &m->cap_norms, m->n_norms + 1, sizeof *m->norms);
     m->norms[m->n_norms++] = (struct matcher_norm){norm, group};
 }
 
@@ -153,8 +152,7 @@ void matcher_find(const struct matcher *m, const struct words *w,
             s = slot_of(m, print);
             if (!s->print)
                 break;
-            if (s->norm != NO_NORM &&
-                spells(w, i, k, m->norms[s->norm].norm)) {
+            if (s->norm != NO_NORM && spells(w, i, k, m->norms[s->norm].norm)) {
                 ids->v = xgrow(ids->v, &ids->cap, ids->n + 1, sizeof *ids->v);
                 ids->v[ids->n++] = m->norms[s->norm].group;
             }
@@ -169,4 +167,79 @@ void match_ids_release(struct match_ids *ids)
 {
     free(ids->v);
     *ids = (struct match_ids){0};
+}
+
+/* ---- over a list, by batches ---- */
+
+int matcher_open(struct matcher *m, const struct qlist *l, struct err *e)
+{
+    int rc;
+
+    matcher_init(m);
+    m->policy = qlist_policy(l);
+    for (uint32_t id = 0; id < qlist_count(l); id++)
+        if (qlist_group(l, id) == id)
+            matcher_add(m, id, qlist_norm(l, id));
+    rc = matcher_build(m, e);
+    if (rc)
+        matcher_release(m);
+    return rc;
+}
+
+void matcher_close(struct matcher *m)
+{
+    matcher_release(m);
+}
+
+void matcher_batch_init(struct matcher_batch *b)
+{
+    *b = (struct matcher_batch){0};
+    words_init(&b->words);
+    words_init(&b->plain);
+}
+
+void matcher_batch_release(struct matcher_batch *b)
+{
+    for (size_t i = 0; i < MATCHER_BATCH; i++)
+        match_ids_release(&b->ids[i]);
+    words_release(&b->words);
+    words_release(&b->plain);
+}
+
+void matcher_batch_clear(struct matcher_batch *b)
+{
+    b->n = 0;
+}
+
+int matcher_batch_cut(const struct matcher *m, struct matcher_batch *b,
+                      struct str text, const struct words **plain,
+                      struct err *e)
+{
+    int rc = words_split(&b->words, m->policy, text);
+
+    if (plain)
+        *plain = &b->words;
+    if (!rc && plain && m->policy != QUERY_POLICY_WORDS) {
+        rc = words_split(&b->plain, QUERY_POLICY_WORDS, text);
+        *plain = &b->plain;
+    }
+    return rc ? err_set(e, -rc, "text: %s", err_name(rc)) : 0;
+}
+
+void matcher_batch_add(const struct matcher *m, struct matcher_batch *b)
+{
+    matcher_find(m, &b->words, &b->ids[b->n++]);
+}
+
+void matcher_batch_find(const struct matcher *m, struct matcher_batch *b)
+{
+    (void)m;
+    (void)b;
+}
+
+const uint32_t *matcher_batch_ids(const struct matcher_batch *b, size_t i,
+                                  size_t *n)
+{
+    *n = b->ids[i].n;
+    return b->ids[i].v;
 }
