@@ -220,8 +220,9 @@ static int open_list(struct match *m, const char *path, struct err *e)
 {
     int rc = qlist_open(&m->list, path, e);
 
-    m->matcher = (struct matcher){0};
-    return rc ? rc : matcher_open(&m->matcher, &m->list, e);
+    if (!rc)
+        matcher_open(&m->matcher, &m->list);
+    return rc;
 }
 
 static void open_batches(struct match *m, unsigned threads)
@@ -380,7 +381,6 @@ int match_run(const struct corpus *c, const struct opt_table *table,
         rc = each_part(&m, &s, sha256, sum, e);
     progress_end(&m.progress, rc);
     close_batches(&m);
-    matcher_close(&m.matcher);
     qlist_close(&m.list);
     stage_release(&s);
     return rc;
