@@ -29,7 +29,6 @@ void match_batch_release(struct match_batch *b)
     tally_release(&b->drops);
     jsonl_unpacker_release(&b->unpacker);
     matcher_batch_release(&b->match);
-    textrules_scratch_release(&b->rules);
     arena_release(&b->arena);
     free(b->placed);
 }

@@ -66,7 +66,7 @@ struct match_batch {
     /* scratch */
     struct jsonl_unpacker unpacker;
     struct matcher_batch match;
-    struct textrules_scratch rules;
+    struct textrules_seen rules;
     struct arena arena; /* of the records waiting that are not plain */
     struct match_waiting waiting[MATCHER_BATCH];
     struct match_placed *placed;

@@ -138,7 +138,7 @@ static size_t touch(const struct texts *t, size_t i)
 }
 
 /* ns a text; r NULL: of touching alone. */
-static double round_ns(const struct textrules *r, struct textrules_scratch *s,
+static double round_ns(const struct textrules *r, struct textrules_seen *s,
                        const struct texts *t, size_t *dropped)
 {
     volatile size_t touched = 0;
@@ -157,7 +157,7 @@ static double round_ns(const struct textrules *r, struct textrules_scratch *s,
 static void bench(const char *name, const struct textrules_config *c,
                   struct texts *t, double words)
 {
-    struct textrules_scratch s = {0};
+    struct textrules_seen s = {0};
     struct err e = ERR_INIT;
     struct textrules r;
     double ns[ROUNDS], opened = now_ns();
@@ -176,7 +176,6 @@ static void bench(const char *name, const struct textrules_config *c,
            name, ns[ROUNDS / 2], ns[ROUNDS / 2] / words,
            100.0 * (double)dropped / (double)t->n, opened / 1e9);
     fflush(stdout);
-    textrules_scratch_release(&s);
     textrules_close(&r);
 }
 
