@@ -30,8 +30,8 @@ static int damaged(const char *name, const char *what, uint64_t where,
                    struct err *e)
 {
     return err_set(e, E_DAMAGED,
-                   "%s: %s (%llu); make it anew with `witmill "
-                   "queries --redo`",
+                   "%s: %s (%llu); the `witmill queries` that made it makes "
+                   "it anew",
                    name, what, (unsigned long long)where);
 }
 

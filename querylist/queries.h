@@ -6,6 +6,7 @@
  *          CORPUS/queries.bin with the sidecar queries.meta.json.  The file's
  *          header carries the corpus seed, the number of bucket bits and the
  *          matching policy, which every later stage reads there.
+ *          A list that is done but was removed or damaged is made anew.
  * Owns.    Nothing after it returns.
  * Fails.   -E_USAGE for options that contradict each other or lack input,
  *          before anything is read or made;

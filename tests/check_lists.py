@@ -125,6 +125,29 @@ def looking(folder):
     print("--export and --check look at the list that is there")
 
 
+def lost(folder):
+    """queries.bin removed or damaged: the same command makes it anew."""
+    corpus, words = folder / "lost", folder / "words.txt"
+    args = ["queries", corpus, "--queries", words]
+    chain.stage(*args)
+    whole = (corpus / "queries.bin").read_bytes()
+    for bad in (None, b"", whole[:100], whole[:-1], whole[:-9] +
+                bytes([whole[-9] ^ 1]) + whole[-8:]):
+        (corpus / "queries.bin").unlink()
+        if bad is not None:
+            (corpus / "queries.bin").write_bytes(bad)
+            chain.stage("queries", corpus, "--export", "-", code=3)
+        run = chain.stage(*args)
+        same("said", ("made anew" in run.stderr, "queries: made" in
+                      run.stdout), (True, True))
+        same("the list", (corpus / "queries.bin").read_bytes(), whole)
+    same("whole", "done before" in chain.stage(*args).stdout, True)
+    # An option that asks for another list is stale, whatever the damage.
+    (corpus / "queries.bin").write_bytes(b"")
+    chain.stage(*args, "--size", 1, code=3)
+    print("a list that was lost or damaged is made anew")
+
+
 def wrong_options(folder):
     """Usage is looked at before anything is read or made."""
     words, corpus = folder / "words.txt", folder / "wrong"
@@ -135,6 +158,7 @@ def wrong_options(folder):
                        (["--export", folder / "l.tsv.zst"], 2),
                        (["--export", folder / "pipe"], 2),
                        (["--export", folder], 2),
+                       (["--export", words], 2), (["--dump-text", words], 2),
                        (["--export", folder / "no/such/folder"], 3),
                        (["--check", folder / "absent"], 3),
                        (["--check", folder], 3)):
@@ -163,6 +187,7 @@ def main():
         arrays(folder)
         table(folder)
         looking(folder)
+        lost(folder)
         wrong_options(folder)
 
 

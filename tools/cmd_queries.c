@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -359,6 +360,41 @@ static int make(const struct queries_config *q, struct queries_summary *sum,
     return interrupt_end(rc, e);
 }
 
+/* Is `path` one of the files that are read? */
+static bool is_input(const struct queries_config *q, const char *path)
+{
+    const struct opt_list *lists[] = {&q->wiki, &q->text, &q->pageviews,
+                                      &q->queries, &q->check};
+    struct stat a, b;
+
+    if (is_stdout(path) || stat(path, &a))
+        return false;
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (size_t i = 0; i < lists[k]->n; i++)
+            if (stat(lists[k]->v[i], &b) == 0 && a.st_dev == b.st_dev &&
+                a.st_ino == b.st_ino)
+                return true;
+    return false;
+}
+
+/* What is to be written, before any work. */
+static int check_outputs(const struct queries_config *q, struct err *e)
+{
+    bool lists = is_stdout(q->export), texts = is_stdout(q->dump_text);
+
+    if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
+        return err_set(e, E_USAGE,
+                       "--export -, --dump-text - and --check each write to "
+                       "standard output: only one of them");
+    if (q->export && is_input(q, q->export))
+        return err_set(e, E_USAGE, "--export %s is a file to be read",
+                       q->export);
+    if (q->dump_text && is_input(q, q->dump_text))
+        return err_set(e, E_USAGE, "--dump-text %s is a file to be read",
+                       q->dump_text);
+    return list_show_ready(q->stage.corpus, q->export, &q->check, e);
+}
+
 static int run(const void *config, struct err *e)
 {
     const struct queries_config *q = config;
@@ -367,11 +403,7 @@ static int run(const void *config, struct err *e)
     struct corpus c;
     int rc;
 
-    if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
-        return err_set(e, E_USAGE,
-                       "--export -, --dump-text - and --check each write to "
-                       "standard output: only one of them");
-    rc = list_show_ready(q->stage.corpus, q->export, &q->check, e);
+    rc = check_outputs(q, e);
     if (rc)
         return rc;
     if (shows_existing(q))
