@@ -148,16 +148,16 @@ int blocklist_read(struct blocklist *b, enum blocklist_kind kind,
 
     *b = (struct blocklist){.kind = kind};
     strset_init(&b->set, BLOCKLIST_BYTES_MAX);
-    matcher_init(&b->terms);
+    phrases_init(&b->terms);
     buf_init(&r.url, BLOCKLIST_LINE_MAX * 4);
     words_init(&r.words);
     rc = add_lines(&r, in, e);
     buf_release(&r.url);
     words_release(&r.words);
     for (uint32_t i = 0; !rc && kind == BLOCKLIST_TERMS && i < b->set.n; i++)
-        matcher_add(&b->terms, i, strset_at(&b->set, i));
+        phrases_add(&b->terms, i, strset_at(&b->set, i));
     if (!rc && kind == BLOCKLIST_TERMS)
-        rc = matcher_build(&b->terms, e);
+        rc = phrases_build(&b->terms, e);
     if (rc)
         blocklist_close(b);
     return rc;
@@ -180,7 +180,7 @@ int blocklist_open(struct blocklist *b, enum blocklist_kind kind,
 void blocklist_close(struct blocklist *b)
 {
     strset_release(&b->set);
-    matcher_release(&b->terms);
+    phrases_release(&b->terms);
     *b = (struct blocklist){0};
 }
 
@@ -236,8 +236,8 @@ bool blocklist_has_url(const struct blocklist *b, struct str url)
 }
 
 bool blocklist_has_term(const struct blocklist *b, const struct words *w,
-                        struct match_ids *ids)
+                        struct phrase_ids *ids)
 {
-    matcher_find(&b->terms, w, ids);
+    phrases_find(&b->terms, w, ids);
     return ids->n > 0;
 }

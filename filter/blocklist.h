@@ -6,7 +6,7 @@
  *          a byte order mark.
  *            terms   a word or phrase, found in a text by its words under the
  *                    default policy, one after another: whole words, whatever
- *                    the case, as a query is (filter/matcher.h)
+ *                    the case, as a query is (filter/phrases.h)
  *            hosts   a host name or address, in any case and script (behind it
  *                    a # begins a remark); it stands for all names below it too
  *            urls    an http or https URL.  One whose path ends in / and that
@@ -32,7 +32,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/stream.h"
-#include "filter/matcher.h"
+#include "filter/phrases.h"
 #include "querylist/strset.h"
 
 #define BLOCKLIST_LINE_MAX    ((size_t)8 << 10) /* bytes */
@@ -44,7 +44,7 @@ enum blocklist_kind { BLOCKLIST_TERMS, BLOCKLIST_HOSTS, BLOCKLIST_URLS };
 struct blocklist {
     enum blocklist_kind kind;
     struct strset set;
-    struct matcher terms; /* over the set's strings */
+    struct phrases terms; /* over the set's strings */
     bool folders;         /* some URL stands for what is below it */
 };
 
@@ -62,6 +62,6 @@ bool blocklist_has_url(const struct blocklist *b, struct str url);
 
 /* Of the list of terms; w by the default policy, ids is scratch. */
 bool blocklist_has_term(const struct blocklist *b, const struct words *w,
-                        struct match_ids *ids);
+                        struct phrase_ids *ids);
 
 #endif

@@ -26,8 +26,9 @@ static int open_list(struct match *m, const char *path, struct err *e)
 {
     int rc = qlist_open(&m->list, path, e);
 
-    m->matcher = (struct matcher){0};
-    return rc ? rc : matcher_open(&m->matcher, &m->list, e);
+    if (!rc)
+        matcher_open(&m->matcher, &m->list);
+    return rc;
 }
 
 static int run_part(struct match *m, struct stage *s, const char *batch,
@@ -163,7 +164,6 @@ int match_run(const struct corpus *c, const struct opt_table *table,
     progress_end(&m.progress, rc);
     match_part_close(&m.part);
     textrules_close(&m.rules);
-    matcher_close(&m.matcher);
     qlist_close(&m.list);
     stage_release(&s);
     return rc;

@@ -67,7 +67,7 @@ void textrules_close(struct textrules *r)
 
 void textrules_scratch_release(struct textrules_scratch *s)
 {
-    match_ids_release(&s->ids);
+    phrase_ids_release(&s->ids);
     *s = (struct textrules_scratch){0};
 }
 

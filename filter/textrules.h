@@ -42,7 +42,7 @@
 #include "base/tally.h"
 #include "filter/blocklist.h"
 #include "filter/language.h"
-#include "filter/matcher.h"
+#include "filter/phrases.h"
 #include "querylist/words.h"
 
 enum textrules_unknown { TEXTRULES_KEEP, TEXTRULES_DROP };
@@ -83,7 +83,7 @@ struct textrules {
 };
 
 struct textrules_scratch {
-    struct match_ids ids; /* of terms */
+    struct phrase_ids ids; /* of terms */
     uint64_t unknown;     /* texts kept whose language nobody could tell;
                              whoever counts them sets it to 0 */
 };

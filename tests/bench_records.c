@@ -245,9 +245,9 @@ static void open_bench(struct bench *b, const char *folder)
     if (corpus_open(&b->corpus, folder, &e) ||
         corpus_path(&b->corpus, "queries.bin", path, &e) ||
         qlist_open(&b->list, path, &e) ||
-        matcher_open(&b->matcher, &b->list, &e) ||
         textrules_open(&b->rules, &b->config, &e))
         die(&e);
+    matcher_open(&b->matcher, &b->list);
     b->with = (struct match_with){&b->corpus, &b->matcher, &b->rules};
     match_batch_init(&b->batch, &b->corpus);
     buf_init(&b->out, BUF_NO_LIMIT);
@@ -267,7 +267,6 @@ static void close_bench(struct bench *b, struct frames *f)
     jsonl_packer_release(&b->packer);
     buf_release(&b->out);
     textrules_close(&b->rules);
-    matcher_close(&b->matcher);
     qlist_close(&b->list);
 }
 

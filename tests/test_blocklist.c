@@ -40,7 +40,7 @@ static void must_read(struct blocklist *b, enum blocklist_kind kind,
 
 static bool has_term(const struct blocklist *b, const char *text)
 {
-    struct match_ids ids = {0};
+    struct phrase_ids ids = {0};
     struct words w;
     bool has;
 
@@ -48,7 +48,7 @@ static bool has_term(const struct blocklist *b, const char *text)
     assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, str_of(text)), 0);
     has = blocklist_has_term(b, &w, &ids);
     words_release(&w);
-    match_ids_release(&ids);
+    phrase_ids_release(&ids);
     return has;
 }
 
