@@ -111,6 +111,16 @@ int spool_take(struct spool *s, struct spool_run *run, struct err *e)
 
 /* ---- back ---- */
 
+/*
+ * A piece is as many whole lines of a bucket as make JSONL_FRAME bytes at most,
+ * or one line that is longer: so where pieces end depends on the lines alone,
+ * not on which of them are in memory.
+ */
+static size_t room_in(const struct buf *piece)
+{
+    return piece->n < JSONL_FRAME ? JSONL_FRAME - piece->n : 0;
+}
+
 /* What n bytes at p hold of whole lines; 0: not one. */
 static size_t whole_lines(const char *p, size_t n)
 {
@@ -119,80 +129,107 @@ static size_t whole_lines(const char *p, size_t n)
     return end ? (size_t)(end - p) + 1 : 0;
 }
 
-/* Lines of the chunk at hand until `lines` has a frame's worth or the chunk
- * ends. */
-static int read_chunk(struct spool *s, struct buf *lines, struct err *e)
+/* Bytes of the n at p, whole lines, that go into the piece. */
+static size_t fitting(const char *p, size_t n, const struct buf *piece)
 {
-    struct spool_chunk *c = &s->buckets[s->bucket].chunks[s->chunk];
-    size_t want = lines->n < JSONL_FRAME ? JSONL_FRAME - lines->n : 0, n;
+    size_t room = room_in(piece), whole;
+    const char *end;
 
-    for (;; want *= 2) { /* doubled for a line that is longer */
-        uint64_t left = c->n - s->in_chunk;
-        char *to;
+    if (n <= room)
+        return n;
+    whole = whole_lines(p, room);
+    if (whole || piece->n)
+        return whole;
+    end = memchr(p, '\n', n);
+    return end ? (size_t)(end - p) + 1 : n;
+}
+
+/* On in the chunk or run at hand, of which n bytes were left before; *next goes
+ * to the one behind it.  Whether the piece may go on. */
+static bool given(struct spool *s, size_t bytes, uint64_t n, size_t *next)
+{
+    s->inside += bytes;
+    if (bytes < n)
+        return false;
+    s->inside = 0;
+    ++*next;
+    return true;
+}
+
+/* Lines of the chunk at hand. */
+static int read_chunk(struct spool *s, struct buf *piece, bool *on,
+                      struct err *e)
+{
+    const struct spool_chunk *c = &s->buckets[s->bucket].chunks[s->chunk];
+    uint64_t left = c->n - s->inside;
+    size_t n = 0;
+
+    /* The last line read may go on behind what was read; a line that is longer
+     * than a piece wants more read. */
+    for (size_t want = room_in(piece); n == 0; want *= 2) {
+        size_t got = want < left ? want : (size_t)left;
+        char *to = buf_reserve(piece, got);
         int rc;
 
-        n = want < left ? want : (size_t)left;
-        to = buf_reserve(lines, n);
         if (!to)
-            return err_set(e, E_NOMEM, "no memory for %zu bytes of records", n);
-        rc = io_pread_full(s->fd, to, n, c->at + s->in_chunk, s->folder, e);
+            return err_set(e, E_NOMEM, "no memory for %zu bytes of records",
+                           got);
+        rc = io_pread_full(s->fd, to, got, c->at + s->inside, s->folder, e);
         if (rc)
             return rc;
-        if (n < left)
-            n = whole_lines(to, n);
-        if (n || lines->n)
+        n = got < left ? whole_lines(to, got) : got;
+        if (n)
+            n = fitting(to, n, piece);
+        if (n == 0 && piece->n)
             break;
     }
-    lines->n += n;
-    s->in_chunk += n;
-    if (s->in_chunk == c->n) {
-        s->chunk++;
-        s->in_chunk = 0;
-    }
+    piece->n += n;
+    *on = given(s, n, left, &s->chunk);
     return 0;
 }
 
-static void read_run(struct spool *s, struct buf *lines)
-{
-    const struct spool_run *r = &s->runs[s->run++];
-
-    buf_add(lines, str_slice(buf_str(&r->lines), r->at[s->bucket],
-                             r->at[s->bucket + 1]));
-}
-
-/* A piece ends early rather than that a run's lines are cut in two, and late
- * where they are many. */
-static bool has_room(const struct spool *s, const struct buf *lines)
+static void read_run(struct spool *s, struct buf *piece, bool *on)
 {
     const struct spool_run *r = &s->runs[s->run];
+    struct str left = str_slice(
+        buf_str(&r->lines), r->at[s->bucket] + s->inside, r->at[s->bucket + 1]);
+    size_t n = fitting(left.p, left.n, piece);
 
-    return lines->n == 0 ||
-           lines->n + r->at[s->bucket + 1] - r->at[s->bucket] <= JSONL_FRAME;
+    buf_add_bytes(piece, left.p, n);
+    *on = given(s, n, left.n, &s->run);
 }
 
-int spool_next(struct spool *s, struct buf *lines, bool *ends, bool *more,
+/* Is this the end of the bucket?  Runs that have nothing of it go by. */
+static bool done(struct spool *s)
+{
+    if (s->chunk < s->buckets[s->bucket].n_chunks)
+        return false;
+    while (s->run < s->n_runs && s->inside == 0 &&
+           s->runs[s->run].at[s->bucket] == s->runs[s->run].at[s->bucket + 1])
+        s->run++;
+    return s->run == s->n_runs;
+}
+
+int spool_next(struct spool *s, struct buf *piece, bool *ends, bool *more,
                struct err *e)
 {
-    struct spool_bucket *b = &s->buckets[s->bucket];
+    bool on = true;
     int rc = 0;
 
-    buf_clear(lines);
+    buf_clear(piece);
+    *ends = false;
     *more = s->bucket < s->n;
     if (!*more)
         return 0;
-    while (!rc && lines->n < JSONL_FRAME && s->chunk < b->n_chunks) {
-        size_t before = lines->n;
-
-        rc = read_chunk(s, lines, e);
-        if (lines->n == before) /* no line more that fits */
-            break;
-    }
-    if (!rc && s->chunk == b->n_chunks)
-        while (s->run < s->n_runs && has_room(s, lines))
-            read_run(s, lines);
-    if (!rc && lines->rc)
+    while (!rc && on && room_in(piece) &&
+           s->chunk < s->buckets[s->bucket].n_chunks)
+        rc = read_chunk(s, piece, &on, e);
+    if (s->chunk == s->buckets[s->bucket].n_chunks)
+        while (!rc && on && room_in(piece) && s->run < s->n_runs)
+            read_run(s, piece, &on);
+    if (!rc && piece->rc)
         rc = err_set(e, E_NOMEM, "no memory for the records of a bucket");
-    *ends = s->chunk == b->n_chunks && s->run == s->n_runs;
+    *ends = done(s);
     if (*ends) {
         s->bucket++;
         s->chunk = s->run = 0;
@@ -209,7 +246,7 @@ void spool_clear(struct spool *s)
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
-    s->file_bytes = s->in_memory = s->in_chunk = 0;
+    s->file_bytes = s->in_memory = s->inside = 0;
     s->n_runs = s->chunk = s->run = 0;
     s->bucket = 0;
     buf_clear(&s->moving);

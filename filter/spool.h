@@ -4,9 +4,9 @@
  * Model.   take(run) any number of times: a run is some lines in order of their
  *          buckets.  Then next() gives all lines back, bucket after bucket, of
  *          each those of the first run first, in pieces of about JSONL_FRAME
- *          bytes of whole lines.  Runs stay in memory as they came; once they
- *          pass the bound, all of them move to an unlinked file in the corpus
- *          folder, by bucket, and are read back from there.
+ *          bytes of whole lines, which depend on the lines alone.  Runs stay in
+ * memory as they came; once they pass the bound, all of them move to an
+ * unlinked file in the corpus folder, by bucket, and are read back from there.
  * Owns.    The runs taken, the memory of which it hands out again; the file,
  *          which is gone when the process is.
  * Fails.   -E_IO, sticky in effect: the stage stops.
@@ -53,7 +53,7 @@ struct spool {
     /* where next() is */
     uint32_t bucket;
     size_t chunk, run;
-    uint64_t in_chunk; /* bytes given of the chunk */
+    uint64_t inside; /* bytes given of the chunk or run */
 };
 
 void spool_run_init(struct spool_run *r, uint32_t n_buckets);
@@ -63,10 +63,10 @@ int spool_open(struct spool *s, const char *folder, uint32_t n_buckets,
                uint64_t max_memory_bytes, struct err *e);
 /* Takes what is in run and leaves another one there to be filled. */
 int spool_take(struct spool *s, struct spool_run *run, struct err *e);
-/* The next lines into `lines` (cleared first): all of one bucket; none where
+/* The next lines into `piece` (cleared first): all of one bucket; none where
  * the bucket has none.  *ends: they are its last ones.  *more false when all
  * buckets are done. */
-int spool_next(struct spool *s, struct buf *lines, bool *ends, bool *more,
+int spool_next(struct spool *s, struct buf *piece, bool *ends, bool *more,
                struct err *e);
 /* Empty as after spool_open(), memory kept. */
 void spool_clear(struct spool *s);
