@@ -9,7 +9,7 @@ _witmill()
     *:import) options="--html --base --links --as --format --header --url-column --text-column --page-column --uid-column --part --threads --redo --help" ;;
     *:match) options="--batch --min-words --max-words --min-chars --rule-svg --rule-boilerplate --rule-filename --rule-repetition --memory --part --threads --redo --help" ;;
     *:gather) options="--finish --memory --part --threads --redo --help" ;;
-    *:balance) options="--cap --target --exact --round --rounds --plan --dry-run --part --threads --redo --help" ;;
+    *:balance) options="--cap --target --tail-share --exact --round --rounds --plan --dry-run --json --memory --part --threads --redo --help" ;;
     *:download) options="--contact --round --min-side --max-aspect --max-pixels --image-size --resize --quality --host-limit --in-flight --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --allow-net --resolve --no-dns --dns-servers --ca-file --believe-silence --memory --part --threads --redo --help" ;;
     *:dedup) options="--radius --threads --redo --help" ;;
     *:pack) options="--samples --part --threads --redo --help" ;;
