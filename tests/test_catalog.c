@@ -313,7 +313,7 @@ static void test_catalog__ready_questions(void **state)
         "match|boilerplate|1|100.0\n",
         "dog|48|14|",
         "file|8|2|1\n", /* zebra and an accented one; !!! has no row */
-        "6|4|2|100.0\n",
+        "6|3|2|92.5\n",
         "dog|",
         "host2.test|",
         "|alt|http://host.test/page.html?a=1&b=2|1|image\n",
