@@ -101,17 +101,24 @@ void hash_hex(const uint8_t *bytes, size_t n, char *out)
     out[2 * n] = 0;
 }
 
+/* Value of a hex digit plus one; 0: none. */
+static const uint8_t hex_value[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+    ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
 int hash_unhex(struct str s, uint8_t *bytes, size_t n)
 {
     if (s.n != 2 * n)
         return -E_FORMAT;
     for (size_t i = 0; i < n; i++) {
-        int hi = str_hex_digit(s.p[2 * i]);
-        int lo = str_hex_digit(s.p[2 * i + 1]);
+        unsigned hi = hex_value[(unsigned char)s.p[2 * i]];
+        unsigned lo = hex_value[(unsigned char)s.p[2 * i + 1]];
 
-        if (hi < 0 || lo < 0)
+        if (!hi || !lo)
             return -E_FORMAT;
-        bytes[i] = (uint8_t)(hi << 4 | lo);
+        bytes[i] = (uint8_t)((hi - 1) << 4 | (lo - 1));
     }
     return 0;
 }
