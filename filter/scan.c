@@ -5,6 +5,7 @@
 
 #include "base/jsonl.h"
 #include "base/mem.h"
+#include "base/pair_scan.h"
 #include "base/progress.h"
 #include "base/stage.h"
 #include "base/workq.h"
@@ -13,72 +14,22 @@
 
 /* ---- one line ---- */
 
-/* `{"uid":"<32 hex>","url":"<no escape>",` at the start. */
-static bool plain_head(struct str line, struct scan_record *r)
-{
-    static const char open[] = "{\"uid\":\"", then[] = "\",\"url\":\"";
-    size_t uid = sizeof open - 1, url = uid + 2 * MD5_SIZE + sizeof then - 1;
-    const char *end;
-
-    if (line.n <= url || memcmp(line.p, open, uid) ||
-        memcmp(line.p + uid + 2 * MD5_SIZE, then, sizeof then - 1) ||
-        hash_unhex(str_slice(line, uid, uid + 2 * MD5_SIZE), r->uid, MD5_SIZE))
-        return false;
-    end = memchr(line.p + url, '"', line.n - url);
-    if (!end || end == line.p + url)
-        return false;
-    r->url = str_make(line.p + url, (size_t)(end - line.p) - url);
-    return !memchr(r->url.p, '\\', r->url.n);
-}
-
-/* `,"q":[1,2,3]}` at the end, found from behind: an object that ends so has a
- * member q, for no string can be open where `]}` closes it. */
-static bool plain_tail(struct str line, uint32_t *ids, struct scan_record *r)
-{
-    static const char name[] = ",\"q\":";
-    size_t at = line.n, from;
-    uint64_t id = 0;
-    bool digits = false;
-
-    if (line.n < 10 || line.p[line.n - 1] != '}' || line.p[line.n - 2] != ']')
-        return false;
-    for (from = line.n - 2; from && line.p[from - 1] != '['; from--)
-        if (line.p[from - 1] > '9') /* neither a digit nor a comma */
-            return false;
-    if (from < sizeof name ||
-        memcmp(line.p + from - sizeof name, name, sizeof name - 1))
-        return false;
-    for (at = from, r->n_q = 0; at < line.n - 1; at++) {
-        unsigned char c = (unsigned char)line.p[at];
-
-        if (c >= '0' && c <= '9' && id <= UINT32_MAX) {
-            id = id * 10 + (c - '0');
-            digits = true;
-            continue;
-        }
-        if (c != ',' && c != ']')
-            return false;
-        if (!digits || id > UINT32_MAX || r->n_q == PAIR_MATCHES_MAX ||
-            (r->n_q && id <= ids[r->n_q - 1]))
-            return false;
-        ids[r->n_q++] = (uint32_t)id;
-        digits = false;
-        id = 0;
-    }
-    return true;
-}
-
 int scan_line(struct str line, uint32_t *ids, struct arena *a,
               struct scan_record *r, struct err *e)
 {
+    struct pair_scan plain;
     struct pair p;
     int rc;
 
     r->line = line;
-    r->q = ids;
-    r->plain = plain_head(line, r) && plain_tail(line, ids, r);
-    if (r->plain)
+    r->plain = pair_scan(line, &plain) && plain.matched && !plain.selected;
+    if (r->plain && !hash_unhex(plain.uid, r->uid, MD5_SIZE)) {
+        r->url = plain.url;
+        r->q = ids;
+        r->n_q = plain.n_q;
+        pair_scan_ids(plain.q, ids);
         return 0;
+    }
     arena_reset(a);
     rc = pair_read(line, a, &p, e);
     if (rc)

@@ -5,15 +5,12 @@
  *          and finish() of a bucket run on one worker; consume() takes the
  *          items in the order of buckets on the calling thread, so sums and
  *          files never depend on the number of threads.
- *          Of a record only what draws need is read: its uid, its URL, its
- *          ids.  These stand at fixed ends of the lines that gather writes
- *          (uid and url first, q last), so that the texts between them are not
- *          looked at; a line that is not of that shape is read whole.  What
- *          zstd unpacked has passed its checksum.
+ *          Of a record only what draws need is decoded: its uid, its URL, its
+ *          ids (base/pair_scan.h); a line that is not plain is read whole.
  * Owns.    The items' memory; init() and release() what hangs on them.
  * Fails.   The first error in bucket order, with file and line.
  * Threads. As base/workq.h.
- * Cost.    Unpacking, one search for the line's end, and its ids.
+ * Cost.    Unpacking, and one pass over each line.
  */
 #ifndef FILTER_SCAN_H
 #define FILTER_SCAN_H
