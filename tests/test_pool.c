@@ -12,7 +12,31 @@
 #include "filter/plan.h"
 #include "filter/plan_target.h"
 #include "tests/pool.h"
-#include "tools/command.h"
+
+#define NUMBER(field)                                                          \
+    {                                                                          \
+        .name = #field, .type = OPT_U64,                                       \
+        .at = offsetof(struct balance_config, field), .flags = OPT_BYTES       \
+    }
+
+/* The options of balance that change bytes, for the fingerprint. */
+static const struct opt option_rows[] = {
+    NUMBER(cap),
+    NUMBER(target),
+    {.name = "tail_share",
+     .type = OPT_DOUBLE,
+     .at = offsetof(struct balance_config, tail_share),
+     .flags = OPT_BYTES},
+    {.name = "exact",
+     .type = OPT_BOOL,
+     .at = offsetof(struct balance_config, exact),
+     .flags = OPT_BYTES},
+};
+static const struct opt_table options = {.command = "balance",
+                                         .rows = option_rows,
+                                         .n = 4,
+                                         .config_size =
+                                             sizeof(struct balance_config)};
 
 static int run(const struct pool *p, struct balance_config config,
                struct balance_summary *sum)
@@ -26,8 +50,7 @@ static int run(const struct pool *p, struct balance_config config,
         config.memory_bytes = 64 << 20;
     if (!config.stage.threads)
         config.stage.threads = 2;
-    rc = balance_run(&p->corpus, command_find("balance")->options, &config, sum,
-                     &e);
+    rc = balance_run(&p->corpus, &options, &config, sum, &e);
     if (rc)
         fail_msg("balance: %s", e.message);
     return rc;
