@@ -2,7 +2,6 @@
 
 #include "filter/dedup.h"
 #include "filter/dedup_caps.h"
-#include "filter/dedup_near.h"
 #include "tools/command.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
@@ -18,6 +17,15 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "Two images look the same when their 64-bit perceptual hashes "
              "differ in at most so many bits; 0: in none."},
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct dedup_config, memory_bytes),
+     .arg = "SIZE",
+     .def = "1G",
+     .min = 16 << 20,
+     .max = 1e15,
+     .help = "For the comparison of images, all threads together; what does "
+             "not fit goes to a temporary file in CORPUS."},
     STAGE_OPTION_THREADS(struct dedup_config, stage),
     STAGE_OPTION_REDO(struct dedup_config, stage),
 };

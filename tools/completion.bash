@@ -11,7 +11,7 @@ _witmill()
     *:gather) options="--finish --memory --part --threads --redo --help" ;;
     *:balance) options="--cap --target --exact --round --rounds --plan --dry-run --part --threads --redo --help" ;;
     *:download) options="--contact --round --min-side --max-aspect --max-pixels --image-size --resize --quality --host-limit --in-flight --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --allow-net --resolve --no-dns --dns-servers --ca-file --believe-silence --memory --part --threads --redo --help" ;;
-    *:dedup) options="--radius --threads --redo --help" ;;
+    *:dedup) options="--radius --memory --threads --redo --help" ;;
     *:pack) options="--samples --part --threads --redo --help" ;;
     *:run) options="--rounds --threads --redo --help" ;;
     *:merge) options="--catalog --help" ;;
