@@ -251,7 +251,10 @@ $B/faultfs.so: tests/shim/faultfs.c
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# Of what tools/ reads.
+$B/replay_fuzz_against $B/fuzz_against: $B/tools/against.o
 
 -include $(lib_obj:.o=.d) $(emu_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
@@ -322,7 +325,7 @@ fuzz: deps
 	done
 
 $B/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # ---- the demo, measurements ----
 
