@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEDUP_SCAN_SLACK 8 /* phashes behind a run that may be read, not used  \
-                            */
+#define DEDUP_SCAN_SLACK                                                       \
+    8 /* phashes behind a run that may be read, not used                       \
+       */
 #define DEDUP_SCANS_MAX 4
 
 struct dedup_scan {
