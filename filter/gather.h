@@ -13,11 +13,12 @@
  *          is larger than its share of memory needs the more.
  * Threads. Buckets are worked on by `threads` workers, each within its share
  *          of memory_bytes; a share is never less than SORTER_MEMORY_MIN.
- * Cost.    Memory: memory_bytes; 8 bytes a matched part and bucket; 8 bytes a
- *          query and thread; 3 MiB a thread.  Open files: one part, two files
- *          of runs, two outputs for each thread.  Disk: buckets at work that
- *          do not fit, some 400 bytes a record; twice that while runs of over
- *          16 times their share of memory are merged in passes.
+ * Cost.    Memory: memory_bytes; beside it exclude, 8 bytes a matched part and
+ *          bucket, 8 bytes a query and thread, some 8 MiB a thread.  Open
+ *          files: one part, two files of runs, two outputs for each thread.
+ *          Disk: buckets at work that do not fit, some 400 bytes a record;
+ *          twice that while runs of over 16 times their share of memory are
+ *          merged in passes.
  */
 #ifndef FILTER_GATHER_H
 #define FILTER_GATHER_H
