@@ -272,7 +272,10 @@ $B/faultfs.so: tests/shim/faultfs.c
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# Of what tools/ reads.
+$B/replay_fuzz_against $B/fuzz_against: $B/tools/against.o
 
 -include $(lib_obj:.o=.d) $(emu_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
@@ -343,7 +346,7 @@ fuzz: deps
 	done
 
 $B/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # ---- the demo, measurements ----
 
@@ -354,10 +357,11 @@ demo: deps
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
 bench_parts := text views dump wikitext counts queries rules products train \
-               tokenizer picture loader
+               tokenizer picture loader scale match-disk
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump bench_rules stream_cat
+                  bench_counts bench_dump bench_rules stream_cat \
+                  make_records bench_records
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
@@ -370,6 +374,8 @@ bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B
 bench-picture = tools/bench_picture.py $B
 bench-loader = tools/bench_loader.py $B
+bench-scale = tools/bench_scale.py $B
+bench-match-disk = tools/bench_match_disk.py $B
 
 bench: deps
 	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))

@@ -49,13 +49,25 @@ static int read_u64(struct str s, uint64_t *v)
     return str_u64(str_make(text, n), v);
 }
 
+/* 1024s by their letters, upper or lower case, alone or before iB. */
 static int read_size(struct str s, uint64_t *v)
 {
-    static const char units[] = "kMGT";
-    const char *unit = s.n ? strchr(units, s.p[s.n - 1]) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    int rc = read_u64(unit ? str_slice(s, 0, s.n - 1) : s, v);
+    static const char units[] = "kmgt";
+    size_t n = s.n;
+    const char *unit;
+    unsigned shift = 0;
+    int rc;
 
+    if (n > 3 && str_ieq(str_slice(s, n - 2, n), STR("iB")))
+        n -= 2;
+    unit = n ? strchr(units, str_lower_char(s.p[n - 1])) : NULL;
+    if (unit && *unit) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        n--;
+    } else if (n < s.n) {
+        return -E_FORMAT; /* 5iB */
+    }
+    rc = read_u64(str_slice(s, 0, n), v);
     if (rc)
         return rc;
     if (*v > UINT64_MAX >> shift)
@@ -127,7 +139,9 @@ static int set_value(struct opt_set *s, const struct opt *o, struct str value,
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_SIZE:
         if (read_size(value, to))
-            return bad(o, value, "a size: a number, or one with k, M, G, T", e);
+            return bad(o, value,
+                       "a size: bytes, or a number with K, M, G or T (1024s)",
+                       e);
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_DOUBLE:
         rc = str_double(value, &d);
@@ -318,6 +332,12 @@ int opt_finish(struct opt_set *s, struct err *e)
 
         if (o->flags & OPT_REQUIRED && !s->given[i])
             return err_set(e, E_USAGE, "%s%s is missing; usage: witmill %s %s",
+                           o->flags & OPT_POSITIONAL ? "" : "--", o->name,
+                           s->table->command, s->table->synopsis);
+        /* CORPUS "" would be the root folder. */
+        if (o->flags & OPT_REQUIRED && o->type == OPT_STRING &&
+            !**(const char **)field(s, o))
+            return err_set(e, E_USAGE, "%s%s is empty; usage: witmill %s %s",
                            o->flags & OPT_POSITIONAL ? "" : "--", o->name,
                            s->table->command, s->table->synopsis);
     }

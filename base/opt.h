@@ -28,7 +28,8 @@
 enum opt_type {
     OPT_BOOL,   /* bool: --name, --no-name; INI yes/no/true/false/1/0 */
     OPT_U64,    /* uint64_t: decimal, _ allowed between digits */
-    OPT_SIZE,   /* uint64_t bytes: decimal with k, M, G or T (1024s) */
+    OPT_SIZE,   /* uint64_t bytes: decimal, with k, m, g or t, either case,
+                   alone or before iB (1024s) */
     OPT_DOUBLE, /* double */
     OPT_STRING, /* const char *, NULL when not given and no default */
     OPT_LIST,   /* struct opt_list; each use appends, INI splits at spaces */

@@ -149,6 +149,21 @@ static int add_lines(struct reading *r, struct stream *in, struct err *e)
     return rc;
 }
 
+static int make_trie(struct blocklist *b, const char *name, struct err *e)
+{
+    struct str sections[TRIE_SECTIONS];
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < b->set.n; i++)
+        rc = trie_maker_add(&b->maker, strset_at(&b->set, i), i);
+    if (!rc)
+        rc = trie_maker_finish(&b->maker, sections);
+    if (rc)
+        return err_set(e, -rc, "%s: %s", name, err_name(rc));
+    trie_made(&b->terms, sections);
+    return 0;
+}
+
 int blocklist_read(struct blocklist *b, enum blocklist_kind kind,
                    struct stream *in, const char *name, struct err *e)
 {
@@ -157,16 +172,14 @@ int blocklist_read(struct blocklist *b, enum blocklist_kind kind,
 
     *b = (struct blocklist){.kind = kind};
     strset_init(&b->set, BLOCKLIST_BYTES_MAX);
-    matcher_init(&b->terms);
+    trie_maker_init(&b->maker);
     buf_init(&r.url, BLOCKLIST_LINE_MAX * 4);
     words_init(&r.words);
     rc = add_lines(&r, in, e);
     buf_release(&r.url);
     words_release(&r.words);
-    for (uint32_t i = 0; !rc && kind == BLOCKLIST_TERMS && i < b->set.n; i++)
-        matcher_add(&b->terms, i, strset_at(&b->set, i));
     if (!rc && kind == BLOCKLIST_TERMS)
-        rc = matcher_build(&b->terms, e);
+        rc = make_trie(b, name, e);
     if (rc)
         blocklist_close(b);
     return rc;
@@ -189,7 +202,7 @@ int blocklist_open(struct blocklist *b, enum blocklist_kind kind,
 void blocklist_close(struct blocklist *b)
 {
     strset_release(&b->set);
-    matcher_release(&b->terms);
+    trie_maker_release(&b->maker);
     *b = (struct blocklist){0};
 }
 
@@ -242,9 +255,7 @@ bool blocklist_has_url(const struct blocklist *b, struct str url)
     return false;
 }
 
-bool blocklist_has_term(const struct blocklist *b, const struct words *w,
-                        struct match_ids *ids)
+bool blocklist_has_term(const struct blocklist *b, const struct words *w)
 {
-    matcher_find(&b->terms, w, ids);
-    return ids->n > 0;
+    return trie_has_any(&b->terms, w);
 }

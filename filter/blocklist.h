@@ -6,7 +6,7 @@
  *          a byte order mark.
  *            terms   a word or phrase, found in a text by its words under the
  *                    default policy, one after another: whole words, whatever
- *                    the case, as a query is (filter/matcher.h)
+ *                    the case, as a query is (querylist/trie.h)
  *            hosts   a host name or address, in any case and script (behind it
  *                    a # begins a remark); it stands for all names below it too
  *            urls    an http or https URL.  One whose path ends in / and that
@@ -32,8 +32,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/stream.h"
-#include "filter/matcher.h"
 #include "querylist/strset.h"
+#include "querylist/trie.h"
+#include "querylist/words.h"
 
 #define BLOCKLIST_LINE_MAX    ((size_t)8 << 10) /* bytes */
 #define BLOCKLIST_ENTRIES_MAX ((size_t)64 << 20)
@@ -44,8 +45,9 @@ enum blocklist_kind { BLOCKLIST_TERMS, BLOCKLIST_HOSTS, BLOCKLIST_URLS };
 struct blocklist {
     enum blocklist_kind kind;
     struct strset set;
-    struct matcher terms; /* over the set's strings */
-    bool folders;         /* some URL stands for what is below it */
+    struct trie_maker maker;
+    struct trie terms; /* made by it of the set's strings */
+    bool folders;      /* some URL stands for what is below it */
 };
 
 int blocklist_open(struct blocklist *b, enum blocklist_kind kind,
@@ -60,8 +62,7 @@ void blocklist_close(struct blocklist *b); /* also when zeroed */
 bool blocklist_has_host(const struct blocklist *b, struct str url);
 bool blocklist_has_url(const struct blocklist *b, struct str url);
 
-/* Of the list of terms; w by the default policy, ids is scratch. */
-bool blocklist_has_term(const struct blocklist *b, const struct words *w,
-                        struct match_ids *ids);
+/* Of the list of terms; w by the default policy. */
+bool blocklist_has_term(const struct blocklist *b, const struct words *w);
 
 #endif

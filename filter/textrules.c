@@ -69,12 +69,6 @@ void textrules_close(struct textrules *r)
     *r = (struct textrules){0};
 }
 
-void textrules_scratch_release(struct textrules_scratch *s)
-{
-    match_ids_release(&s->ids);
-    *s = (struct textrules_scratch){0};
-}
-
 void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in)
 {
     if (r->terms_sha256[0])
@@ -381,7 +375,7 @@ static const char *judge_marks(const struct textrules *r, struct str text,
 /* ---- all of it ---- */
 
 static const char *judge_language(const struct textrules *r,
-                                  struct textrules_scratch *s, struct str text)
+                                  struct textrules_seen *s, struct str text)
 {
     switch (language_judge(&r->language, text)) {
     case LANGUAGE_WANTED:
@@ -398,7 +392,7 @@ static const char *judge_language(const struct textrules *r,
 }
 
 const char *textrules_verdict(const struct textrules *r,
-                              struct textrules_scratch *s, struct str url,
+                              struct textrules_seen *s, struct str url,
                               struct str text, const struct words *w)
 {
     const struct textrules_config *c = r->c;
@@ -424,7 +418,7 @@ const char *textrules_verdict(const struct textrules *r,
         return "too-few-words";
     if (c->max_words && w->n > c->max_words)
         return "too-many-words";
-    if (c->block_terms && blocklist_has_term(&r->terms, w, &s->ids))
+    if (c->block_terms && blocklist_has_term(&r->terms, w))
         return "block-term";
     return r->languages ? judge_language(r, s, text) : NULL;
 }

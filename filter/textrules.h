@@ -27,7 +27,7 @@
  *          and LAION's rules (facts B6, B7).  docs/textrules.md has examples.
  * Owns.    struct textrules its lists; it borrows the config.
  * Fails.   textrules_open: as blocklist_open and language_set_parse.
- * Threads. The rules are constant once open; one scratch per thread.
+ * Threads. The rules are constant once open; one textrules_seen per thread.
  * Cost.    The rules that are on by default: one pass over the URL, a look at
  *          the words.  Rules that are off cost nothing (tests/bench_rules.c).
  */
@@ -42,7 +42,6 @@
 #include "base/tally.h"
 #include "filter/blocklist.h"
 #include "filter/language.h"
-#include "filter/matcher.h"
 #include "querylist/words.h"
 
 enum textrules_unknown { TEXTRULES_KEEP, TEXTRULES_DROP };
@@ -85,17 +84,14 @@ struct textrules {
     bool languages; /* not every language */
 };
 
-struct textrules_scratch {
-    struct match_ids ids; /* of terms */
-    uint64_t unknown;     /* texts kept whose language nobody could tell;
-                             whoever counts them sets it to 0 */
+struct textrules_seen {
+    uint64_t unknown; /* texts kept whose language nobody could tell;
+                         whoever counts them sets it to 0 */
 };
 
 int textrules_open(struct textrules *r, const struct textrules_config *c,
                    struct err *e);
 void textrules_close(struct textrules *r); /* also when zeroed */
-
-void textrules_scratch_release(struct textrules_scratch *s);
 
 /* The lists, for the fingerprint: by the option's name and the bytes, so that
  * a list may lie elsewhere the next time. */
@@ -104,7 +100,7 @@ void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in);
 /* Why the pair goes, or NULL.  w: the text's words under the default policy
  * (also where the query list's policy is another). */
 const char *textrules_verdict(const struct textrules *r,
-                              struct textrules_scratch *s, struct str url,
+                              struct textrules_seen *s, struct str url,
                               struct str text, const struct words *w);
 
 #endif

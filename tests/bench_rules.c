@@ -99,7 +99,7 @@ static void write_list(const char *path, const char *format, size_t n)
 }
 
 /* ns a text, cut and then judged as the stage does; r NULL: cut alone. */
-static double round_ns(const struct textrules *r, struct textrules_scratch *s,
+static double round_ns(const struct textrules *r, struct textrules_seen *s,
                        const struct texts *t, size_t *dropped)
 {
     struct words w;
@@ -133,7 +133,7 @@ static double cutting_ns(const struct texts *t)
 static void bench(const char *name, const struct textrules_config *c,
                   struct texts *t, double words)
 {
-    struct textrules_scratch s = {0};
+    struct textrules_seen s = {0};
     struct err e = ERR_INIT;
     struct textrules r;
     double ns[ROUNDS], opened = now_ns();
@@ -152,7 +152,6 @@ static void bench(const char *name, const struct textrules_config *c,
            name, ns[ROUNDS / 2], ns[ROUNDS / 2] / words,
            100.0 * (double)dropped / (double)t->n, opened / 1e9);
     fflush(stdout);
-    textrules_scratch_release(&s);
     textrules_close(&r);
 }
 

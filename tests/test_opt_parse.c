@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -121,6 +122,62 @@ static void test_opt__argv_and_fingerprint(void **state)
     opt_release(&s);
 }
 
+static void test_opt__sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes; /* 0: refused */
+    } cases[] = {
+        {"1", 1},
+        {"1k", 1 << 10},
+        {"1K", 1 << 10},
+        {"3m", 3 << 20},
+        {"3M", 3 << 20},
+        {"2g", UINT64_C(2) << 30},
+        {"2G", UINT64_C(2) << 30},
+        {"1t", UINT64_C(1) << 40},
+        {"1T", UINT64_C(1) << 40},
+        {"512MiB", 512 << 20},
+        {"7kib", 7 << 10},
+        {"1_024K", 1 << 20},
+        {"15T", UINT64_C(15) << 40},
+        {"18446744073709551615", UINT64_MAX},
+        {"16777215T", UINT64_C(16777215) << 40},
+        {"16777216T", 0},
+        {"18446744073709551616", 0},
+        {"", 0},
+        {"K", 0},
+        {"iB", 0},
+        {"KiB", 0},
+        {"5iB", 0},
+        {"5i", 0},
+        {"5KB", 0}, /* 1000 or 1024? */
+        {"1KK", 0},
+        {"1 K", 0},
+        {"-1K", 0},
+        {"1.5G", 0},
+        {"1Q", 0},
+        {"1_K", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err e = ERR_INIT;
+        struct config c;
+        struct opt_set s;
+        int rc;
+
+        opt_init(&s, &table, &c);
+        rc = opt_put(&s, STR("memory"), str_of(cases[i].text), &e);
+        if (rc != (cases[i].bytes ? 0 : -E_USAGE) ||
+            (!rc && c.memory != cases[i].bytes) ||
+            (rc && !strstr(e.message, "K, M, G or T")))
+            fail_msg("%s: %d, %llu, %s", cases[i].text, rc,
+                     (unsigned long long)c.memory, e.message);
+        opt_release(&s);
+    }
+}
+
 static void test_opt__refuses(void **state)
 {
     static const char *const bad[][3] = {{"dir", "--cap", "0"},
@@ -131,6 +188,7 @@ static void test_opt__refuses(void **state)
                                          {"dir", "--part", "4/4"},
                                          {"dir", "--memory", "1Q"},
                                          {"--exact", "--no-exact", "--exact"},
+                                         {"", "--exact", "--exact"},
                                          {"dir", "--exact=maybe", "--exact"},
                                          {"dir", "--rate", "inf"}};
 
@@ -260,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opt__argv_and_fingerprint),
+        cmocka_unit_test(test_opt__sizes),
         cmocka_unit_test(test_opt__refuses),
         cmocka_unit_test(test_opt__ini),
         cmocka_unit_test(test_opt__presets),

@@ -24,7 +24,7 @@ static const struct textrules_config all = {.svg = true,
 static const char *verdict(const struct textrules_config *c, const char *url,
                            const char *text)
 {
-    struct textrules_scratch scratch = {0};
+    struct textrules_seen scratch = {0};
     struct err e = ERR_INIT;
     const char *reason;
     struct textrules r;
@@ -36,7 +36,6 @@ static const char *verdict(const struct textrules_config *c, const char *url,
     assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, str_of(text)), 0);
     reason = textrules_verdict(&r, &scratch, str_of(url), str_of(text), &w);
     words_release(&w);
-    textrules_scratch_release(&scratch);
     textrules_close(&r);
     return reason;
 }
@@ -309,7 +308,7 @@ static void test_textrules__language(void **state)
 {
     struct textrules_config c = {.language = "any", .language_bytes = 20};
     static const char french[] = "un chien brun devant la maison de campagne";
-    struct textrules_scratch s = {0};
+    struct textrules_seen s = {0};
     struct err e = ERR_INIT;
     struct textrules r;
     struct words w;
@@ -340,7 +339,6 @@ static void test_textrules__language(void **state)
     assert_null(textrules_verdict(&r, &s, STR(URL), str_of(french), &w));
     assert_int_equal(s.unknown, 1);
     words_release(&w);
-    textrules_scratch_release(&s);
     textrules_close(&r);
 }
 

@@ -1,7 +1,9 @@
 #include <stdio.h>
+#include <unistd.h>
 
 #include "filter/match.h"
 #include "tools/command.h"
+#include "tools/match_stdin.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
 
@@ -42,6 +44,11 @@ static const struct opt_preset text_rules[] = {
     {"strict", "rule-code", "yes"},
     {"strict", "rule-filler", "yes"},
     {NULL, NULL, NULL}};
+
+struct match_options {
+    struct match_config config; /* first: rows of the stage count from it */
+    bool texts;                 /* --stdin */
+};
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct match_config, stage),
@@ -174,6 +181,14 @@ static const struct opt rows[] = {
      .def = "256M", .min = 1 << 20, .max = 1e15,
      .help = "Records kept in memory until their bucket's frame is written; "
              "more go to a temporary file."},
+    {.name = "stdin", .type = OPT_BOOL,
+     .at = offsetof(struct match_options, texts), .def = "no",
+     .help = "Match texts from standard input instead, one a line, and print "
+             "a line of JSON for each: q, the groups it matches, and queries, "
+             "their entries with id, text and group. A text is matched as it "
+             "is, text rules aside, and answered before the next is waited "
+             "for; one that cannot be, has an error instead. Nothing is "
+             "written to the corpus."},
     STAGE_OPTION_PART(struct match_config, stage),
     STAGE_OPTION_THREADS(struct match_config, stage),
     STAGE_OPTION_REDO(struct match_config, stage),
@@ -181,7 +196,7 @@ static const struct opt rows[] = {
 
 static const struct opt_table table = {
     .command = "match",
-    .synopsis = "CORPUS [options]",
+    .synopsis = "CORPUS [options] | CORPUS --stdin",
     .summary = "Find the queries that each text contains.",
     .details = "Reads pairs/, writes matched/: the pairs that pass the text "
                "rules and match at least one query of the list. What is left "
@@ -191,21 +206,25 @@ static const struct opt_table table = {
                 "witmill match my-corpus --text-rules datacomp-basic\n"
                 "witmill match my-corpus --block-hosts hosts.txt "
                 "--block-terms terms.txt\n"
-                "witmill match my-corpus --part auto   # in a Slurm array",
+                "witmill match my-corpus --part auto   # in a Slurm array\n"
+                "echo 'a dog on a beach' | witmill match my-corpus --stdin",
     .rows = rows,
     .n = sizeof rows / sizeof *rows,
-    .config_size = sizeof(struct match_config),
+    .config_size = sizeof(struct match_options),
 };
 
 static int run(const void *config, struct err *e)
 {
-    const struct match_config *m = config;
+    const struct match_options *options = config;
+    const struct match_config *m = &options->config;
     struct match_summary sum;
     struct corpus c;
     int rc = corpus_open(&c, m->stage.corpus, e);
 
     if (rc)
         return rc;
+    if (options->texts)
+        return match_stdin(&c, STDIN_FILENO, STDOUT_FILENO, e);
     rc = match_run(&c, &table, m, &sum, e);
     if (!rc) {
         summary_outputs("match", sum.parts, "part", sum.parts_done_before);
