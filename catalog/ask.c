@@ -73,8 +73,6 @@ int ask_spread(struct catalog *c, const char *stage, uint64_t cap,
     int rc;
 
     *out = (struct ask_spread){.known = catalog_section_there(c, stage)};
-    if (cap == 0)
-        cap = 1;
     rc = spread_entries(c, out, e);
     if (!rc)
         rc = db_prepare(&c->db,
@@ -87,9 +85,9 @@ int ask_spread(struct catalog *c, const char *stage, uint64_t cap,
         uint64_t n = db_get_u64(&st, 0), picks = db_get_u64(&st, 1);
 
         out->zero += n == 0;
-        out->tail += n > 0 && n < cap;
-        out->head += n >= cap;
-        *(n < cap ? &out->tail_sum : &out->head_sum) += n;
+        out->tail += n > 0 && n <= cap;
+        out->head += n > cap;
+        *(n <= cap ? &out->tail_sum : &out->head_sum) += n;
         out->picks += picks;
         if (picks > out->most_picks)
             out->most_picks = picks;

@@ -39,8 +39,8 @@ struct ask_spread {
     uint64_t wordless; /* entries without a norm */
     uint64_t groups;
     uint64_t zero;     /* groups that no pair contains */
-    uint64_t tail;     /* groups with 1..cap - 1 */
-    uint64_t head;     /* groups with cap or more */
+    uint64_t tail;     /* groups with 1..cap */
+    uint64_t head;     /* groups with more than cap */
     uint64_t tail_sum; /* pairs those contain, one counted per query */
     uint64_t head_sum;
     uint64_t picks;      /* sum over groups; 0 at gather */

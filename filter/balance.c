@@ -1,29 +1,11 @@
 #include "filter/balance.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/jsonl.h"
-#include "base/mem.h"
+#include "filter/balance_private.h"
 #include "filter/outcomes.h"
 #include "filter/plan.h"
 #include "filter/rounds.h"
-#include "filter/scan.h"
-
-struct balance {
-    const struct corpus *corpus;
-    const struct balance_config *config;
-    struct balance_summary *sum;
-    struct stage stage;
-    struct qlist list;
-    struct counts counts;
-    struct caps caps;       /* of this round */
-    struct caps previous;   /* of the round before; n 0 in round 0 */
-    struct caps first;      /* of round 0; likewise */
-    uint64_t passes_before; /* B */
-    char list_sha256[SHA256_HEX];
-    unsigned round;
-};
 
 /* ---- the plan ---- */
 
@@ -70,8 +52,19 @@ static int plan_inputs(struct balance *b, struct stage_inputs *in,
 static void plan_extra(struct balance *b, struct stage_output *o,
                        const struct plan *p)
 {
+    struct balance_summary sum = {0};
+
+    balance_numbers(b, &p->caps, &sum);
     json_put_u64(&o->more, "passes_before", b->passes_before);
     json_put_u64(&o->more, "raised", p->raised);
+    json_put_u64(&o->more, "cap", sum.t);
+    json_put_u64(&o->more, "groups", sum.groups);
+    json_put_u64(&o->more, "zero", sum.zero);
+    json_put_u64(&o->more, "tail", sum.tail);
+    json_put_u64(&o->more, "head", sum.head);
+    json_put_u64(&o->more, "matches", sum.matches);
+    json_put_u64(&o->more, "head_matches", sum.head_matches);
+    json_put_u64(&o->more, "picks_expected", sum.expected_picks);
 }
 
 static int publish_plan(struct balance *b, struct stage_output *o,
@@ -81,7 +74,7 @@ static int publish_plan(struct balance *b, struct stage_output *o,
     int rc = stage_path(o, ".bin", path, e);
 
     if (!rc)
-        rc = caps_write(&p->caps, path, hex, e);
+        rc = caps_write(&p->caps, p->depth, path, hex, e);
     if (rc)
         return rc;
     snprintf(name, sizeof name, "%s.bin", o->name);
@@ -97,16 +90,21 @@ static int make_plan(struct balance *b, struct plan *p, bool publish,
 {
     char name[STAGE_NAME_MAX];
     struct stage_inputs in;
-    struct outcomes outcomes = {0};
+    struct outcomes outcomes = {.bits = 0};
+    struct outcomes_config ledgers = {
+        .passes = (unsigned)b->passes_before + b->round,
+        .threads = stage_threads(&b->config->stage),
+        .memory_bytes = b->config->memory_bytes / 4,
+        .pairs = b->sum->unique};
     struct stage_output o = {.stage = NULL};
-    unsigned passes = (unsigned)b->passes_before + b->round;
+    unsigned passes = 0;
     bool done = false;
     int rc;
 
     stage_inputs_init(&in);
     rc = plan_inputs(b, &in, e);
     if (!rc && b->round)
-        rc = outcomes_read(&outcomes, b->corpus, passes, &in, e);
+        rc = outcomes_read(&outcomes, b->corpus, &ledgers, &in, e);
     snprintf(name, sizeof name, "selected/round-%u/caps", b->round);
     if (!rc && publish) {
         rc = stage_begin(&b->stage, &o, name, &in, &done, e);
@@ -129,216 +127,7 @@ static int make_plan(struct balance *b, struct plan *p, bool publish,
     return rc;
 }
 
-/* ---- the buckets ---- */
-
-struct select_item {
-    struct stage_output output;
-    bool open;            /* output is to be released */
-    bool done_before;
-    struct stage stage;   /* a copy for this worker */
-    struct stage_inputs inputs;
-    struct jsonl_writer w;
-    bool writing;
-    uint64_t *d;
-    uint32_t *keep;
-    struct buf line;
-    uint64_t pairs, kept, picks;
-};
-
-static void select_init(void *ctx, void *item)
-{
-    struct select_item *s = item;
-
-    (void)ctx;
-    s->d = xcalloc(PAIR_MATCHES_MAX, sizeof *s->d);
-    s->keep = xcalloc(PAIR_MATCHES_MAX, sizeof *s->keep);
-    buf_init(&s->line, BUF_NO_LIMIT);
-    stage_inputs_init(&s->inputs);
-}
-
-static void select_release(void *ctx, void *item)
-{
-    struct select_item *s = item;
-
-    (void)ctx;
-    if (s->writing)
-        jsonl_abandon(&s->w);
-    if (s->open)
-        stage_output_release(&s->output);
-    stage_inputs_release(&s->inputs);
-    buf_release(&s->line);
-    free(s->d);
-    free(s->keep);
-}
-
-static int bucket_inputs(struct balance *b, struct select_item *s,
-                         uint32_t bucket, struct err *e)
-{
-    char name[STAGE_NAME_MAX];
-    int rc;
-
-    stage_inputs_clear(&s->inputs);
-    stage_inputs_add(&s->inputs, "queries.bin", b->list_sha256);
-    snprintf(name, sizeof name, "unique/bucket-%04u", bucket);
-    rc = stage_inputs_add_output(&s->inputs, b->corpus, name, "gather", e);
-    for (unsigned r = b->round ? b->round - 1 : 0; !rc && r <= b->round; r++) {
-        snprintf(name, sizeof name, "selected/round-%u/caps", r);
-        rc = stage_inputs_add_output(&s->inputs, b->corpus, name,
-                                     "balance --plan", e);
-    }
-    return rc;
-}
-
-static int select_start(void *ctx, void *item, uint32_t bucket, bool *skip,
-                        struct err *e)
-{
-    struct balance *b = ctx;
-    struct select_item *s = item;
-    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
-    int rc;
-
-    s->pairs = s->kept = s->picks = 0;
-    s->done_before = false;
-    if (b->config->dry_run)
-        return 0;
-    rc = bucket_inputs(b, s, bucket, e);
-    if (rc)
-        return rc;
-    s->stage = b->stage;
-    snprintf(name, sizeof name, "selected/round-%u/bucket-%04u", b->round,
-             bucket);
-    s->open = true;
-    rc = stage_begin(&s->stage, &s->output, name, &s->inputs, &s->done_before,
-                     e);
-    *skip = s->done_before;
-    if (rc || s->done_before)
-        return rc;
-    rc = stage_path(&s->output, ".jsonl.zst", path, e);
-    if (!rc)
-        rc = jsonl_open_write(&s->w, path, e);
-    s->writing = !rc;
-    return rc;
-}
-
-static int select_pair(void *ctx, void *item, const struct pair *pair,
-                       struct err *e)
-{
-    struct balance *b = ctx;
-    struct select_item *s = item;
-    struct pair out = *pair;
-    bool before = false;
-    int rc = scan_draws(b->corpus, &b->list, &b->caps, pair, s->d, e);
-
-    if (rc)
-        return rc;
-    s->pairs++;
-    out.selected = true;
-    out.s = UINT64_MAX;
-    out.keep = s->keep;
-    out.n_keep = 0;
-    for (uint32_t i = 0; i < pair->n_q; i++) {
-        uint32_t q = pair->q[i];
-
-        if (s->d[i] < out.s)
-            out.s = s->d[i];
-        if (s->d[i] < b->caps.t[q])
-            s->keep[out.n_keep++] = q;
-        /* Caps only grow: what an earlier round selected, the last one did. */
-        before = before || (b->round && s->d[i] < b->previous.t[q]);
-    }
-    if (out.n_keep == 0 || before)
-        return 0;
-    s->kept++;
-    s->picks += out.n_keep;
-    if (b->config->dry_run)
-        return 0;
-    buf_clear(&s->line);
-    pair_write(&out, &s->line);
-    if (s->line.rc)
-        return err_set(e, -s->line.rc, "no memory for a record");
-    return jsonl_write(&s->w, buf_str(&s->line), e);
-}
-
-static int select_finish(void *ctx, void *item, struct err *e)
-{
-    struct balance *b = ctx;
-    struct select_item *s = item;
-    char name[STAGE_NAME_MAX + 16];
-    int rc;
-
-    if (b->config->dry_run || s->done_before)
-        return 0;
-    s->writing = false;
-    rc = jsonl_publish(&s->w, e);
-    if (rc)
-        return rc;
-    snprintf(name, sizeof name, "%s.jsonl.zst", s->output.name);
-    stage_file(&s->output, name, s->w.sha256);
-    tally_add(&s->output.counts, "read", s->pairs);
-    tally_add(&s->output.counts, "records", s->kept);
-    tally_add(&s->output.counts, "picks", s->picks);
-    json_put_u64(&s->output.more, "passes_before", b->passes_before);
-    return stage_commit(&s->output, e);
-}
-
-/* What was done before still counts in the summary. */
-static int count_done(struct balance *b, const char *name, struct err *e)
-{
-    struct sidecar s;
-    int rc = sidecar_read(&s, b->corpus, name, e);
-
-    if (rc)
-        return rc;
-    b->sum->pairs += tally_get(&s.counts, "read");
-    b->sum->kept += tally_get(&s.counts, "records");
-    b->sum->picks += tally_get(&s.counts, "picks");
-    sidecar_release(&s);
-    return 0;
-}
-
-static int select_consume(void *ctx, void *item, struct err *e)
-{
-    struct balance *b = ctx;
-    struct select_item *s = item;
-    int rc = s->done_before ? count_done(b, s->output.name, e) : 0;
-
-    b->sum->pairs += s->pairs;
-    b->sum->kept += s->kept;
-    b->sum->picks += s->picks;
-    if (s->open)
-        stage_output_release(&s->output);
-    s->open = false;
-    return rc;
-}
-
-static const struct scan_ops select_ops = {
-    sizeof(struct select_item), select_init,    select_start,  select_pair,
-    select_finish,              select_consume, select_release};
-
 /* ---- the stage ---- */
-
-static void summarize(struct balance *b, const struct caps *caps)
-{
-    struct balance_summary *sum = b->sum;
-
-    for (uint32_t q = 0; q < b->counts.n; q++) {
-        uint64_t c = b->counts.c[q], t = caps->t[q];
-
-        if (qlist_group(&b->list, q) != q)
-            continue;
-        sum->groups++;
-        sum->matches += c;
-        sum->expected_picks += c < t ? c : t;
-        sum->zero += c == 0;
-        sum->tail += c > 0 && c <= t;
-        sum->head += c > t;
-        sum->head_matches += c > t ? c : 0;
-        if (t > sum->t)
-            sum->t = t;
-        if (b->round)
-            sum->raised += t != b->previous.t[q];
-    }
-}
 
 static int open_all(struct balance *b, struct err *e)
 {
@@ -357,6 +146,11 @@ static int open_all(struct balance *b, struct err *e)
         rc = caps_open(&b->first, b->corpus, 0, e);
     if (!rc && b->round)
         rc = read_passes_before(b, e);
+    if (!rc)
+        rc = balance_unique(b->corpus, &b->sum->unique, e);
+    if (!rc)
+        rc = draw_table_make(&b->draws, &b->list, b->corpus->head.seed,
+                             b->counts.c, e);
     return rc;
 }
 
@@ -386,77 +180,104 @@ static int prune_buckets(struct balance *b, struct err *e)
                        e);
 }
 
+/* The caps that buckets go by: of a dry run the plan's own, which nobody
+ * publishes; else those on disk. */
+static int take_caps(struct balance *b, struct plan *p, struct err *e)
+{
+    int rc = 0;
+
+    if (b->config->dry_run) {
+        b->caps = p->caps;
+    } else {
+        plan_release(p);
+        rc = caps_open(&b->caps, b->corpus, b->round, e);
+        if (!rc && b->round == 0)
+            rc = read_passes_before(b, e);
+    }
+    if (rc)
+        return rc;
+    draw_table_caps(&b->draws, b->caps.t, b->round ? b->previous.t : NULL);
+    balance_numbers(b, &b->caps, b->sum);
+    b->sum->planned_only = b->config->plan;
+    return 0;
+}
+
 static int run_round(struct balance *b, struct err *e)
 {
     const struct balance_config *config = b->config;
     struct plan p = {.corpus = b->corpus,
                      .config = config,
                      .list = &b->list,
-                     .counts = &b->counts};
+                     .counts = &b->counts,
+                     .draws = &b->draws};
     bool is_part = config->stage.part.n > 0;
-    char folder[32];
-    int rc = 0;
+    bool whole = !config->dry_run && !is_part;
+    int rc;
 
-    if (!is_part)
-        rc = make_plan(b, &p, !config->dry_run, e);
     if (is_part)
         rc = check_plan(b, e);
-    else if (!config->dry_run && !rc)
+    else
+        rc = make_plan(b, &p, !config->dry_run, e);
+    if (!rc && whole)
         rc = prune_buckets(b, e);
-    if (!rc && config->dry_run) {
-        b->caps = p.caps; /* borrowed from the plan */
-    } else if (!rc) {
-        rc = caps_open(&b->caps, b->corpus, b->round, e);
-        if (!rc && b->round == 0)
-            rc = read_passes_before(b, e);
-    }
-    if (!rc) {
-        summarize(b, &b->caps);
-        b->sum->planned_only = config->plan;
-    }
+    if (!rc)
+        rc = take_caps(b, &p, e);
     if (!rc && !config->plan)
-        rc = scan_run(b->corpus, config->stage.part,
-                      stage_threads(&config->stage), "balance", &select_ops,
-                      b, e);
-    /* Of a list with more buckets. */
-    snprintf(folder, sizeof folder, "selected/round-%u", b->round);
-    if (!rc && !config->plan && !config->dry_run && !is_part)
-        rc = stage_prune(&b->stage, folder, "bucket-",
-                         corpus_buckets(b->corpus), e);
+        rc = balance_select(b, e);
+    if (!rc && whole && !config->plan)
+        rc = prune_buckets(b, e);
     if (!config->dry_run)
         caps_close(&b->caps);
     plan_release(&p);
     return rc;
 }
 
-int balance_run(const struct corpus *c, const struct opt_table *table,
-                const struct balance_config *config,
-                struct balance_summary *sum, struct err *e)
+/* Options that contradict each other. */
+static int check_options(const struct balance_config *config, struct err *e)
 {
-    struct balance b = {.corpus = c,
-                        .config = config,
-                        .sum = sum,
-                        .round = (unsigned)config->round};
-    int rc;
-
-    *sum = (struct balance_summary){0};
     if (config->round > config->rounds)
         return err_set(e, E_USAGE, "--round %u is above --rounds %u",
                        (unsigned)config->round, (unsigned)config->rounds);
+    if ((config->cap != 0) + (config->target != 0) + (config->tail_share > 0) >
+        1)
+        return err_set(e, E_USAGE,
+                       "--cap, --target and --tail-share each "
+                       "give the cap: only one of them");
     if (config->plan && (config->dry_run || config->stage.part.n))
         return err_set(e, E_USAGE,
                        "--plan goes with neither --dry-run nor --part");
     /* A dry run makes its own plan, which reads every bucket. */
     if (config->dry_run && config->stage.part.n)
-        return err_set(e, E_USAGE, "--dry-run looks at the whole corpus: it "
-                                   "does not go with --part");
-    stage_init(&b.stage, c, "balance", BALANCE_VERSION, table, config,
-               config->stage.redo);
+        return err_set(e, E_USAGE,
+                       "--dry-run looks at the whole corpus: it "
+                       "does not go with --part");
+    return 0;
+}
+
+int balance_run(const struct corpus *c, const struct opt_table *table,
+                const struct balance_config *given, struct balance_summary *sum,
+                struct err *e)
+{
+    struct balance_config config = *given;
+    struct balance b = {.corpus = c,
+                        .config = &config,
+                        .sum = sum,
+                        .round = (unsigned)given->round};
+    int rc = check_options(given, e);
+
+    *sum = (struct balance_summary){0};
+    if (rc)
+        return rc;
+    if (!config.cap && !config.target && !(config.tail_share > 0))
+        config.cap = BALANCE_CAP;
+    stage_init(&b.stage, c, "balance", BALANCE_VERSION, table, &config,
+               config.stage.redo);
     rc = open_all(&b, e);
     if (!rc)
         rc = run_round(&b, e);
     caps_close(&b.previous);
     caps_close(&b.first);
+    draw_table_release(&b.draws);
     counts_release(&b.counts);
     qlist_close(&b.list);
     stage_release(&b.stage);

@@ -27,16 +27,38 @@ static int begin_bucket(struct dedup *d, uint32_t k, struct err *e)
                        e);
 }
 
+/* What an earlier run with an evaluation set left, or one with more buckets. */
+static int prune(struct dedup *d, struct err *e)
+{
+    bool against = d->config->set != NULL;
+    uint32_t n = corpus_buckets(d->corpus);
+    struct io_list keep = {.names = xcalloc(n + 2, sizeof *keep.names)};
+    int rc;
+
+    if (against)
+        keep.names[keep.n++] = xstrdup("against");
+    for (uint32_t k = 0; k < n; k++)
+        keep.names[keep.n++] = xasprintf("bucket-%04u", k);
+    keep.names[keep.n++] = xstrdup("duplicates");
+    rc = stage_prune_others(&d->stage, "survivors", &keep, e);
+    io_list_release(&keep);
+    return rc;
+}
+
 /* Whether anything is left to do. */
 static int begin_outputs(struct dedup *d, bool *work, struct err *e)
 {
     uint32_t n = corpus_buckets(d->corpus);
-    int rc = stage_prune(&d->stage, "survivors", "bucket-", n, e);
+    int rc = stage_begin(&d->stage, &d->duplicates, DEDUP_DUPLICATES,
+                         &d->sources.inputs, &d->duplicates_done, e);
 
     if (!rc)
-        rc = stage_begin(&d->stage, &d->duplicates, DEDUP_DUPLICATES,
-                         &d->sources.inputs, &d->duplicates_done, e);
-    *work = !d->duplicates_done;
+        rc = prune(d, e);
+    d->against_done = true;
+    if (!rc && d->config->set)
+        rc = stage_begin(&d->stage, &d->against, DEDUP_AGAINST,
+                         &d->sources.inputs, &d->against_done, e);
+    *work = !d->duplicates_done || !d->against_done;
     for (uint32_t k = 0; !rc && k < n; k++) {
         rc = begin_bucket(d, k, e);
         *work |= !d->bucket_done[k];
@@ -45,34 +67,6 @@ static int begin_outputs(struct dedup *d, bool *work, struct err *e)
 }
 
 /* ---- first sweep ---- */
-
-static int add_image(struct dedup *d, const struct ledger *l, struct err *e)
-{
-    struct dedup_image *to;
-
-    if (d->n == d->cap) {
-        size_t cap = d->cap ? 2 * d->cap : 4096;
-        void *images = realloc(d->images, cap * sizeof *d->images);
-        void *exempt = NULL;
-
-        if (images) {
-            d->images = images;
-            exempt = realloc(d->exempt, cap / 8);
-        }
-        if (!exempt)
-            return err_set(e, E_NOMEM, "no memory for over %zu images", d->n);
-        d->exempt = exempt;
-        memset(d->exempt + d->cap / 8, 0, (cap - d->cap) / 8);
-        d->cap = cap;
-    }
-    to = &d->images[d->n];
-    memcpy(to->sha, l->sha256, sizeof to->sha);
-    to->phash = l->phash;
-    if (l->phash_exempt)
-        d->exempt[d->n / 8] |= (uint8_t)(1u << d->n % 8);
-    d->n++;
-    return 0;
-}
 
 static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
 {
@@ -88,7 +82,9 @@ static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
             continue;
         for (size_t i = 0; d->is_exact && i < url.n_pairs; i++)
             dedup_exact_mark(&d->exact, &url.pairs[i]);
-        rc = add_image(d, url.image, e);
+        rc = dedup_search_add(
+            &d->search, url.image->sha256,
+            url.image->phash_exempt ? NULL : &url.image->phash, e);
         if (rc)
             break;
     }
@@ -113,22 +109,27 @@ static int gather(struct dedup *d, struct err *e)
     return rc;
 }
 
-static int judge(struct dedup *d, struct err *e)
+/* The images of the evaluation set get the first ids. */
+static int open_search(struct dedup *d, struct err *e)
 {
-    int rc;
+    const struct dedup_set *set = d->config->set;
+    struct dedup_search_config c = {
+        .folder = d->corpus->dir,
+        .memory_bytes =
+            d->config->memory_bytes ? d->config->memory_bytes : DEDUP_MEMORY,
+        .expect = d->sources.images + (set ? set->n : 0),
+        .radius = (unsigned)d->config->radius,
+        .threads = stage_threads(&d->config->stage)};
+    int rc = dedup_search_open(&d->search, &c, e);
 
-    d->verdicts = malloc((d->n + 1) * sizeof *d->verdicts);
-    d->is_pusher = calloc(d->n / 8 + 1, 1);
-    if (!d->verdicts || !d->is_pusher)
-        return err_set(e, E_NOMEM, "no memory to compare %zu images", d->n);
-    rc = dedup_judge(d->images, d->exempt, d->n, (unsigned)d->config->radius,
-                     stage_threads(&d->config->stage), d->verdicts, e);
-    for (size_t i = 0; !rc && i < d->n; i++) {
-        uint32_t by = d->verdicts[i].by;
+    for (size_t i = 0; !rc && set && i < set->n; i++) {
+        const struct dedup_set_image *image = &set->images[i];
 
-        if (by != DEDUP_NONE)
-            d->is_pusher[by / 8] |= (uint8_t)(1u << by % 8);
+        rc = dedup_search_add(&d->search, image->has_sha ? image->sha : NULL,
+                              image->has_phash ? &image->phash : NULL, e);
     }
+    if (!rc)
+        dedup_search_set_ends(&d->search);
     return rc;
 }
 
@@ -142,11 +143,13 @@ static int do_work(struct dedup *d, const struct dedup_ranks *ranks,
     if (d->is_exact)
         rc = dedup_exact_init(&d->exact, ranks, e);
     if (!rc)
+        rc = open_search(d, e);
+    if (!rc)
         rc = gather(d, e);
     if (!rc && d->is_exact)
         dedup_exact_cut(&d->exact);
     if (!rc)
-        rc = judge(d, e);
+        rc = dedup_search_finish(&d->search, e);
     return rc ? rc : dedup_write_all(d, e);
 }
 
@@ -173,19 +176,15 @@ static void release(struct dedup *d)
         stage_inputs_release(&d->bucket_inputs[k]);
     }
     stage_output_release(&d->duplicates);
+    stage_output_release(&d->against);
+    dedup_search_close(&d->search);
     stage_release(&d->stage);
     dedup_sources_release(&d->sources);
     dedup_exact_release(&d->exact);
     free(d->buckets);
     free(d->bucket_inputs);
     free(d->bucket_done);
-    free(d->images);
-    free(d->exempt);
-    free(d->verdicts);
-    free(d->is_pusher);
-    free(d->pushers);
     free(d->keep);
-    buf_release(&d->urls);
     buf_release(&d->line);
 }
 
@@ -206,13 +205,15 @@ int dedup_run(const struct corpus *c, const struct dedup_config *config,
     d.buckets = xcalloc(n, sizeof *d.buckets);
     d.bucket_inputs = xcalloc(n, sizeof *d.bucket_inputs);
     d.bucket_done = xcalloc(n, sizeof *d.bucket_done);
-    buf_init(&d.urls, BUF_NO_LIMIT);
     buf_init(&d.line, JSONL_LINE_MAX);
     stage_init(&d.stage, c, "dedup", DEDUP_VERSION, table, config,
                config->stage.redo);
     for (size_t i = 0; ranks && ranks->inputs && i < ranks->inputs->n; i++)
         stage_inputs_add(&d.sources.inputs, ranks->inputs->v[i].name,
                          ranks->inputs->v[i].sha256);
+    for (size_t i = 0; config->set && i < config->set->inputs.n; i++)
+        stage_inputs_add(&d.sources.inputs, config->set->inputs.v[i].name,
+                         config->set->inputs.v[i].sha256);
     rc = begin_outputs(&d, &work, e);
     if (!rc && work)
         rc = do_work(&d, ranks, e);

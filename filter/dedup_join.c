@@ -45,6 +45,7 @@ static int nothing_to_ask(const struct dedup_sources *s, const struct corpus *c,
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
                        struct err *e)
 {
+    struct tally counts = {0}, drops = {0};
     char name[STAGE_NAME_MAX];
     int rc;
 
@@ -56,7 +57,12 @@ int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
     for (size_t i = 0; !rc && i < s->ledgers.n; i++) {
         snprintf(name, sizeof name, "images/%s", s->ledgers.names[i]);
         rc = stage_inputs_add_output(&s->inputs, c, name, "download", e);
+        if (!rc)
+            rc = sidecar_add_tallies(c, name, &counts, &drops, e);
     }
+    s->images = tally_get(&counts, "images");
+    tally_release(&counts);
+    tally_release(&drops);
     if (!rc && s->ledgers.n == 0)
         rc = nothing_to_ask(s, c, e);
     if (rc)

@@ -33,8 +33,8 @@ struct dedup_sources {
     unsigned rounds;            /* selected/round-0 .. rounds - 1 */
     struct io_list ledgers;     /* "GGG-RR", bytewise order */
     struct stage_inputs inputs; /* selected/ by round and bucket, ledgers */
+    uint64_t images;            /* in all ledgers */
 };
-
 
 int dedup_sources_open(struct dedup_sources *s, const struct corpus *c,
                        struct err *e);

@@ -1,237 +1,19 @@
 #include "filter/dedup_near.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/workq.h"
 
-#define RADIX_BITS 11
-#define K_MAX      5 /* bands that a choice may hold */
+#define K_MAX   5    /* bands that near ones are asked to agree in */
+#define PIECE   256  /* looks read at once of a part that does not fit */
+#define CAP_MIN 1024 /* looks of a part, however little memory there is */
 
-/* ---- equal bytes ---- */
-
-struct sha_row {
-    uint64_t hi, lo;
-    uint32_t id;
-};
-
-static int by_sha(const void *a, const void *b)
-{
-    const struct sha_row *x = a, *y = b;
-
-    if (x->hi != y->hi)
-        return x->hi < y->hi ? -1 : 1;
-    if (x->lo != y->lo)
-        return x->lo < y->lo ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static int judge_exact(const struct dedup_image *images, size_t n,
-                       struct dedup_verdict *verdicts, struct err *e)
-{
-    struct sha_row *rows = malloc((n ? n : 1) * sizeof *rows);
-    size_t head = 0;
-
-    if (!rows)
-        return err_set(e, E_NOMEM, "no memory to compare %zu images", n);
-    for (size_t i = 0; i < n; i++) {
-        memcpy(&rows[i].hi, images[i].sha, 8);
-        memcpy(&rows[i].lo, images[i].sha + 8, 8);
-        rows[i].id = (uint32_t)i;
-        verdicts[i] = (struct dedup_verdict){DEDUP_NONE, false};
-    }
-    qsort(rows, n, sizeof *rows, by_sha);
-    for (size_t i = 1; i < n; i++) {
-        if (rows[i].hi != rows[head].hi || rows[i].lo != rows[head].lo)
-            head = i;
-        else
-            verdicts[rows[i].id] = (struct dedup_verdict){rows[head].id, true};
-    }
-    free(rows);
-    return 0;
-}
-
-/* ---- near phashes ---- */
-
-/* Distinct phashes, in the order of the first image that has each. */
-struct looks {
-    uint64_t *phash;
-    uint32_t *first;        /* id of that image, ascending */
-    _Atomic uint32_t *best; /* smallest look within the radius, as an index
-                               here, DEDUP_NONE: none */
-    size_t n;
-    unsigned radius, k, bands;
-};
-
-struct sort_row {
-    uint64_t key;
-    uint32_t look;
-};
-
-/* One choice of bands, and the memory to sort by it. */
-struct choice {
-    unsigned band[K_MAX];
-    struct sort_row *rows, *spare;
-};
-
-static unsigned band_from(const struct looks *l, unsigned band)
-{
-    return 64 * band / l->bands;
-}
-
-static unsigned band_bits(const struct looks *l, unsigned band)
-{
-    return band_from(l, band + 1) - band_from(l, band);
-}
-
-/* The chosen bands of a phash, side by side. */
-static uint64_t choice_key(const struct looks *l, const struct choice *c,
-                           uint64_t phash)
-{
-    uint64_t key = 0;
-
-    for (unsigned i = 0; i < l->k; i++) {
-        unsigned bits = band_bits(l, c->band[i]);
-        uint64_t mask = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
-
-        key = bits < 64 ? key << bits : 0;
-        key |= phash >> band_from(l, c->band[i]) & mask;
-    }
-    return key;
-}
-
-/* Stable: looks of one key stay in ascending order. */
-static void sort_by_key(struct choice *c, size_t n, unsigned key_bits)
-{
-    size_t at[1 << RADIX_BITS];
-
-    for (unsigned shift = 0; shift < key_bits; shift += RADIX_BITS) {
-        struct sort_row *swap = c->rows;
-        size_t sum = 0;
-
-        memset(at, 0, sizeof at);
-        for (size_t i = 0; i < n; i++)
-            at[c->rows[i].key >> shift & ((1 << RADIX_BITS) - 1)]++;
-        for (size_t d = 0; d < sizeof at / sizeof *at; d++) {
-            size_t count = at[d];
-
-            at[d] = sum;
-            sum += count;
-        }
-        for (size_t i = 0; i < n; i++)
-            c->spare[at[c->rows[i].key >> shift & ((1 << RADIX_BITS) - 1)]++] =
-                c->rows[i];
-        c->rows = c->spare;
-        c->spare = swap;
-    }
-}
-
-static void lower(_Atomic uint32_t *best, uint32_t v)
-{
-    uint32_t now = atomic_load_explicit(best, memory_order_relaxed);
-
-    while (v < now &&
-           !atomic_compare_exchange_weak_explicit(
-               best, &now, v, memory_order_relaxed, memory_order_relaxed))
-        ;
-}
-
-/* Compare the looks of one run of equal keys. They ascend, so the first hit
- * is the smallest, and nothing behind the best known can lower it. */
-static void search_run(struct looks *l, const struct sort_row *run, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        uint32_t me = run[i].look;
-        uint64_t phash = l->phash[me];
-        uint32_t best =
-            atomic_load_explicit(&l->best[me], memory_order_relaxed);
-
-        for (size_t k = 0; k < i && run[k].look < best; k++) {
-            uint64_t diff = l->phash[run[k].look] ^ phash;
-
-            if ((unsigned)__builtin_popcountll(diff) <= l->radius) {
-                lower(&l->best[me], run[k].look);
-                break;
-            }
-        }
-    }
-}
-
-static int search_choice(void *ctx, void *item, struct err *e)
-{
-    struct looks *l = ctx;
-    struct choice *c = item;
-    unsigned key_bits = 0;
-    size_t from = 0;
-
-    (void)e;
-    for (unsigned i = 0; i < l->k; i++)
-        key_bits += band_bits(l, c->band[i]);
-    for (size_t i = 0; i < l->n; i++)
-        c->rows[i] =
-            (struct sort_row){choice_key(l, c, l->phash[i]), (uint32_t)i};
-    sort_by_key(c, l->n, key_bits);
-    for (size_t i = 1; i <= l->n; i++)
-        if (i == l->n || c->rows[i].key != c->rows[from].key) {
-            search_run(l, c->rows + from, i - from);
-            from = i;
-        }
-    return 0;
-}
-
-/* ---- all choices of k bands ---- */
-
-struct search {
-    struct looks *looks; /* first, so that workers see it alone */
-    unsigned next[K_MAX];
-    bool end;
-};
-
-static int next_choice(void *ctx, void *item, bool *more, struct err *e)
-{
-    struct search *s = ctx;
-    struct choice *c = item;
-    unsigned k = s->looks->k, bands = s->looks->bands;
-    int i = (int)k - 1;
-
-    (void)e;
-    *more = !s->end;
-    if (s->end)
-        return 0;
-    memcpy(c->band, s->next, sizeof c->band);
-    while (i >= 0 && s->next[i] == bands - k + (unsigned)i)
-        i--;
-    s->end = i < 0;
-    if (i >= 0) {
-        s->next[i]++;
-        for (unsigned j = (unsigned)i + 1; j < k; j++)
-            s->next[j] = s->next[j - 1] + 1;
-    }
-    return 0;
-}
-
-static int work_choice(void *ctx, void *item, struct err *e)
-{
-    struct search *s = ctx;
-
-    return search_choice(s->looks, item, e);
-}
-
-static int done_choice(void *ctx, void *item, struct err *e)
-{
-    (void)ctx;
-    (void)item;
-    (void)e;
-    return 0;
-}
-
-/* k with the least work: sorting for each choice, and the pairs that random
- * phashes would make within its runs.  Weights are nanoseconds as measured on
- * one core; only their ratio matters. */
-static unsigned choose_k(size_t n, unsigned radius)
+/* Sorts for each choice of k bands, and the pairs that random phashes make
+ * within its runs; nanoseconds, of which only the ratio matters. */
+unsigned dedup_near_k(uint64_t n, unsigned radius, double rate)
 {
     double least = 0, choices = 1;
     unsigned best = 1;
@@ -242,7 +24,7 @@ static unsigned choose_k(size_t n, unsigned radius)
         choices = choices * (radius + k) / k;
         for (unsigned bit = 0; bit < 64 * k / (radius + k); bit++)
             runs *= 2;
-        cost = choices * (double)n * (30 + 0.5 * (double)n / runs);
+        cost = choices * (10 + (double)n / runs / 2 / rate);
         if (k == 1 || cost < least) {
             least = cost;
             best = k;
@@ -251,156 +33,334 @@ static unsigned choose_k(size_t n, unsigned radius)
     return best;
 }
 
-static int search_looks(struct looks *l, unsigned threads, struct err *e)
+int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
+                    struct dedup_store *store, struct err *e)
 {
-    static const struct workq_ops ops = {next_choice, work_choice, done_choice};
-    struct search s = {.looks = l};
-    unsigned depth = threads > 1 ? threads : 1;
-    struct choice *items = xcalloc(depth, sizeof *items);
-    int rc = 0;
+    const struct dedup_scan *scans[DEDUP_SCANS_MAX];
+    unsigned threads = c->threads ? c->threads : 1;
 
-    l->k = choose_k(l->n, l->radius);
-    l->bands = l->radius + l->k;
-    for (unsigned i = 0; i < l->k; i++)
-        s.next[i] = i;
-    for (unsigned i = 0; i < depth && !rc; i++) {
-        items[i].rows = malloc(l->n * sizeof *items[i].rows);
-        items[i].spare = malloc(l->n * sizeof *items[i].spare);
-        if (!items[i].rows || !items[i].spare)
-            rc = err_set(e, E_NOMEM,
-                         "no memory to compare %zu images on %u threads", l->n,
-                         depth);
+    assert(c->radius <= DEDUP_RADIUS_MAX && c->key_bits >= 1);
+    *n = (struct dedup_near){.config = *c, .store = store};
+    dedup_scans(scans);
+    n->bands.radius = c->radius;
+    n->bands.k =
+        c->k ? c->k : dedup_near_k(c->expect, c->radius, scans[0]->rate);
+    n->bands.n = c->radius + n->bands.k;
+    n->bands.key_bits =
+        c->key_bits < DEDUP_KEY_BITS ? c->key_bits : DEDUP_KEY_BITS;
+    n->cap = (size_t)(c->memory_bytes / (threads + 1) / DEDUP_PART_BYTES);
+    if (n->cap < CAP_MIN)
+        n->cap = CAP_MIN;
+    return dedup_spool_open(&n->looks, store, 1u << n->bands.key_bits, e);
+}
+
+void dedup_near_close(struct dedup_near *n)
+{
+    dedup_spool_close(&n->looks);
+    dedup_spool_close(&n->verdicts);
+    dedup_spool_close(&n->twins);
+}
+
+int dedup_near_add(struct dedup_near *n, uint32_t id, uint64_t phash,
+                   struct err *e)
+{
+    struct dedup_look row = {phash, id, DEDUP_NONE};
+
+    return dedup_spool_add(&n->looks, dedup_band_key(&n->bands, 0, phash), &row,
+                           sizeof row, e);
+}
+
+/* ---- a pass ---- */
+
+struct item {
+    struct dedup_part part;
+    uint32_t end[DEDUP_KEYS]; /* of part.spare, by destination */
+};
+
+struct pass {
+    struct dedup_near *near;
+    unsigned band; /* the first that near ones agree in */
+    bool last;
+    struct dedup_spool *from, *to;
+    uint32_t next; /* part of from */
+    struct item *big;
+};
+
+static uint64_t rows_of(const struct dedup_spool *s, uint32_t part)
+{
+    return dedup_spool_bytes(s, part) / sizeof(struct dedup_look);
+}
+
+static uint32_t destination(const struct pass *p, const struct dedup_look *row)
+{
+    return p->last ? row->id >> p->near->range_shift
+                   : dedup_band_key(&p->near->bands, p->band + 1, row->phash);
+}
+
+/* Into spare, by destination: the consumer then copies runs, not rows. */
+static void sort_out(const struct pass *p, struct item *it)
+{
+    const struct dedup_look *rows = it->part.rows;
+    uint32_t sum = 0;
+
+    memset(it->end, 0, sizeof it->end);
+    for (size_t i = 0; i < it->part.n; i++)
+        it->end[destination(p, &rows[i])]++;
+    for (uint32_t d = 0; d < DEDUP_KEYS; d++) {
+        uint32_t count = it->end[d];
+
+        it->end[d] = sum;
+        sum += count;
     }
+    for (size_t i = 0; i < it->part.n; i++)
+        it->part.spare[it->end[destination(p, &rows[i])]++] = rows[i];
+}
+
+static int search_part(void *ctx, void *item, struct err *e)
+{
+    const struct pass *p = ctx;
+    struct item *it = item;
+    int rc;
+
+    dedup_part_order(&it->part);
+    if (p->band == 0)
+        dedup_part_fold(&it->part);
+    rc = dedup_part_search(&it->part, &p->near->bands, p->band, e);
     if (!rc)
-        rc = workq_run(&ops, &s, items, sizeof *items, depth, threads, e);
-    for (unsigned i = 0; i < depth; i++) {
-        free(items[i].rows);
-        free(items[i].spare);
-    }
-    free(items);
+        sort_out(p, it);
     return rc;
 }
 
-/* ---- folding equal phashes ---- */
-
-struct phash_row {
-    uint64_t phash;
-    uint32_t id;
-};
-
-static int by_phash(const void *a, const void *b)
+static int put_twins(struct dedup_near *n, const struct dedup_part *part,
+                     struct err *e)
 {
-    const struct phash_row *x = a, *y = b;
+    int rc = 0;
 
-    if (x->phash != y->phash)
-        return x->phash < y->phash ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    n->n_twins += part->n_twins;
+    for (size_t i = 0; !rc && i < part->n_twins; i++)
+        rc = dedup_spool_add(&n->twins, part->twins[i].look >> n->range_shift,
+                             &part->twins[i], sizeof part->twins[i], e);
+    return rc;
 }
 
-static int by_id(const void *a, const void *b)
+static int hand_on(void *ctx, void *item, struct err *e)
 {
-    const struct phash_row *x = a, *y = b;
+    struct pass *p = ctx;
+    struct item *it = item;
+    uint32_t from = 0;
+    int rc = p->band ? 0 : put_twins(p->near, &it->part, e);
 
-    return x->id < y->id ? -1 : x->id > y->id;
+    if (p->band == 0)
+        p->near->n_looks += it->part.n;
+    for (uint32_t d = 0; !rc && d < p->to->n; from = it->end[d++])
+        if (it->end[d] > from)
+            rc = dedup_spool_add(p->to, d, it->part.spare + from,
+                                 (it->end[d] - from) * sizeof *it->part.spare,
+                                 e);
+    return rc;
 }
 
-/*
- * look_of[id] = index of its look; looks are numbered by their first image,
- * so that "smallest look" and "smallest image" mean the same.
- */
-static void fold(const struct dedup_image *images, const uint8_t *exempt,
-                 size_t n, struct phash_row *rows, uint32_t *look_of,
-                 struct looks *l)
-{
-    size_t n_rows = 0, n_looks = 0;
-    uint32_t head = 0;
+/* ---- parts that memory does not hold ---- */
 
-    for (size_t i = 0; i < n; i++) {
-        look_of[i] = DEDUP_NONE;
-        if (!(exempt[i / 8] >> i % 8 & 1))
-            rows[n_rows++] = (struct phash_row){images[i].phash, (uint32_t)i};
+static int read_rows(struct dedup_spool *s, uint32_t part, uint64_t at,
+                     struct dedup_look *to, size_t n, struct err *e)
+{
+    return dedup_spool_read(s, part, at * sizeof *to, to, n * sizeof *to, e);
+}
+
+/* The rows of one class of phashes, equal ones folded, to part 0 of out. What
+ * a class has too much of stays unfolded, which costs time alone. */
+static int fold_class(struct pass *p, struct dedup_spool *out, uint64_t class,
+                      uint64_t classes, struct err *e)
+{
+    struct dedup_part *part = &p->big->part;
+    uint64_t left = rows_of(p->from, p->next), at = 0;
+    struct dedup_look piece[PIECE];
+    int rc = 0;
+
+    part->n = 0;
+    while (!rc && left) {
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+
+        rc = read_rows(p->from, p->next, at, piece, n, e);
+        at += n;
+        left -= n;
+        for (size_t i = 0; !rc && i < n; i++)
+            if (piece[i].phash * UINT64_C(0xd6e8feb86659fd93) % classes ==
+                class)
+                part->rows[part->n++] = piece[i];
+        if (rc || (left && part->n + PIECE <= p->near->cap))
+            continue;
+        dedup_part_fold(part);
+        rc = put_twins(p->near, part, e);
+        if (rc || (left && part->n <= p->near->cap / 2))
+            continue;
+        rc = dedup_spool_add(out, 0, part->rows, part->n * sizeof *part->rows,
+                             e);
+        part->n = 0;
     }
-    qsort(rows, n_rows, sizeof *rows, by_phash);
-    /* For now look_of[id] = the first id of its look. */
-    for (size_t i = 0; i < n_rows; i++) {
-        uint64_t phash = rows[i].phash;
+    return rc;
+}
 
-        if (i == 0 || phash != images[head].phash) {
-            head = rows[i].id;
-            rows[n_looks++] = rows[i];
+/* Every pair of looks is in one pair of halves: search those together, and put
+ * each half back, in order of ids. */
+static int search_halves(struct pass *p, struct dedup_spool *s, uint32_t part,
+                         uint64_t a, size_t n_a, uint64_t b, size_t n_b,
+                         struct err *e)
+{
+    struct dedup_part *w = &p->big->part;
+    struct dedup_twin *ids = w->twins; /* of the first half */
+    struct dedup_look *back = NULL;
+    size_t in_a = 0, in_b = 0;
+    int rc = read_rows(s, part, a, w->rows, n_a, e);
+
+    w->n = n_a;
+    dedup_part_order(w);
+    for (size_t i = 0; i < n_a; i++)
+        ids[i].id = w->rows[i].id;
+    if (!rc)
+        rc = read_rows(s, part, b, w->rows + n_a, n_b, e);
+    w->n = n_a + n_b;
+    if (!rc) {
+        dedup_part_order(w);
+        rc = dedup_part_search(w, &p->near->bands, p->band, e);
+    }
+    back = w->spare;
+    for (size_t i = 0; !rc && i < w->n; i++) {
+        bool first = in_a < n_a && w->rows[i].id == ids[in_a].id;
+
+        back[first ? in_a++ : n_a + in_b++] = w->rows[i];
+    }
+    if (!rc)
+        rc = dedup_spool_write(s, part, a * sizeof *back, back,
+                               n_a * sizeof *back, e);
+    return rc ? rc
+              : dedup_spool_write(s, part, b * sizeof *back, back + n_a,
+                                  n_b * sizeof *back, e);
+}
+
+static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
+                      struct err *e)
+{
+    uint64_t n = rows_of(s, part), half = p->near->cap / 2;
+    int rc = 0;
+
+    for (uint64_t a = 0; !rc && (a == 0 || a + half < n); a += half)
+        for (uint64_t b = a + half; !rc && (b < n || a == 0); b += half) {
+            uint64_t n_a = n - a < half ? n - a : half;
+            uint64_t n_b = b < n ? (n - b < half ? n - b : half) : 0;
+
+            rc = search_halves(p, s, part, a, (size_t)n_a, b < n ? b : 0,
+                               (size_t)n_b, e);
+            if (b >= n)
+                break;
         }
-        look_of[rows[i].id] = head;
+    for (uint64_t at = 0; !rc && at < n; at += half) {
+        struct dedup_part *w = &p->big->part;
+
+        w->n = (size_t)(n - at < half ? n - at : half);
+        w->n_twins = 0;
+        rc = read_rows(s, part, at, w->rows, w->n, e);
+        if (rc)
+            break;
+        sort_out(p, p->big);
+        rc = hand_on(p, p->big, e);
     }
-    /* rows[0, n_looks) was overwritten behind the reading position only. */
-    qsort(rows, n_looks, sizeof *rows, by_id);
-    for (size_t i = 0; i < n_looks; i++) {
-        l->phash[i] = rows[i].phash;
-        l->first[i] = rows[i].id;
-        atomic_init(&l->best[i], DEDUP_NONE);
-    }
-    l->n = n_looks;
-    /* Ids come before those that refer to them: one forward pass. */
-    for (size_t i = 0, look = 0; i < n; i++) {
-        if (look_of[i] == DEDUP_NONE)
-            continue;
-        if (look_of[i] == i)
-            look_of[i] = (uint32_t)look++;
-        else
-            look_of[i] = look_of[look_of[i]];
-    }
+    return rc;
 }
 
-static void conclude(const struct looks *l, const uint32_t *look_of, size_t n,
-                     struct dedup_verdict *verdicts)
+static int take_big(struct pass *p, struct err *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t look = look_of[i], best;
+    struct dedup_spool folded = {0};
+    uint64_t n = rows_of(p->from, p->next);
+    uint64_t classes = 2 * n / p->near->cap + 1;
+    int rc = dedup_part_reserve(&p->big->part, p->near->cap, e);
 
-        if (look == DEDUP_NONE || verdicts[i].exact)
-            continue;
-        best = atomic_load_explicit(&l->best[look], memory_order_relaxed);
-        if (best != DEDUP_NONE)
-            verdicts[i].by = l->first[best];
-        else if (l->first[look] != i)
-            verdicts[i].by = l->first[look];
-    }
+    p->near->n_big++;
+    if (rc || p->band)
+        return rc ? rc : search_big(p, p->from, p->next, e);
+    rc = dedup_spool_open(&folded, p->near->store, 1, e);
+    for (uint64_t c = 0; !rc && c < classes; c++)
+        rc = fold_class(p, &folded, c, classes, e);
+    if (!rc)
+        rc = search_big(p, &folded, 0, e);
+    dedup_spool_close(&folded);
+    return rc;
 }
 
-int dedup_judge(const struct dedup_image *images, const uint8_t *exempt,
-                size_t n, unsigned radius, unsigned threads,
-                struct dedup_verdict *verdicts, struct err *e)
+static int next_part(void *ctx, void *item, bool *more, struct err *e)
 {
-    struct looks l = {.radius = radius};
-    struct phash_row *rows;
-    uint32_t *look_of;
+    struct pass *p = ctx;
+    struct item *it = item;
+
+    for (; p->next < p->from->n; p->next++) {
+        uint64_t n = rows_of(p->from, p->next);
+        int rc;
+
+        if (n == 0)
+            continue;
+        if (n > p->near->cap) {
+            rc = take_big(p, e);
+        } else {
+            rc = dedup_part_reserve(&it->part, (size_t)n, e);
+            if (!rc)
+                rc =
+                    read_rows(p->from, p->next, 0, it->part.rows, (size_t)n, e);
+            it->part.n = (size_t)n;
+        }
+        if (rc)
+            return rc;
+        dedup_spool_clear(p->from, p->next);
+        if (n <= p->near->cap) {
+            p->next++;
+            *more = true;
+            return 0;
+        }
+    }
+    *more = false;
+    return 0;
+}
+
+static int run_pass(struct dedup_near *n, unsigned band, bool last,
+                    struct item *items, unsigned depth, struct err *e)
+{
+    static const struct workq_ops ops = {next_part, search_part, hand_on};
+    struct dedup_spool to = {0};
+    struct pass p = {.near = n,
+                     .band = band,
+                     .last = last,
+                     .from = &n->looks,
+                     .to = last ? &n->verdicts : &to,
+                     .big = &items[depth]};
+    int rc = last ? 0 : dedup_spool_open(&to, n->store, n->looks.n, e);
+
+    if (!rc)
+        rc = workq_run(&ops, &p, items, sizeof *items, depth, depth, e);
+    dedup_spool_close(&n->looks);
+    n->looks = to;
+    return rc;
+}
+
+int dedup_near_search(struct dedup_near *n, unsigned range_shift,
+                      uint32_t ranges, struct err *e)
+{
+    const struct dedup_scan *scans[DEDUP_SCANS_MAX];
+    unsigned depth = n->config.threads > 1 ? n->config.threads : 1;
+    struct item *items = xcalloc(depth + 1, sizeof *items);
     int rc;
 
-    assert(radius <= DEDUP_RADIUS_MAX);
-    if (n >= DEDUP_NONE)
-        return err_set(e, E_TOOBIG, "%zu images, more than 2^32 - 2", n);
-    rc = judge_exact(images, n, verdicts, e);
-    if (rc || n == 0)
-        return rc;
-    l.phash = malloc(n * sizeof *l.phash);
-    l.first = malloc(n * sizeof *l.first);
-    l.best = malloc(n * sizeof *l.best);
-    rows = malloc(n * sizeof *rows);
-    look_of = malloc(n * sizeof *look_of);
-    if (!l.phash || !l.first || !l.best || !rows || !look_of) {
-        rc = err_set(e, E_NOMEM, "no memory to compare %zu images", n);
-    } else {
-        fold(images, exempt, n, rows, look_of, &l);
-        free(rows);
-        rows = NULL;
-        if (radius && l.n > 1)
-            rc = search_looks(&l, threads, e);
-        if (!rc)
-            conclude(&l, look_of, n, verdicts);
-    }
-    free(l.phash);
-    free(l.first);
-    free(l.best);
-    free(rows);
-    free(look_of);
+    assert(ranges <= DEDUP_KEYS);
+    n->range_shift = range_shift;
+    dedup_scans(scans);
+    for (unsigned i = 0; i <= depth; i++)
+        dedup_part_init(&items[i].part, scans[0]);
+    rc = dedup_spool_open(&n->verdicts, n->store, ranges, e);
+    if (!rc)
+        rc = dedup_spool_open(&n->twins, n->store, ranges, e);
+    for (unsigned band = 0; !rc && band <= n->bands.radius; band++)
+        rc = run_pass(n, band, band == n->bands.radius, items, depth, e);
+    for (unsigned i = 0; i <= depth; i++)
+        dedup_part_release(&items[i].part);
+    free(items);
     return rc;
 }

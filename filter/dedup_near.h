@@ -1,47 +1,69 @@
 /*
- * dedup_near - which images look like, or are, an earlier one.
+ * dedup_near - of each image, the first one that its phash is near to, in
+ * bounded memory.
  *
- * Model.   Images have ids 0..n-1 in (H(url), url) order.  An image is pushed
- *          out by the smallest earlier id with the same sha256, or else with a
- *          phash at most `radius` bits away, whether that one stays or not.
- *          The search is exact.  Equal phashes are folded first.  The 64 bits
- *          are then cut into radius + k bands: two phashes within the radius
- *          agree in at least k of them, so for each choice of k bands the
- *          images are sorted by these bands alone and compared within runs of
- *          equal ones.  k is chosen for the number of images at hand.
- * Fails.   -E_NOMEM; -E_TOOBIG from 2^32 - 1 images on.
- * Threads. Choices of bands are searched in parallel; the result is a minimum
- *          and does not depend on their order.
- * Cost.    About C(radius + k, k) * n with the default radius of 4; memory 28
- *          bytes an image beside the input, and 32 a thread.  A large radius,
- *          or a crowd of unlike images that share k bands, costs more.
+ * Model.   Images have ids in (H(url), url) order.  open -> add (ids ascend)
+ *          -> search -> read `verdicts` and `twins`, part by part.  Looks are
+ *          put into parts by a band of their phash (dedup_part), each part is
+ *          searched in memory, and its looks go on to the parts of the next
+ *          band, carrying the best known; with radius + 1 bands as the first
+ *          of those that two near ones share, nothing is missed.  Equal phashes
+ *          are folded on the first pass.  A part that memory does not hold is
+ *          folded piece by piece, then searched by pairs of halves.
+ *
+ *            verdicts  struct dedup_look, by range of id: looks and what they
+ *                      are near to
+ *            twins     struct dedup_twin, by range of look
+ *
+ * Owns.    Its spools; the store is borrowed.
+ * Fails.   As dedup_spool; -E_TOOBIG from 2^32 - 1 ids on.
+ * Threads. Parts are searched in parallel; what is found is a minimum, so that
+ *          neither threads nor memory nor k change it.
+ * Cost.    radius + 1 passes of 16 bytes a look through the store.
  */
 #ifndef FILTER_DEDUP_NEAR_H
 #define FILTER_DEDUP_NEAR_H
 
 #include "base/err.h"
-#include <stdbool.h>
-#include <stddef.h>
+#include "filter/dedup_part.h"
+#include "filter/dedup_spool.h"
 #include <stdint.h>
 
-#define DEDUP_NONE       UINT32_MAX
 #define DEDUP_RADIUS_MAX 16 /* bits */
+#define DEDUP_RANGE_BITS 12 /* ids of the smallest range */
+#define DEDUP_RANGES_MAX 1024
 
-struct dedup_image {
-    uint8_t sha[16]; /* first half of the sha256 of the original bytes */
-    uint64_t phash;
+struct dedup_near_config {
+    uint64_t memory_bytes; /* for the parts in work, all threads together */
+    uint64_t expect;       /* images to come, about; decides about speed */
+    unsigned radius;       /* 0..DEDUP_RADIUS_MAX */
+    unsigned threads;
+    unsigned k;        /* bands to agree in; 0: by expect */
+    unsigned key_bits; /* bits of a part's number, 1..DEDUP_KEY_BITS */
 };
 
-/* What pushed an image out. */
-struct dedup_verdict {
-    uint32_t by; /* id, DEDUP_NONE: it stays */
-    bool exact;  /* the same bytes */
+struct dedup_near {
+    struct dedup_near_config config;
+    struct dedup_store *store;
+    struct dedup_bands bands;
+    struct dedup_spool looks;    /* of the next pass */
+    struct dedup_spool verdicts; /* after search */
+    struct dedup_spool twins;
+    unsigned range_shift;             /* set by search */
+    size_t cap;                       /* looks of a part that memory holds */
+    uint64_t n_looks, n_twins, n_big; /* n_big: parts that memory did not */
 };
 
-/* exempt: a bit per id (byte id / 8, bit id % 8); such an image never looks
- * like another.  verdicts: room for n. */
-int dedup_judge(const struct dedup_image *images, const uint8_t *exempt,
-                size_t n, unsigned radius, unsigned threads,
-                struct dedup_verdict *verdicts, struct err *e);
+int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
+                    struct dedup_store *store, struct err *e);
+int dedup_near_add(struct dedup_near *n, uint32_t id, uint64_t phash,
+                   struct err *e);
+/* Ranges are of 1 << range_shift ids. */
+int dedup_near_search(struct dedup_near *n, unsigned range_shift,
+                      uint32_t ranges, struct err *e);
+void dedup_near_close(struct dedup_near *n);
+
+/* The k with the least work at n images. */
+unsigned dedup_near_k(uint64_t n, unsigned radius, double rate);
 
 #endif

@@ -10,39 +10,27 @@
 #include "filter/dedup.h"
 #include "filter/dedup_exact.h"
 #include "filter/dedup_join.h"
-#include "filter/dedup_near.h"
+#include "filter/dedup_mail.h"
+#include "filter/dedup_search.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-/* A URL that pushed another out, met in the second sweep. */
-struct pusher {
-    uint32_t id;
-    size_t at, n; /* of its URL in dedup.urls */
-};
 
 struct dedup {
     const struct corpus *corpus;
     const struct dedup_config *config;
     struct dedup_sources sources;
     struct stage stage;
-    struct stage_output duplicates, *buckets;
+    struct stage_output duplicates, against, *buckets;
     struct stage_inputs *bucket_inputs;
-    bool duplicates_done, *bucket_done;
-    /* Gathered by the first sweep; ids are indexes. */
-    struct dedup_image *images;
-    uint8_t *exempt; /* a bit per id */
-    size_t n, cap;
-    struct dedup_verdict *verdicts;
+    bool duplicates_done, against_done, *bucket_done;
+    struct dedup_search search; /* ids: the set's images, then the corpus's */
     struct dedup_exact exact;
     bool is_exact;
     uint64_t urls_seen; /* in selected/ */
     uint64_t unasked;   /* of them, in no ledger */
-    /* Of the second. */
-    uint8_t *is_pusher;     /* a bit per id */
-    struct pusher *pushers; /* ascending ids */
-    size_t n_pushers, cap_pushers;
-    struct buf urls;
-    struct jsonl_writer dup_out, out;
+    /* Of the second sweep. */
+    struct dedup_mail mail;
+    struct jsonl_writer dup_out, against_out, out;
     struct stage_output *bucket; /* being written, or NULL */
     uint64_t rows;               /* in the bucket */
     struct buf line;

@@ -8,48 +8,30 @@
 
 /* ---- duplicates ---- */
 
-static void remember_pusher(struct dedup *d, uint32_t id, struct str url)
+static const char *reason_of(bool against, bool exact)
 {
-    struct pusher *p;
-
-    d->pushers = xgrow(d->pushers, &d->cap_pushers, d->n_pushers + 1,
-                       sizeof *d->pushers);
-    p = &d->pushers[d->n_pushers++];
-    *p = (struct pusher){id, d->urls.n, url.n};
-    buf_add(&d->urls, url);
+    if (against)
+        return exact ? "against-exact" : "against-near";
+    return exact ? "duplicate-exact" : "duplicate-near";
 }
 
-static struct str pusher_url(const struct dedup *d, uint32_t id)
-{
-    size_t lo = 0, hi = d->n_pushers;
-
-    while (hi - lo > 1) {
-        size_t mid = (lo + hi) / 2;
-
-        if (d->pushers[mid].id <= id)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return str_slice(buf_str(&d->urls), d->pushers[lo].at,
-                     d->pushers[lo].at + d->pushers[lo].n);
-}
-
-/* Count, and put into survivors/duplicates unless that is there already. */
+/* Count, and put into its list unless that is there already. */
 static int write_duplicate(struct dedup *d, const struct dedup_url *url,
-                           uint32_t id, struct err *e)
+                           struct dedup_verdict v, struct err *e)
 {
-    struct dedup_verdict v = d->verdicts[id];
-    const char *reason = v.exact ? "duplicate-exact" : "duplicate-near";
-    uint64_t diff = d->images[id].phash ^ d->images[v.by].phash;
+    bool against = v.by < d->search.set;
+    bool done = against ? d->against_done : d->duplicates_done;
+    struct stage_output *to = against ? &d->against : &d->duplicates;
+    const char *reason = reason_of(against, v.exact);
+    struct dedup_pusher by = dedup_mail_pusher(&d->mail, v.by);
     struct json_out o;
     char h[17];
 
     if (d->bucket)
         tally_add(&d->bucket->drops, reason, 1);
-    if (d->duplicates_done)
+    if (done)
         return 0;
-    tally_add(&d->duplicates.counts, reason, 1);
+    tally_add(&to->counts, reason, 1);
     snprintf(h, sizeof h, "%016llx", (unsigned long long)url->h);
     buf_clear(&d->line);
     json_out_init(&o, &d->line);
@@ -57,10 +39,14 @@ static int write_duplicate(struct dedup *d, const struct dedup_url *url,
     json_put_string(&o, "url", url->url);
     json_put_string(&o, "h", str_of(h));
     json_put_string(&o, "reason", str_of(reason));
-    json_put_string(&o, "by", pusher_url(d, v.by));
-    json_put_u64(&o, "bits", (uint64_t)__builtin_popcountll(diff));
+    json_put_string(&o, "by", by.url);
+    if (by.has_phash)
+        json_put_u64(
+            &o, "bits",
+            (uint64_t)__builtin_popcountll(url->image->phash ^ by.phash));
     json_out_end_object(&o);
-    return jsonl_write(&d->dup_out, buf_str(&d->line), e);
+    return jsonl_write(against ? &d->against_out : &d->dup_out,
+                       buf_str(&d->line), e);
 }
 
 /* ---- survivors ---- */
@@ -168,7 +154,22 @@ static int close_bucket(struct dedup *d, struct err *e)
     return stage_commit(o, e);
 }
 
-static int write_bucket(struct dedup *d, struct dedup_join *j, size_t *id,
+static int write_image(struct dedup *d, struct dedup_url *url, uint32_t id,
+                       struct err *e)
+{
+    struct dedup_verdict v;
+    int rc;
+
+    if (d->bucket)
+        tally_add(&d->bucket->counts, "images", 1);
+    rc = dedup_mail_visit(&d->mail, id, url->url, url->image->phash, &v, e);
+    if (rc)
+        return rc;
+    return v.by != DEDUP_NONE ? write_duplicate(d, url, v, e)
+                              : write_survivor(d, url, e);
+}
+
+static int write_bucket(struct dedup *d, struct dedup_join *j, uint32_t *id,
                         struct err *e)
 {
     struct dedup_url url;
@@ -176,27 +177,13 @@ static int write_bucket(struct dedup *d, struct dedup_join *j, size_t *id,
     int rc;
 
     while (!(rc = dedup_join_next(j, &url, &more, e)) && more) {
-        uint32_t me = (uint32_t)*id;
-
         progress_add(&d->progress, 1);
         if (d->bucket)
             tally_add(&d->bucket->counts, "urls", 1);
         if (d->bucket && !url.asked)
             tally_add(&d->bucket->counts, "unasked", 1);
-        if (!url.image)
-            continue;
-        if (d->bucket)
-            tally_add(&d->bucket->counts, "images", 1);
-        if (*id == d->n) /* the files changed between the sweeps */
-            return err_set(e, E_DAMAGED,
-                           "%s: images/ or selected/ changed "
-                           "while dedup ran; run it again",
-                           d->corpus->dir);
-        ++*id;
-        if (d->is_pusher[me / 8] >> me % 8 & 1)
-            remember_pusher(d, me, url.url);
-        rc = d->verdicts[me].by != DEDUP_NONE ? write_duplicate(d, &url, me, e)
-                                              : write_survivor(d, &url, e);
+        if (url.image)
+            rc = write_image(d, &url, (*id)++, e);
         if (rc)
             break;
     }
@@ -208,11 +195,15 @@ static int write_bucket(struct dedup *d, struct dedup_join *j, size_t *id,
 static int sweep(struct dedup *d, struct err *e)
 {
     struct dedup_join j;
-    size_t id = 0;
-    int rc = dedup_join_open(&j, d->corpus, &d->sources, true, e);
+    uint32_t id = d->search.set;
+    int rc = dedup_mail_open(&d->mail, &d->search, d->config->set, e);
 
-    if (rc)
+    if (!rc)
+        rc = dedup_join_open(&j, d->corpus, &d->sources, true, e);
+    if (rc) {
+        dedup_mail_close(&d->mail);
         return rc;
+    }
     progress_begin(&d->progress, "dedup: write", "urls", d->urls_seen);
     for (uint32_t k = 0; !rc && k < corpus_buckets(d->corpus); k++) {
         rc = dedup_join_bucket(&j, k, e);
@@ -227,32 +218,48 @@ static int sweep(struct dedup *d, struct err *e)
         jsonl_abandon(&d->out);
     progress_end(&d->progress, rc);
     dedup_join_close(&j);
+    dedup_mail_close(&d->mail);
     return rc;
+}
+
+static int open_list(struct stage_output *o, bool done, struct jsonl_writer *w,
+                     struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc = done ? 0 : stage_path(o, ".jsonl.zst", path, e);
+
+    return rc || done ? rc : jsonl_open_write(w, path, e);
+}
+
+static int close_list(struct stage_output *o, bool done, struct jsonl_writer *w,
+                      struct err *e)
+{
+    char name[STAGE_NAME_MAX + 16];
+    int rc = done ? 0 : jsonl_publish(w, e);
+
+    if (rc || done)
+        return rc;
+    snprintf(name, sizeof name, "%s.jsonl.zst", o->name);
+    stage_file(o, name, w->sha256);
+    return stage_commit(o, e);
 }
 
 int dedup_write_all(struct dedup *d, struct err *e)
 {
-    char path[IO_PATH_MAX];
-    int rc = 0;
+    int rc = open_list(&d->duplicates, d->duplicates_done, &d->dup_out, e);
 
-    if (!d->duplicates_done) {
-        rc = stage_path(&d->duplicates, ".jsonl.zst", path, e);
+    if (rc)
+        return rc;
+    rc = open_list(&d->against, d->against_done, &d->against_out, e);
+    if (!rc) {
+        rc = sweep(d, e);
+        if (rc && !d->against_done)
+            jsonl_abandon(&d->against_out);
         if (!rc)
-            rc = jsonl_open_write(&d->dup_out, path, e);
+            rc = close_list(&d->against, d->against_done, &d->against_out, e);
     }
-    if (rc)
-        return rc;
-    rc = sweep(d, e);
-    if (d->duplicates_done)
-        return rc;
-    if (rc) {
+    if (rc && !d->duplicates_done)
         jsonl_abandon(&d->dup_out);
-        return rc;
-    }
-    rc = jsonl_publish(&d->dup_out, e);
-    if (rc)
-        return rc;
-    stage_file(&d->duplicates, DEDUP_DUPLICATES ".jsonl.zst",
-               d->dup_out.sha256);
-    return stage_commit(&d->duplicates, e);
+    return rc ? rc
+              : close_list(&d->duplicates, d->duplicates_done, &d->dup_out, e);
 }

@@ -6,8 +6,10 @@
 #include "base/jsonl.h"
 #include "base/ledger.h"
 #include "base/mem.h"
+#include "base/workq.h"
 
 #define RECORD_ARENA_MAX ((size_t)4 << 20)
+#define SLICE_BITS_MAX   16 /* at most so many slices: 2^16 */
 
 /* "GGG-RR..." of a file in images/. */
 static bool parse_name(const char *name, unsigned *pass)
@@ -47,23 +49,47 @@ int outcomes_passes(const struct corpus *c, unsigned *passes, struct err *e)
     return 0;
 }
 
-static int read_ledger(struct outcomes *o, const struct corpus *c,
-                       const char *name, struct err *e)
+/* The same for whoever writes and whoever asks. */
+static struct outcome key_of(uint64_t h, struct str url)
 {
-    char file[STAGE_NAME_MAX], path[IO_PATH_MAX];
+    struct outcome o = {.h = h};
+    uint8_t md5[MD5_SIZE];
+
+    hash_md5_2(url, STR_NONE, md5);
+    memcpy(&o.check, md5, sizeof o.check);
+    o.check &= ~UINT64_C(1);
+    return o;
+}
+
+struct reading {
+    struct outcomes *outcomes;
+    const struct corpus *corpus;
+    const struct io_list *names;
+    struct stage_inputs *in;
+    unsigned passes;
+    size_t next;
+};
+
+static int read_ledger(void *ctx, void *item, struct err *e)
+{
+    const struct reading *g = ctx;
+    struct outcomes *o = g->outcomes;
+    char file[STAGE_NAME_MAX + 32], path[IO_PATH_MAX];
     struct jsonl_reader r;
     struct arena arena;
     struct str line;
     bool more;
     int rc;
 
-    snprintf(file, sizeof file, "images/%s.ledger.jsonl.zst", name);
-    rc = corpus_path(c, file, path, e);
+    snprintf(file, sizeof file, "images/%s.ledger.jsonl.zst",
+             g->names->names[*(size_t *)item]);
+    rc = corpus_path(g->corpus, file, path, e);
     if (rc)
         return rc;
     arena_init(&arena, RECORD_ARENA_MAX);
     rc = jsonl_open(&r, path, e);
     while (!rc && !(rc = jsonl_next(&r, &line, &more, e)) && more) {
+        struct outcome row;
         struct ledger l;
 
         arena_reset(&arena);
@@ -73,57 +99,165 @@ static int read_ledger(struct outcomes *o, const struct corpus *c,
                           (unsigned long long)r.line);
             break;
         }
-        o->v = xgrow(o->v, &o->cap, o->n + 1, sizeof *o->v);
-        hash_md5_2(l.url, STR_NONE, o->v[o->n].key);
-        o->v[o->n++].image = l.outcome == LEDGER_IMAGE;
+        row = key_of(corpus_url_hash(g->corpus, l.url), l.url);
+        row.check |= l.outcome == LEDGER_IMAGE;
+        rc =
+            spill_add(&o->slices, (uint32_t)(row.h >> (64 - o->bits)), &row, e);
     }
     jsonl_close(&r);
     arena_release(&arena);
     return rc;
 }
 
-static int by_key(const void *a, const void *b)
+static int next_ledger(void *ctx, void *item, bool *more, struct err *e)
 {
-    return memcmp(a, b, MD5_SIZE);
+    struct reading *g = ctx;
+    unsigned pass;
+
+    (void)e;
+    while (g->next < g->names->n &&
+           (!parse_name(g->names->names[g->next], &pass) || pass >= g->passes))
+        g->next++;
+    *more = g->next < g->names->n;
+    *(size_t *)item = g->next++;
+    return 0;
 }
 
-int outcomes_read(struct outcomes *o, const struct corpus *c, unsigned passes,
-                  struct stage_inputs *in, struct err *e)
+static int note_ledger(void *ctx, void *item, struct err *e)
+{
+    const struct reading *g = ctx;
+    char output[STAGE_NAME_MAX];
+
+    if (!g->in)
+        return 0;
+    snprintf(output, sizeof output, "images/%s",
+             g->names->names[*(size_t *)item]);
+    return stage_inputs_add_output(g->in, g->corpus, output, "download", e);
+}
+
+static const struct workq_ops pipeline = {next_ledger, read_ledger,
+                                          note_ledger};
+
+/* Slices small enough that the views of all threads fit; whole buckets have
+ * one view after the other, so that more slices than buckets cost nothing. */
+static unsigned slice_bits(const struct corpus *c,
+                           const struct outcomes_config *config)
+{
+    uint64_t views = 2 * (uint64_t)config->threads;
+    uint64_t room = config->memory_bytes / views / sizeof(struct outcome);
+    unsigned bits = c->head.bucket_bits;
+
+    while (bits < SLICE_BITS_MAX && config->pairs >> bits > room)
+        bits++;
+    return bits;
+}
+
+int outcomes_read(struct outcomes *o, const struct corpus *c,
+                  const struct outcomes_config *config, struct stage_inputs *in,
+                  struct err *e)
 {
     struct io_list names;
-    int rc = sidecar_list(c, "images", &names, e);
+    struct reading g = {.outcomes = o,
+                        .corpus = c,
+                        .names = &names,
+                        .in = in,
+                        .passes = config->passes};
+    unsigned depth = 2 * config->threads;
+    size_t *items = xcalloc(depth, sizeof *items);
+    int rc;
 
-    *o = (struct outcomes){0};
-    for (size_t i = 0; !rc && i < names.n; i++) {
-        char output[STAGE_NAME_MAX];
-        unsigned pass;
-
-        if (!parse_name(names.names[i], &pass) || pass >= passes)
-            continue;
-        snprintf(output, sizeof output, "images/%s", names.names[i]);
-        rc = read_ledger(o, c, names.names[i], e);
-        if (!rc && in)
-            rc = stage_inputs_add_output(in, c, output, "download", e);
+    *o = (struct outcomes){.bits = slice_bits(c, config)};
+    rc = spill_open(&o->slices, c->dir, UINT32_C(1) << o->bits,
+                    sizeof(struct outcome), config->memory_bytes, e);
+    if (!rc)
+        rc = sidecar_list(c, "images", &names, e);
+    if (!rc) {
+        rc = workq_run(&pipeline, &g, items, sizeof *items, depth,
+                       config->threads, e);
+        io_list_release(&names);
     }
-    io_list_release(&names);
-    if (o->n)
-        qsort(o->v, o->n, sizeof *o->v, by_key);
+    free(items);
     return rc;
 }
 
 void outcomes_release(struct outcomes *o)
 {
-    free(o->v);
-    *o = (struct outcomes){0};
+    spill_close(&o->slices);
+    *o = (struct outcomes){.bits = 0};
 }
 
-bool outcomes_find(const struct outcomes *o, struct str url, bool *image)
+void outcomes_view_init(struct outcomes_view *w, const struct outcomes *o)
 {
-    struct outcome key, *hit;
+    *w = (struct outcomes_view){.of = o, .slice = UINT64_MAX};
+}
 
-    hash_md5_2(url, STR_NONE, key.key);
-    hit = o->n ? bsearch(&key, o->v, o->n, sizeof *o->v, by_key) : NULL;
-    if (hit)
-        *image = hit->image;
-    return hit != NULL;
+void outcomes_view_release(struct outcomes_view *w)
+{
+    free(w->v);
+    *w = (struct outcomes_view){.of = NULL};
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct outcome *x = a, *y = b;
+
+    if (x->h != y->h)
+        return x->h < y->h ? -1 : 1;
+    return (x->check > y->check) - (x->check < y->check);
+}
+
+static int load_slice(struct outcomes_view *w, uint32_t slice, struct err *e)
+{
+    const struct plan_spill *s = &w->of->slices;
+    uint64_t n = spill_count(s, slice);
+    int rc;
+
+    w->slice = UINT64_MAX;
+    if (n > w->cap) {
+        free(w->v);
+        w->v = malloc(n * sizeof *w->v);
+        w->cap = w->v ? n : 0;
+        if (!w->v)
+            return err_set(e, E_NOMEM, "no memory for %llu outcomes",
+                           (unsigned long long)n);
+    }
+    rc = spill_read(s, slice, w->v, e);
+    if (rc)
+        return rc;
+    w->n = n;
+    w->slice = slice;
+    if (n)
+        qsort(w->v, n, sizeof *w->v, by_key);
+    return 0;
+}
+
+int outcomes_find(struct outcomes_view *w, uint64_t h, struct str url,
+                  bool *asked, bool *image, struct err *e)
+{
+    struct outcome key = key_of(h, url);
+    uint32_t slice = (uint32_t)(h >> (64 - w->of->bits));
+    size_t lo = 0, hi;
+
+    *asked = *image = false;
+    if (w->slice != slice) {
+        int rc = load_slice(w, slice, e);
+
+        if (rc)
+            return rc;
+    }
+    for (hi = w->n; lo < hi;) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (by_key(&w->v[mid], &key) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < w->n && w->v[lo].h == h; lo++) {
+        if ((w->v[lo].check & ~UINT64_C(1)) != key.check)
+            continue;
+        *asked = true;
+        *image = *image || (w->v[lo].check & 1);
+    }
+    return 0;
 }

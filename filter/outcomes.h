@@ -1,12 +1,16 @@
 /*
  * outcomes - which URLs have been asked, and which of them gave an image.
  *
- * Model.   Read from the ledgers of all download passes below a bound; a URL is
- *          known by the MD5 of its bytes.
- * Owns.    One array, sorted.
- * Fails.   As base/jsonl.h and base/ledger.h.
- * Threads. Constant once read.
- * Cost.    20 bytes a URL asked; a binary search a question.
+ * Model.   Read from the ledgers of all download passes below a bound into
+ *          slices of H(url), on disk (filter/plan_spill.h).  A view holds one
+ *          slice at a time: who asks in the order of unique/, which is that of
+ *          H(url), reads each slice once.  A URL is known by H(url) and 63
+ *          bits of its MD5.
+ * Owns.    The slices; a view its copy of one.
+ * Fails.   As base/jsonl.h, base/ledger.h and filter/plan_spill.h.
+ * Threads. outcomes_read() uses `threads`; then constant, a view a thread.
+ * Cost.    16 bytes on disk a URL asked; in memory what config says; a binary
+ *          search a question.
  */
 #ifndef FILTER_OUTCOMES_H
 #define FILTER_OUTCOMES_H
@@ -16,28 +20,47 @@
 #include <stdint.h>
 #include "base/corpus.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "base/stage.h"
+#include "filter/plan_spill.h"
 
-struct outcome {
-    uint8_t key[MD5_SIZE];
-    uint32_t image; /* 1: passed every verdict of the download */
+struct outcomes_config {
+    unsigned passes; /* ledgers of passes below this */
+    unsigned threads;
+    uint64_t memory_bytes; /* for all views together, about */
+    uint64_t pairs;        /* in the corpus: no more URLs than that */
 };
 
 struct outcomes {
-    struct outcome *v;
+    struct plan_spill slices;
+    unsigned bits; /* slice = H(url) >> (64 - bits) */
+};
+
+struct outcome {
+    uint64_t h;     /* H(url) */
+    uint64_t check; /* MD5 of the url, bit 0: it gave an image */
+};
+
+struct outcomes_view {
+    const struct outcomes *of;
+    struct outcome *v; /* of one slice, by (h, check) */
     size_t n, cap;
+    uint64_t slice; /* UINT64_MAX: none yet */
 };
 
 /* Number of download passes on disk: 1 + the highest, finished or not. */
 int outcomes_passes(const struct corpus *c, unsigned *passes, struct err *e);
 
-/* Ledgers of passes below `passes`; in, if not NULL, gets each as an input. */
-int outcomes_read(struct outcomes *o, const struct corpus *c, unsigned passes,
-                  struct stage_inputs *in, struct err *e);
-void outcomes_release(struct outcomes *o);
+/* in, if not NULL, gets each ledger as an input. */
+int outcomes_read(struct outcomes *o, const struct corpus *c,
+                  const struct outcomes_config *config, struct stage_inputs *in,
+                  struct err *e);
+void outcomes_release(struct outcomes *o); /* fine when cleared */
 
-/* False when url was never asked. */
-bool outcomes_find(const struct outcomes *o, struct str url, bool *image);
+void outcomes_view_init(struct outcomes_view *w, const struct outcomes *o);
+void outcomes_view_release(struct outcomes_view *w);
+
+/* h: H(url).  *asked false: never asked; *image then too. */
+int outcomes_find(struct outcomes_view *w, uint64_t h, struct str url,
+                  bool *asked, bool *image, struct err *e);
 
 #endif

@@ -1,9 +1,10 @@
 #include "filter/plan.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "filter/draw.h"
+#include "filter/plan_target.h"
 #include "filter/scan.h"
 
 static unsigned threads_of(const struct plan *p)
@@ -11,286 +12,138 @@ static unsigned threads_of(const struct plan *p)
     return stage_threads(&p->config->stage);
 }
 
-static const struct part whole = {0, 0};
+/* ---- one cap ---- */
 
-/* The numbers of one pair's draws; a record has at most so many. */
-struct draws {
-    uint64_t *d;
-};
-
-static void draws_init(struct draws *w)
+static int ascending(const void *a, const void *b)
 {
-    w->d = xcalloc(PAIR_MATCHES_MAX, sizeof *w->d);
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
 }
 
-static int start_nothing(void *ctx, void *item, uint32_t bucket, bool *skip,
-                         struct err *e)
+uint64_t plan_tail_cap(const uint64_t *c, uint32_t n, uint64_t share)
 {
-    (void)ctx, (void)item, (void)bucket, (void)skip, (void)e;
-    return 0;
-}
+    uint64_t *v = xcalloc((size_t)n + 1, sizeof *v), total = 0, sum = 0, t = 0;
+    unsigned __int128 best = 0;
 
-static int finish_nothing(void *ctx, void *item, struct err *e)
-{
-    (void)ctx, (void)item, (void)e;
-    return 0;
-}
+    if (n)
+        memcpy(v, c, n * sizeof *v);
+    qsort(v, n, sizeof *v, ascending);
+    for (uint32_t i = 0; i < n; i++)
+        total += v[i];
+    for (uint32_t i = 0; i < n; i++) {
+        unsigned __int128 here, aim = (unsigned __int128)share * total, off;
 
-/* ---- exact: the ranks of every query ---- */
-
-struct rank_item {
-    struct rank_entry {
-        uint32_t q;
-        struct caps_rank rank;
-    } *v;
-    size_t n, cap;
-};
-
-static void rank_init(void *ctx, void *item)
-{
-    (void)ctx;
-    *(struct rank_item *)item = (struct rank_item){0};
-}
-
-static void rank_release(void *ctx, void *item)
-{
-    (void)ctx;
-    free(((struct rank_item *)item)->v);
-}
-
-static int rank_start(void *ctx, void *item, uint32_t bucket, bool *skip,
-                      struct err *e)
-{
-    (void)ctx, (void)bucket, (void)skip, (void)e;
-    ((struct rank_item *)item)->n = 0;
-    return 0;
-}
-
-static int rank_pair(void *ctx, void *item, const struct pair *pair,
-                     struct err *e)
-{
-    const struct plan *p = ctx;
-    struct rank_item *r = item;
-
-    for (uint32_t i = 0; i < pair->n_q; i++) {
-        struct rank_entry *to;
-
-        if (pair->q[i] >= p->counts->n)
-            return err_set(e, E_STALE, "it matches query %u of %u",
-                           pair->q[i], p->counts->n);
-        r->v = xgrow(r->v, &r->cap, r->n + 1, sizeof *r->v);
-        to = &r->v[r->n++];
-        to->q = pair->q[i];
-        to->rank.h = draw_hash(p->corpus->head.seed, pair->uid,
-                               qlist_norm(p->list, pair->q[i]));
-        memcpy(to->rank.uid, pair->uid, MD5_SIZE);
+        sum += v[i];
+        here = (unsigned __int128)sum * PLAN_SHARE_ONE;
+        off = here > aim ? here - aim : aim - here;
+        if (i && off >= best)
+            continue;
+        best = off;
+        t = v[i];
     }
-    return 0;
+    free(v);
+    return t ? t : 1;
 }
 
-/* first[q + 1] is where q's next rank goes while the ranks come in. */
-static int rank_consume(void *ctx, void *item, struct err *e)
+/* ---- ranks ---- */
+
+static void use_ranks(struct plan *p)
 {
-    struct plan *p = ctx;
-    struct rank_item *r = item;
-
-    for (size_t i = 0; i < r->n; i++) {
-        uint64_t *at = &p->first[r->v[i].q + 1];
-
-        if (*at >= p->first[p->counts->n + 1])
-            return err_set(e, E_STALE, "unique/ has more matches than "
-                                       "counts.bin: run gather --redo");
-        p->ranks[(*at)++] = r->v[i].rank;
-    }
-    return 0;
+    p->caps.first = p->ranks.first;
+    p->caps.ranks = p->ranks.ranks;
+    p->caps.ties = p->ranks.ties;
+    p->caps.n_ties = p->ranks.n_ties;
 }
 
-static const struct scan_ops rank_ops = {
-    sizeof(struct rank_item), rank_init,    rank_start,  rank_pair,
-    finish_nothing,           rank_consume, rank_release};
-
-/* first[] is laid out one place up while it is filled: first[q + 1] begins as
- * the start of q and ends as its end, which is the start of q + 1. */
-static int make_ranks(struct plan *p, struct err *e)
+static int make_ranks(struct plan *p, uint64_t depth, struct err *e)
 {
-    uint64_t sum = 0;
-    uint32_t n = p->counts->n;
+    struct plan_ranks_config config = {.threads = threads_of(p),
+                                       .memory_bytes = p->config->memory_bytes,
+                                       .depth = depth,
+                                       .slack = p->config->slack};
     int rc;
 
-    p->first = xcalloc((size_t)n + 2, sizeof *p->first);
-    for (uint32_t q = 0; q < n; q++) {
-        p->first[q + 1] = sum;
-        sum += p->counts->c[q];
-    }
-    p->first[n + 1] = sum;
-    p->ranks = malloc((sum ? sum : 1) * sizeof *p->ranks);
-    if (!p->ranks)
-        return err_set(e, E_NOMEM,
-                       "no memory for %llu ranks; without --exact none are "
-                       "needed",
-                       (unsigned long long)sum);
-    rc = scan_run(p->corpus, whole, threads_of(p), "balance: ranks",
-                  &rank_ops, p, e);
-    for (uint32_t q = 0; !rc && q < n; q++) {
-        uint64_t from = p->first[q], count = p->first[q + 1] - from;
-
-        if (count != p->counts->c[q])
-            return err_set(e, E_STALE, "counts.bin is not of this unique/: "
-                                       "run gather --redo");
-        qsort(p->ranks + from, count, sizeof *p->ranks, caps_rank_cmp);
-    }
+    plan_ranks_release(&p->ranks);
+    rc = plan_ranks_make(&p->ranks, p->corpus, p->counts, p->draws, &config, e);
+    p->caps.exact = true;
+    use_ranks(p);
     return rc;
 }
 
-/* ---- --target: the distribution of s ---- */
-
-struct target_item {
-    struct draws draws;
-    uint64_t *s;
-    size_t n, cap;
-};
-
-struct target {
-    struct plan *plan;
-    uint64_t *histogram; /* pairs by s */
-    uint64_t size;
-    uint64_t pairs;
-};
-
-static void target_init(void *ctx, void *item)
+/* Draws and ranks differ by a hundredth where t is in the thousands, so the
+ * cap by draws tells how many ranks will do; where they do not, twice as
+ * many. */
+static int find_exact(struct plan *p, uint64_t by_draws, uint64_t *cap,
+                      struct err *e)
 {
-    struct target_item *t = item;
+    uint64_t depth = by_draws + by_draws / 16 + 64;
+    struct plan_target found = {.found = false};
+    int rc = 0;
 
-    (void)ctx;
-    *t = (struct target_item){0};
-    draws_init(&t->draws);
-}
-
-static void target_release(void *ctx, void *item)
-{
-    struct target_item *t = item;
-
-    (void)ctx;
-    free(t->draws.d);
-    free(t->s);
-}
-
-static int target_start(void *ctx, void *item, uint32_t bucket, bool *skip,
-                        struct err *e)
-{
-    (void)ctx, (void)bucket, (void)skip, (void)e;
-    ((struct target_item *)item)->n = 0;
-    return 0;
-}
-
-static int target_pair(void *ctx, void *item, const struct pair *pair,
-                       struct err *e)
-{
-    struct target *t = ctx;
-    struct target_item *to = item;
-    uint64_t s = UINT64_MAX;
-    int rc = scan_draws(t->plan->corpus, t->plan->list, &t->plan->caps, pair,
-                        to->draws.d, e);
-
-    if (rc)
-        return rc;
-    for (uint32_t i = 0; i < pair->n_q; i++)
-        if (to->draws.d[i] < s)
-            s = to->draws.d[i];
-    if (s >= t->size)
-        return err_set(e, E_STALE, "a draw beyond every count: run gather "
-                                   "--redo");
-    to->s = xgrow(to->s, &to->cap, to->n + 1, sizeof *to->s);
-    to->s[to->n++] = s;
-    return 0;
-}
-
-static int target_consume(void *ctx, void *item, struct err *e)
-{
-    struct target *t = ctx;
-    struct target_item *from = item;
-
-    (void)e;
-    for (size_t i = 0; i < from->n; i++)
-        t->histogram[from->s[i]]++;
-    t->pairs += from->n;
-    return 0;
-}
-
-static const struct scan_ops target_ops = {
-    sizeof(struct target_item), target_init,    target_start,  target_pair,
-    finish_nothing,             target_consume, target_release};
-
-/* The largest t at which at most N pairs have s < t; with fewer pairs than N,
- * the last s + 1. */
-static uint64_t target_cap(const struct target *t, uint64_t n)
-{
-    uint64_t below = 0, last = 0;
-
-    for (uint64_t s = 0; s < t->size; s++)
-        if (t->histogram[s])
-            last = s + 1;
-    for (uint64_t s = 0; s < last; s++) {
-        if (t->histogram[s] > n - below)
-            return s;
-        below += t->histogram[s];
+    for (; !rc && !found.found; depth *= 2) {
+        rc = make_ranks(p, depth, e);
+        if (!rc)
+            rc = plan_target_find(&found, p->corpus, p->draws, &p->caps,
+                                  p->config->target, threads_of(p), e);
     }
-    return last;
+    *cap = found.cap;
+    return rc;
 }
 
 static int find_target(struct plan *p, uint64_t *cap, struct err *e)
 {
-    struct target t = {.plan = p};
-    int rc;
+    struct plan_target found;
+    int rc = plan_target_find(&found, p->corpus, p->draws, &p->caps,
+                              p->config->target, threads_of(p), e);
 
-    for (uint32_t q = 0; q < p->counts->n; q++)
-        if (p->counts->c[q] > t.size)
-            t.size = p->counts->c[q];
-    t.histogram = calloc(t.size + 1, sizeof *t.histogram);
-    if (!t.histogram)
-        return err_set(e, E_NOMEM, "no memory for %llu counts",
-                       (unsigned long long)t.size);
-    rc = scan_run(p->corpus, whole, threads_of(p), "balance: target",
-                  &target_ops, &t, e);
-    if (!rc)
-        *cap = target_cap(&t, p->config->target);
-    free(t.histogram);
+    if (!rc && p->config->exact)
+        return find_exact(p, found.cap, cap, e);
+    *cap = rc ? 0 : found.cap;
     return rc;
 }
 
 /* ---- the plans ---- */
 
-static int prepare(struct plan *p, struct err *e)
+static void prepare(struct plan *p)
 {
-    int rc = 0;
-
     p->t = xcalloc(p->counts->n, sizeof *p->t);
-    if (p->config->exact)
-        rc = make_ranks(p, e);
-    p->caps = (struct caps){.n = p->counts->n,
-                            .exact = p->config->exact,
-                            .t = p->t,
-                            .c = p->counts->c,
-                            .first = p->first,
-                            .ranks = p->ranks};
-    return rc;
+    p->caps = (struct caps){
+        .n = p->counts->n, .exact = false, .t = p->t, .c = p->counts->c};
+}
+
+static int finish(struct plan *p, struct err *e)
+{
+    for (uint32_t q = 0; q < p->counts->n; q++)
+        if (p->t[q] > p->depth)
+            p->depth = p->t[q];
+    if (!p->config->exact || p->ranks.first)
+        return 0;
+    return make_ranks(p, p->depth, e);
 }
 
 int plan_first(struct plan *p, struct err *e)
 {
     uint64_t cap = p->config->cap;
-    int rc = prepare(p, e);
+    int rc = 0;
 
-    if (!rc && p->config->target)
+    prepare(p);
+    if (p->config->target)
         rc = find_target(p, &cap, e);
+    else if (p->config->tail_share > 0)
+        cap = plan_tail_cap(
+            p->counts->c, p->counts->n,
+            (uint64_t)(p->config->tail_share * PLAN_SHARE_ONE + 0.5));
     for (uint32_t q = 0; !rc && q < p->counts->n; q++)
         p->t[q] = qlist_group(p->list, q) == q ? cap : 0;
-    return rc;
+    return rc ? rc : finish(p, e);
 }
 
+/* ---- later rounds ---- */
+
 struct use_item {
-    struct draws draws;
-    uint64_t *want, *usable; /* by query id */
+    struct draw_bytes bytes;
+    struct outcomes_view outcomes;
     uint64_t not_asked;
 };
 
@@ -299,7 +152,7 @@ struct use {
     const struct caps *first;    /* of round 0: what each query is to get */
     const struct caps *previous; /* what it was given so far */
     const struct outcomes *outcomes;
-    uint64_t *want, *usable;
+    _Atomic uint64_t *want, *usable; /* sums: their order is nothing to them */
     uint64_t not_asked;
 };
 
@@ -308,42 +161,42 @@ static void use_init(void *ctx, void *item)
     struct use *u = ctx;
     struct use_item *i = item;
 
-    *i = (struct use_item){0};
-    draws_init(&i->draws);
-    i->want = xcalloc(u->plan->counts->n, sizeof *i->want);
-    i->usable = xcalloc(u->plan->counts->n, sizeof *i->usable);
+    i->not_asked = 0;
+    outcomes_view_init(&i->outcomes, u->outcomes);
 }
 
 static void use_release(void *ctx, void *item)
 {
-    struct use_item *i = item;
-
     (void)ctx;
-    free(i->draws.d);
-    free(i->want);
-    free(i->usable);
+    outcomes_view_release(&((struct use_item *)item)->outcomes);
 }
 
-static int use_pair(void *ctx, void *item, const struct pair *pair,
-                    struct err *e)
+static int use_record(void *ctx, void *item, const struct scan_record *r,
+                      struct err *e)
 {
     struct use *u = ctx;
     struct use_item *to = item;
-    bool image = false, asked, selected = false;
-    int rc = scan_draws(u->plan->corpus, u->plan->list, u->previous, pair,
-                        to->draws.d, e);
+    const struct plan *p = u->plan;
+    bool image = false, asked = false, selected = false;
+    int rc = outcomes_find(&to->outcomes, corpus_url_hash(p->corpus, r->url),
+                           r->url, &asked, &image, e);
 
     if (rc)
         return rc;
-    asked = outcomes_find(u->outcomes, pair->url, &image);
-    for (uint32_t i = 0; i < pair->n_q; i++) {
-        uint32_t q = pair->q[i];
+    draw_table_fetch(p->draws, r->q, r->n_q);
+    draw_begin(&to->bytes, p->draws->seed, r->uid);
+    for (uint32_t i = 0; i < r->n_q; i++) {
+        uint32_t q = r->q[i];
+        uint64_t h = draw_table_hash(p->draws, q, &to->bytes);
+        uint64_t d = caps_draw(u->previous, q, h, r->uid);
 
-        if (to->draws.d[i] >= u->previous->t[q])
+        if (d >= u->previous->t[q])
             continue;
         selected = true;
-        to->want[q] += to->draws.d[i] < u->first->t[q];
-        to->usable[q] += image;
+        if (d < u->first->t[q])
+            atomic_fetch_add_explicit(&u->want[q], 1, memory_order_relaxed);
+        if (image)
+            atomic_fetch_add_explicit(&u->usable[q], 1, memory_order_relaxed);
     }
     to->not_asked += selected && !asked;
     return 0;
@@ -355,23 +208,19 @@ static int use_consume(void *ctx, void *item, struct err *e)
     struct use_item *from = item;
 
     (void)e;
-    for (uint32_t q = 0; q < u->plan->counts->n; q++) {
-        u->want[q] += from->want[q];
-        u->usable[q] += from->usable[q];
-        from->want[q] = from->usable[q] = 0;
-    }
     u->not_asked += from->not_asked;
     from->not_asked = 0;
     return 0;
 }
 
-static const struct scan_ops use_ops = {
-    sizeof(struct use_item), use_init,    start_nothing, use_pair,
-    finish_nothing,          use_consume, use_release};
+static const struct scan_ops use_ops = {.item_size = sizeof(struct use_item),
+                                        .init = use_init,
+                                        .record = use_record,
+                                        .consume = use_consume,
+                                        .release = use_release};
 
 /* In 128-bit integers where they multiply. */
-uint64_t plan_raised_cap(uint64_t t, uint64_t c, uint64_t want,
-                         uint64_t usable)
+uint64_t plan_raised_cap(uint64_t t, uint64_t c, uint64_t want, uint64_t usable)
 {
     uint64_t u = usable ? usable : 1;
     unsigned __int128 next;
@@ -385,41 +234,48 @@ uint64_t plan_raised_cap(uint64_t t, uint64_t c, uint64_t want,
     return next < c ? (uint64_t)next : c;
 }
 
+static int count_use(struct use *u, struct err *e)
+{
+    const struct plan *p = u->plan;
+    struct scan_config scan = {.threads = threads_of(p),
+                               .n_queries = p->counts->n,
+                               .label = "balance: losses"};
+    int rc = scan_run(p->corpus, &scan, &use_ops, u, e);
+
+    if (!rc && u->not_asked)
+        rc = err_set(e, E_NOTFOUND,
+                     "%llu pairs of the rounds so far have not been asked "
+                     "for: run `witmill download %s` first",
+                     (unsigned long long)u->not_asked, p->corpus->dir);
+    return rc;
+}
+
 int plan_next(struct plan *p, const struct caps *first,
               const struct caps *previous, const struct outcomes *outcomes,
               struct err *e)
 {
-    struct use u = {.plan = p,
-                    .first = first,
-                    .previous = previous,
-                    .outcomes = outcomes};
+    struct use u = {
+        .plan = p, .first = first, .previous = previous, .outcomes = outcomes};
     uint32_t n = p->counts->n;
-    int rc = prepare(p, e);
+    int rc;
 
+    prepare(p);
     u.want = xcalloc(n, sizeof *u.want);
     u.usable = xcalloc(n, sizeof *u.usable);
-    if (!rc)
-        rc = scan_run(p->corpus, whole, threads_of(p), "balance: losses",
-                      &use_ops, &u, e);
-    if (!rc && u.not_asked)
-        rc = err_set(e, E_NOTFOUND,
-                     "%llu pairs of the rounds so far have not been asked "
-                     "for: run `witmill download %s` first",
-                     (unsigned long long)u.not_asked, p->corpus->dir);
+    rc = count_use(&u, e);
     for (uint32_t q = 0; !rc && q < n; q++) {
-        p->t[q] = plan_raised_cap(previous->t[q], p->counts->c[q],
-                                  u.want[q], u.usable[q]);
+        p->t[q] = plan_raised_cap(previous->t[q], p->counts->c[q], u.want[q],
+                                  u.usable[q]);
         p->raised += p->t[q] != previous->t[q];
     }
     free(u.want);
     free(u.usable);
-    return rc;
+    return rc ? rc : finish(p, e);
 }
 
 void plan_release(struct plan *p)
 {
+    plan_ranks_release(&p->ranks);
     free(p->t);
-    free(p->first);
-    free(p->ranks);
-    *p = (struct plan){0};
+    p->t = NULL;
 }

@@ -327,7 +327,7 @@ static void small_caps(struct small *s, int round)
     snprintf(name, sizeof name, "selected/round-%d/caps", round);
     small_begin(s, &o, "balance", name);
     MUST(stage_path(&o.out, ".bin", path, e));
-    MUST(caps_write(&k, path, hex, e));
+    MUST(caps_write(&k, UINT64_MAX, path, hex, e));
     snprintf(name, sizeof name, "selected/round-%d/caps.bin", round);
     stage_file(&o.out, name, hex);
     small_end(&o);

@@ -251,6 +251,16 @@ static void test_catalog__questions(void **state)
     assert_int_equal(spread.zero + spread.tail + spread.head, 6);
     assert_int_equal(spread.tail_sum + spread.head_sum,
                      s->c[0] + s->c[1] + s->c[2] + s->c[4]);
+    /* Exactly the cap is tail, as balance says: it picks all of them. */
+    assert_int_equal(ask_spread(&c, "gather", s->c[1], &spread, NULL), 0);
+    assert_true(spread.tail_sum >= s->c[1]);
+    sum = spread.tail;
+    assert_int_equal(ask_spread(&c, "gather", s->c[1] - 1, &spread, NULL), 0);
+    assert_true(spread.tail < sum);
+    assert_int_equal(ask_spread(&c, "gather", 0, &spread, NULL), 0);
+    assert_int_equal(spread.tail, 0);
+    assert_int_equal(spread.head, 4);
+    sum = 0;
     assert_int_equal(ask_curve(&c, "gather", &curve, &n, NULL), 0);
     assert_int_equal(n, 6);
     assert_int_equal(curve[0], SMALL_PAIRS);
@@ -303,7 +313,7 @@ static void test_catalog__ready_questions(void **state)
         "match|boilerplate|1|100.0\n",
         "dog|48|14|",
         "file|8|2|1\n", /* zebra and an accented one; !!! has no row */
-        "6|4|2|100.0\n",
+        "6|3|2|92.5\n",
         "dog|",
         "host2.test|",
         "|alt|http://host.test/page.html?a=1&b=2|1|image\n",

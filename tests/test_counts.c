@@ -17,12 +17,14 @@
 static char folder[] = "/tmp/witmill-counts-XXXXXX";
 static struct corpus corpus;
 
-/* What the golden files hold (made by this test with WITMILL_WRITE_GOLDEN=1). */
+/* What the golden files hold (made by this test with WITMILL_WRITE_GOLDEN=1).
+ */
 static uint64_t values[5] = {3, 0, 70000, UINT64_C(1) << 40, 1};
 static uint64_t caps_t[5] = {20000, 0, 20000, 80000, 20000};
 static uint64_t first[6] = {0, 3, 3, 4, 4, 5};
-static struct caps_rank ranks[5] = {
-    {1, {0}}, {1, {1}}, {2, {0}}, {UINT64_MAX, {0xff}}, {0, {7}}};
+static uint64_t ranks[5] = {1, 1, 2, UINT64_MAX, 0};
+/* The first two of query 0 have one h. */
+static struct caps_tie ties[2] = {{0, 0, 0, {0}}, {0, 0, 1, {1}}};
 
 static const char *at(const char *name)
 {
@@ -61,7 +63,9 @@ static struct caps sample(bool exact)
                          .t = caps_t,
                          .c = values,
                          .first = exact ? first : NULL,
-                         .ranks = exact ? ranks : NULL};
+                         .ranks = exact ? ranks : NULL,
+                         .ties = exact ? ties : NULL,
+                         .n_ties = exact ? 2 : 0};
 }
 
 /* ---- the four files ---- */
@@ -74,7 +78,7 @@ static int write_one(int which, const char *path)
 
     return which == 0   ? counts_write_sparse(&t, path, hex, NULL)
            : which == 1 ? counts_write(&t, path, hex, NULL)
-                        : caps_write(&k, path, hex, NULL);
+                        : caps_write(&k, UINT64_MAX, path, hex, NULL);
 }
 
 static int read_one(int which, const char *path, struct err *e)
@@ -94,8 +98,11 @@ static int read_one(int which, const char *path, struct err *e)
             assert_int_equal(k.exact, which == 3);
             assert_memory_equal(k.t, caps_t, sizeof caps_t);
             assert_memory_equal(k.c, values, sizeof values);
-            if (k.exact)
+            if (k.exact) {
                 assert_memory_equal(k.ranks, ranks, sizeof ranks);
+                assert_int_equal(k.n_ties, 2);
+                assert_memory_equal(k.ties, ties, sizeof ties);
+            }
         }
         caps_close(&k);
     }
@@ -107,7 +114,7 @@ static int read_one(int which, const char *path, struct err *e)
 
 static const char *const golden[4] = {
     "tests/golden/bucket-v1.counts", "tests/golden/counts-v1.bin",
-    "tests/golden/caps-v1.bin", "tests/golden/caps-exact-v1.bin"};
+    "tests/golden/caps-v2.bin", "tests/golden/caps-exact-v2.bin"};
 static const char *const names[4] = {"x.counts", "counts.bin",
                                      "selected/round-0/caps.bin",
                                      "selected/round-0/caps.bin"};
@@ -243,19 +250,71 @@ static void test_caps__draw_vectors(void **state)
 
 static void test_caps__ranks_are_found(void **state)
 {
-    static const uint8_t none[MD5_SIZE] = {9};
+    static const uint8_t none[MD5_SIZE] = {9}, zero[MD5_SIZE],
+                         one[MD5_SIZE] = {1};
     struct caps k = sample(true), plain = sample(false);
 
     (void)state;
-    for (uint32_t q = 0; q < 5; q++)
-        for (uint64_t i = first[q]; i < first[q + 1]; i++)
-            assert_int_equal(caps_draw(&k, q, ranks[i].h, ranks[i].uid),
-                             i - first[q]);
+    assert_int_equal(caps_draw(&k, 0, 1, zero), 0);
+    assert_int_equal(caps_draw(&k, 0, 1, one), 1);
+    assert_int_equal(caps_draw(&k, 0, 2, none), 2);
+    assert_int_equal(caps_draw(&k, 2, UINT64_MAX, none), 0);
+    assert_int_equal(caps_draw(&k, 4, 0, none), 0);
     assert_true(caps_draw(&k, 0, 1, none) == UINT64_MAX);
+    assert_true(caps_draw(&k, 0, 0, none) == UINT64_MAX);
+    assert_true(caps_draw(&k, 0, 3, none) == UINT64_MAX);
     assert_true(caps_draw(&k, 1, 1, none) == UINT64_MAX);
-    assert_true(caps_draw(&k, 2, 1, ranks[0].uid) == UINT64_MAX);
+    assert_true(caps_draw(&k, 2, 1, zero) == UINT64_MAX);
     assert_int_equal(caps_draw(&plain, 0, UINT64_MAX, none), 2);
     assert_int_equal(caps_draw(&plain, 1, UINT64_MAX, none), 0);
+}
+
+/* Any spread of h: each of them is found at its place, and what stands between
+ * two of them is found nowhere. */
+static void test_caps__ranks_of_any_spread(void **state)
+{
+    enum { N = 3000 };
+    static uint64_t v[N], ends[2] = {0, 0};
+    static const uint8_t uid[MD5_SIZE];
+    struct caps k = {.n = 1, .exact = true, .first = ends, .ranks = v};
+
+    (void)state;
+    for (int spread = 0; spread < 5; spread++)
+        for (uint64_t n = 1; n <= N; n = n * 3 + 1) {
+            ends[1] = n;
+            for (uint64_t i = 0; i < n; i++)
+                v[i] = spread == 0   ? 3 + 2 * i
+                       : spread == 1 ? i * i * i + 2 * i + 3
+                       : spread == 2 ? (UINT64_MAX / N) * i + 3
+                       : spread == 3 ? UINT64_MAX - 3 * (n - i)
+                       : i + 1 < n   ? 3 * i + 3
+                                     : UINT64_MAX;
+            for (uint64_t i = 0; i < n; i++) {
+                assert_int_equal(caps_draw(&k, 0, v[i], uid), i);
+                assert_true(caps_draw(&k, 0, v[i] - 1, uid) == UINT64_MAX);
+            }
+        }
+}
+
+/* What is cut off is gone, and the ties of what is left still know it. */
+static void test_caps__cut_at_a_depth(void **state)
+{
+    static const uint8_t zero[MD5_SIZE], one[MD5_SIZE] = {1};
+    struct caps k = sample(true), read;
+    char hex[SHA256_HEX];
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(
+        caps_write(&k, 1, at("selected/round-0/caps.bin"), hex, &e), 0);
+    assert_int_equal(caps_open(&read, &corpus, 0, &e), 0);
+    assert_int_equal(read.first[5], 3);
+    assert_int_equal(read.n_ties, 1);
+    assert_int_equal(caps_draw(&read, 0, 1, zero), 0);
+    assert_true(caps_draw(&read, 0, 1, one) == UINT64_MAX);
+    assert_true(caps_draw(&read, 0, 2, zero) == UINT64_MAX);
+    assert_int_equal(caps_draw(&read, 2, UINT64_MAX, zero), 0);
+    caps_close(&read);
 }
 
 int main(void)
@@ -267,6 +326,8 @@ int main(void)
         cmocka_unit_test(test_counts__of_a_corpus),
         cmocka_unit_test(test_caps__draw_vectors),
         cmocka_unit_test(test_caps__ranks_are_found),
+        cmocka_unit_test(test_caps__ranks_of_any_spread),
+        cmocka_unit_test(test_caps__cut_at_a_depth),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

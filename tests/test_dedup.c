@@ -292,6 +292,144 @@ static void test_dedup__continues_and_refuses(void **state)
     fixture_remove(&f);
 }
 
+/* ---- an evaluation set ---- */
+
+/* Every ninth image of the corpus: by its bytes, by its look, a bit or two
+ * off, or by a look that is too far off. */
+static void make_set(const struct fixture *f, unsigned radius,
+                     struct dedup_set *set)
+{
+    char name[32];
+
+    dedup_set_init(set);
+    for (size_t i = 0; i < f->n; i += 9) {
+        const struct ledger *l = &f->urls[i].ledger;
+        uint64_t near = l->phash ^ (i % 2 ? 5 : 0);
+        uint64_t far = l->phash ^ ((UINT64_C(1) << (radius + 1)) - 1);
+        struct err e = ERR_INIT;
+
+        snprintf(name, sizeof name, "set.tar/%zu", i);
+        assert_int_equal(dedup_set_add(set, str_of(name),
+                                       i / 9 % 3 ? l->sha256 : NULL,
+                                       i / 9 % 4 == 0 ? NULL
+                                       : i / 9 % 5    ? &near
+                                                      : &far,
+                                       &e),
+                         0);
+    }
+    stage_inputs_add(&set->inputs, "set.tar",
+                     "00112233445566778899aabbccddeeff"
+                     "00112233445566778899aabbccddeeff");
+}
+
+/* The first of the set that takes u out, or SIZE_MAX. */
+static size_t set_takes(const struct dedup_set *set,
+                        const struct fixture_url *u, unsigned radius,
+                        bool *exact)
+{
+    size_t near = SIZE_MAX;
+
+    *exact = false;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct dedup_set_image *s = &set->images[i];
+
+        if (s->has_sha && !memcmp(s->sha, u->ledger.sha256, sizeof s->sha)) {
+            *exact = true;
+            return i;
+        }
+        if (near == SIZE_MAX && s->has_phash && !u->ledger.phash_exempt &&
+            (unsigned)__builtin_popcountll(s->phash ^ u->ledger.phash) <=
+                radius)
+            near = i;
+    }
+    return near;
+}
+
+static size_t check_against(const struct fixture *f,
+                            const struct dedup_set *set, unsigned radius)
+{
+    char path[IO_PATH_MAX + 64], want[512], bits[32];
+    struct jsonl_reader in;
+    struct err e = ERR_INIT;
+    struct str line;
+    size_t n = 0;
+    bool more, exact;
+
+    snprintf(path, sizeof path, "%s/survivors/against.jsonl.zst",
+             f->corpus.dir);
+    assert_int_equal(jsonl_open(&in, path, &e), 0);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct fixture_url *u = &f->urls[i];
+        size_t by = u->image && u->selected ? set_takes(set, u, radius, &exact)
+                                            : SIZE_MAX;
+
+        if (by == SIZE_MAX)
+            continue;
+        bits[0] = 0;
+        if (set->images[by].has_phash)
+            snprintf(
+                bits, sizeof bits, ",\"bits\":%d",
+                __builtin_popcountll(u->ledger.phash ^ set->images[by].phash));
+        snprintf(want, sizeof want,
+                 "{\"url\":\"%s\",\"h\":\"%016llx\",\"reason\":\"%s\","
+                 "\"by\":\"%.*s\"%s}",
+                 u->url, (unsigned long long)u->h,
+                 exact ? "against-exact" : "against-near",
+                 STR_ARG(dedup_set_name(set, by)), bits);
+        assert_int_equal(jsonl_next(&in, &line, &more, &e), 0);
+        assert_true(more && str_eq(line, str_of(want)));
+        n++;
+    }
+    assert_int_equal(jsonl_next(&in, &line, &more, &e), 0);
+    assert_false(more);
+    jsonl_close(&in);
+    return n;
+}
+
+static void test_dedup__leaves_out_an_evaluation_set(void **state)
+{
+    struct dedup_config config = {.stage = {.threads = 2}, .radius = 4};
+    struct dedup_summary sum;
+    struct dedup_set set;
+    struct fixture f;
+    struct err e = ERR_INIT;
+    char path[IO_PATH_MAX + 64], with[SHA256_HEX], again[SHA256_HEX];
+    uint64_t near;
+
+    (void)state;
+    fixture_make(&f, 500, 2, 1, 1);
+    make_set(&f, 4, &set);
+    config.set = &set;
+    if (dedup_run(&f.corpus, &config, &dedup_table, NULL, &sum, &e))
+        fail_msg("%s", e.message);
+    near = tally_get(&sum.drops, "against-near");
+    assert_true(near > 5 && tally_get(&sum.drops, "against-exact") > 5);
+    assert_int_equal(near + tally_get(&sum.drops, "against-exact"),
+                     check_against(&f, &set, 4));
+    sum_release(&sum);
+    hash_all(&f.corpus, with);
+    /* A list that is lost is made again, with all it stands on. */
+    snprintf(path, sizeof path, "%s/survivors/against.meta.json", f.dir);
+    assert_int_equal(unlink(path), 0);
+    config.stage.threads = 1;
+    assert_int_equal(
+        dedup_run(&f.corpus, &config, &dedup_table, NULL, &sum, &e), 0);
+    sum_release(&sum);
+    check_against(&f, &set, 4);
+    hash_all(&f.corpus, again);
+    assert_string_equal(with, again);
+    /* Without the set these outputs are stale, and the list goes. */
+    assert_int_equal(run(&f.corpus, 4, 1, false, NULL, &sum, &e), -E_STALE);
+    sum_release(&sum);
+    assert_int_equal(run(&f.corpus, 4, 1, true, NULL, &sum, &e), 0);
+    assert_int_equal(tally_get(&sum.drops, "against-near"), 0);
+    sum_release(&sum);
+    assert_false(io_exists(path));
+    check_duplicates(&f, 4);
+    dedup_set_release(&set);
+    fixture_remove(&f);
+}
+
 /* A pass whose download was not run: its URLs are counted, nothing else of
  * them is known. */
 static void test_dedup__unasked_are_counted(void **state)
@@ -316,7 +454,8 @@ static void test_dedup__unasked_are_counted(void **state)
 }
 
 /* No text matched: nothing is selected, so that no download leaves a ledger.
- * Survivors are none, and pack may run; but a selection asks for its ledgers. */
+ * Survivors are none, and pack may run; but a selection asks for its ledgers.
+ */
 static void test_dedup__an_empty_selection_is_done(void **state)
 {
     struct fixture f;
@@ -542,6 +681,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dedup__follows_the_rule),
+        cmocka_unit_test(test_dedup__leaves_out_an_evaluation_set),
         cmocka_unit_test(test_dedup__continues_and_refuses),
         cmocka_unit_test(test_dedup__unasked_are_counted),
         cmocka_unit_test(test_dedup__an_empty_selection_is_done),

@@ -77,6 +77,9 @@ static void test_balance__options_that_do_not_go_together(void **state)
         {{.plan = true, .dry_run = true}, "--plan"},
         {{.plan = true, .stage.part = {0, 2}}, "--plan"},
         {{.dry_run = true, .stage.part = {1, 2}}, "--dry-run"},
+        {{.cap = 5, .target = 7}, "only one"},
+        {{.cap = 5, .tail_share = 0.1}, "only one"},
+        {{.target = 5, .tail_share = 0.1}, "only one"},
     };
     struct corpus c = {.dir = "/nowhere"};
 

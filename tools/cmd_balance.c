@@ -1,11 +1,8 @@
-#include <stdio.h>
-
 #include "base/selected.h"
 #include "filter/balance.h"
+#include "tools/balance_print.h"
 #include "tools/command.h"
 #include "tools/merge.h"
-#include "tools/print.h"
-#include "tools/summary.h"
 
 static const struct opt rows[] = {
     STAGE_OPTION_CORPUS(struct balance_config, stage),
@@ -13,11 +10,11 @@ static const struct opt rows[] = {
      .type = OPT_U64,
      .at = offsetof(struct balance_config, cap),
      .arg = "T",
-     .def = "20000",
      .min = 1,
      .max = 1e15,
      .flags = OPT_BYTES,
-     .help = "How many pairs a query may pick."},
+     .help = "How many pairs a query may pick: 20000, unless one of the next "
+             "two says otherwise."},
     {.name = "target",
      .type = OPT_U64,
      .at = offsetof(struct balance_config, target),
@@ -26,12 +23,24 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "Instead of --cap: take the largest cap that keeps at most N "
              "pairs, and print it."},
+    {.name = "tail-share",
+     .type = OPT_DOUBLE,
+     .at = offsetof(struct balance_config, tail_share),
+     .arg = "P",
+     .def = "0",
+     .max = 1,
+     .flags = OPT_BYTES,
+     .help = "Instead of --cap: the cap at which queries with fewer matches "
+             "hold the share P of all matches, 0.06 for example, so that a "
+             "list of another language or size is balanced as the one that P "
+             "was read off."},
     {.name = "exact",
      .type = OPT_BOOL,
      .at = offsetof(struct balance_config, exact),
      .flags = OPT_BYTES,
      .help = "Every query picks exactly min(T, its pairs), by rank, instead "
-             "of that many in expectation. Needs 24 bytes of memory a match."},
+             "of that many in expectation. Takes one more reading, and while "
+             "it sorts 28 bytes of disk a pick."},
     {.name = "round",
      .type = OPT_U64,
      .at = offsetof(struct balance_config, round),
@@ -56,6 +65,26 @@ static const struct opt rows[] = {
      .type = OPT_BOOL,
      .at = offsetof(struct balance_config, dry_run),
      .help = "Say what would be kept, and write nothing."},
+    {.name = "json",
+     .type = OPT_BOOL,
+     .at = offsetof(struct balance_config, json),
+     .help = "Print the summary as one JSON object, for scripts."},
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct balance_config, memory_bytes),
+     .arg = "SIZE",
+     .def = "1G",
+     .min = 1 << 24,
+     .max = 1e15,
+     .help = "For what is sorted or looked up while a plan is made, all "
+             "threads together."},
+    {.name = "rank-slack",
+     .type = OPT_U64,
+     .at = offsetof(struct balance_config, slack),
+     .def = "8",
+     .max = 1000,
+     .flags = OPT_HIDDEN,
+     .help = "Standard deviations of candidates beyond the ranks wanted."},
     STAGE_OPTION_PART(struct balance_config, stage),
     STAGE_OPTION_THREADS(struct balance_config, stage),
     STAGE_OPTION_REDO(struct balance_config, stage),
@@ -67,7 +96,10 @@ static const struct opt_table table = {
     .summary = "Let each query pick at most so many pairs.",
     .details = "Reads unique/, writes selected/round-R/. A pair is kept when "
                "at least one query picks it; each choice is a hash of seed, "
-               "pair and query, so that a larger cap keeps a superset.",
+               "pair and query, so that a larger cap keeps a superset.\n\n"
+               "The summary gives the numbers that published pools are "
+               "described by; --dry-run prints them before anything is "
+               "written or downloaded. docs/balancing.md explains them.",
     .examples = "witmill balance my-corpus --dry-run\n"
                 "witmill balance my-corpus --target 1000000\n"
                 "witmill balance my-corpus --round 1   # after a download",
@@ -75,31 +107,6 @@ static const struct opt_table table = {
     .n = sizeof rows / sizeof *rows,
     .config_size = sizeof(struct balance_config),
 };
-
-static void print(const struct balance_config *b,
-                  const struct balance_summary *sum)
-{
-    printf("balance, round %llu%s: cap %s%s\n", (unsigned long long)b->round,
-           b->dry_run ? " (dry run)" : "", print_n(sum->t),
-           b->target && b->round == 0 ? ", found by --target" : "");
-    summary_line("queries (groups)", sum->groups);
-    summary_share("without a match", sum->zero, sum->groups);
-    summary_share("tail, up to the cap", sum->tail, sum->groups);
-    summary_share("head, above the cap", sum->head, sum->groups);
-    summary_line("matches in all", sum->matches);
-    summary_share("of the head", sum->head_matches, sum->matches);
-    summary_share("of the tail", sum->matches - sum->head_matches,
-                  sum->matches);
-    summary_line("picks expected", sum->expected_picks);
-    if (b->round)
-        summary_line("queries that lost images", sum->raised);
-    if (sum->planned_only)
-        return;
-    summary_line("pairs looked at", sum->pairs);
-    summary_line(b->dry_run ? "picks" : "picks recorded", sum->picks);
-    summary_share(b->round ? "pairs added" : "pairs kept", sum->kept,
-                  sum->pairs);
-}
 
 static int run(const void *config, struct err *e)
 {
@@ -113,7 +120,10 @@ static int run(const void *config, struct err *e)
     rc = balance_run(&c, &table, b, &sum, e);
     if (rc)
         return rc;
-    print(b, &sum);
+    if (b->json)
+        balance_print_json(b, &sum);
+    else
+        balance_print(b, &sum);
     return b->stage.part.n || b->dry_run || b->plan ? 0 : merge_stage(&c, e);
 }
 

@@ -2,7 +2,7 @@
 
 #include "filter/dedup.h"
 #include "filter/dedup_caps.h"
-#include "filter/dedup_near.h"
+#include "tools/against_images.h"
 #include "tools/command.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
@@ -18,6 +18,24 @@ static const struct opt rows[] = {
      .flags = OPT_BYTES,
      .help = "Two images look the same when their 64-bit perceptual hashes "
              "differ in at most so many bits; 0: in none."},
+    {.name = "against",
+     .type = OPT_LIST,
+     .at = offsetof(struct dedup_config, against),
+     .arg = "SHARDS|PAIRS",
+     .help = "Leave out the images of an evaluation set too: tars of samples, "
+             "or JSON lines with sha256 or phash; a file, or a folder of them. "
+             "Images go by the sha256 of their original bytes, or by their "
+             "look, as --radius says. They are listed in "
+             "survivors/against.jsonl.zst. Repeatable."},
+    {.name = "memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct dedup_config, memory_bytes),
+     .arg = "SIZE",
+     .def = "1G",
+     .min = 16 << 20,
+     .max = 1e15,
+     .help = "For the comparison of images, all threads together; what does "
+             "not fit goes to a temporary file in CORPUS."},
     STAGE_OPTION_THREADS(struct dedup_config, stage),
     STAGE_OPTION_REDO(struct dedup_config, stage),
 };
@@ -34,6 +52,7 @@ static const struct opt_table table = {
         "survivors/duplicates.jsonl.zst lists what went, and which image "
         "pushed it out.",
     .examples = "witmill dedup my-corpus\n"
+                "witmill dedup my-corpus --against evals/imagenet-val\n"
                 "# only equal bytes and equal hashes\n"
                 "witmill dedup my-corpus --radius 0",
     .rows = rows,
@@ -56,9 +75,8 @@ static void print(const struct dedup_summary *sum)
     summary_tally("left out", &sum->drops);
 }
 
-static int run(const void *config, struct err *e)
+static int run_with(const struct dedup_config *d, struct err *e)
 {
-    const struct dedup_config *d = config;
     struct dedup_summary sum;
     struct dedup_caps caps;
     struct corpus c;
@@ -76,6 +94,29 @@ static int run(const void *config, struct err *e)
     tally_release(&sum.counts);
     tally_release(&sum.drops);
     dedup_caps_close(&caps);
+    return rc;
+}
+
+static int run(const void *config, struct err *e)
+{
+    struct dedup_config d = *(const struct dedup_config *)config;
+    struct dedup_set set;
+    struct tally counts;
+    int rc = 0;
+
+    dedup_set_init(&set);
+    tally_init(&counts);
+    if (d.against.n) {
+        rc = against_images(&d.against, stage_threads(&d.stage), &set, &counts,
+                            e);
+        d.set = &set;
+    }
+    if (!rc)
+        rc = run_with(&d, e);
+    if (!rc && d.against.n)
+        summary_tally("of the evaluation sets", &counts);
+    tally_release(&counts);
+    dedup_set_release(&set);
     return rc;
 }
 

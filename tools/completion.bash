@@ -7,11 +7,11 @@ _witmill()
     *:queries) options="--wiki --allow-truncated --text --pageviews --project --queries --wordnet --sources --count-case --redirects --min-word-count --word-budget --min-bigram-count --min-pmi --bigram-budget --min-hour-views --min-views --size --order --policy --seed --bucket-bits --dump-text --export --export-as --check --memory --threads --redo --help" ;;
     *:crawl) options="--seed --seeds --contact --scope --max-depth --max-pages --max-pages-per-host --max-pages-per-domain --min-delay --host-limit --in-flight --max-page-size --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --retry-failed --allow-net --resolve --no-dns --dns-servers --ca-file --part-size --part --threads --redo --help" ;;
     *:import) options="--html --base --links --as --format --header --url-column --text-column --page-column --uid-column --part --threads --redo --help" ;;
-    *:match) options="--batch --min-words --max-words --min-chars --rule-svg --rule-boilerplate --rule-filename --rule-repetition --memory --part --threads --redo --help" ;;
-    *:gather) options="--finish --memory --part --threads --redo --help" ;;
-    *:balance) options="--cap --target --exact --round --rounds --plan --dry-run --part --threads --redo --help" ;;
+    *:match) options="--batch --text-rules --min-words --max-words --min-chars --max-chars --min-tokens --max-word-chars --max-char-run --min-letters --rule-svg --rule-boilerplate --rule-filename --rule-repetition --rule-link --rule-markup --rule-entity --rule-template --rule-code --rule-filler --drop-url-with --block-terms --block-hosts --block-urls --language --language-unknown --language-bytes --language-percent --language-reliable --memory --stdin --part --threads --redo --help" ;;
+    *:gather) options="--finish --memory --against --against-min-words --part --threads --redo --help" ;;
+    *:balance) options="--cap --target --tail-share --exact --round --rounds --plan --dry-run --json --memory --part --threads --redo --help" ;;
     *:download) options="--contact --round --min-side --max-aspect --max-pixels --image-size --resize --quality --host-limit --in-flight --retries --backoff-ms --retry-after-max --connect-timeout-ms --timeout-ms --allow-net --resolve --no-dns --dns-servers --ca-file --believe-silence --memory --part --threads --redo --help" ;;
-    *:dedup) options="--radius --threads --redo --help" ;;
+    *:dedup) options="--radius --against --memory --threads --redo --help" ;;
     *:pack) options="--samples --part --threads --redo --help" ;;
     *:run) options="--rounds --threads --redo --help" ;;
     *:merge) options="--catalog --help" ;;

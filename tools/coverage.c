@@ -89,7 +89,7 @@ static int print_spreads(struct coverage *v, struct err *e)
             "  groups by the pairs that contain them; the cap t is %s%s\n"
             "  %-9s %12s %6s %12s %12s %9s %15s\n",
             print_n(cap), s[1].known ? "" : " unless balance is told another",
-            "", "zero", "", "1 to t-1", "t and more", "hold", "picks");
+            "", "zero", "", "1 to t", "above t", "hold", "picks");
     for (size_t i = 0; i < STAGES; i++)
         print_spread(v->out, stages[i].label, &s[i]);
     if (s[1].known)

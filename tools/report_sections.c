@@ -30,8 +30,8 @@ static void spreads(struct page *p)
              "words) by the number of pairs that contain them, and the share "
              "of those pairs that the head holds.</caption><thead><tr><th "
              "scope=\"col\"></th><th scope=\"col\" class=\"n\">zero</th><th "
-             "scope=\"col\" class=\"n\">below %s</th><th scope=\"col\" "
-             "class=\"n\">%s or more</th><th scope=\"col\" class=\"n\">head "
+             "scope=\"col\" class=\"n\">up to %s</th><th scope=\"col\" "
+             "class=\"n\">above %s</th><th scope=\"col\" class=\"n\">head "
              "holds</th></tr></thead><tbody>\n",
              print_n(p->cap), print_n(p->cap));
     spread_row(p, "found", &p->found);

@@ -1,0 +1,151 @@
+/* against_images: which hashes an evaluation set's samples are compared by. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/image.h"
+#include "shards/tar_write.h"
+#include "tests/folder.h"
+#include "tests/small_jpeg.h"
+#include "tools/against_images.h"
+
+#define SHA "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+
+static void must(int rc, const struct err *e)
+{
+    if (rc) {
+        fprintf(stderr, "%d: %s\n", rc, e->message);
+        abort();
+    }
+}
+
+static const struct str red = {(char *)(uintptr_t)small_jpeg_red,
+                               sizeof small_jpeg_red};
+static const struct str blue = {(char *)(uintptr_t)small_jpeg_blue,
+                                sizeof small_jpeg_blue};
+
+static void put_tar(const char *name)
+{
+    const struct {
+        const char *name;
+        struct str bytes;
+    } members[] = {
+        {"0.jpg", red},
+        {"1.jpg", blue}, /* both hashes known: not decoded */
+        {"1.json", STR("{\"sha256\":\"" SHA "\",\"phash\":"
+                       "\"0123456789abcdeF\"}")},
+        {"2.jpg", STR("no picture")},
+        {"3.jpg", blue}, /* the original's sha256 is known */
+        {"3.json", STR("{\"sha256\":\"" SHA "\"}")},
+        {"4.jpg", red}, /* hashes of a wrong form are none */
+        {"4.json", STR("{\"sha256\":\"12\",\"phash\":\"x123456789abcdef\"}")},
+        {"5.txt", STR("no image")},
+    };
+    struct err e = ERR_INIT;
+    struct tar_writer w;
+
+    must(tar_writer_open(&w, at(name), &e), &e);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        must(tar_writer_add(&w, str_of(members[i].name), members[i].bytes, NULL,
+                            &e),
+             &e);
+    must(tar_writer_publish(&w, &e), &e);
+}
+
+static uint64_t phash_as_downloaded(struct str bytes, uint8_t *sha)
+{
+    struct image_config c = image_config_default();
+    struct image_result r;
+    uint64_t phash;
+
+    c.limits = image_limits_decodable();
+    image_result_init(&r);
+    assert_int_equal(image_process(bytes, &c, &r), IMAGE_OK);
+    assert_false(r.flat);
+    phash = r.phash;
+    memcpy(sha, r.sha256, DEDUP_SET_SHA);
+    image_result_release(&r);
+    return phash;
+}
+
+static void check(const struct dedup_set *set, size_t i, const uint8_t *sha,
+                  const uint64_t *phash)
+{
+    assert_true(set->images[i].has_sha);
+    assert_memory_equal(set->images[i].sha, sha, DEDUP_SET_SHA);
+    assert_int_equal(set->images[i].has_phash, phash != NULL);
+    if (phash)
+        assert_true(set->images[i].phash == *phash);
+}
+
+static void test_against_images__hashes(void **state)
+{
+    static const uint8_t given[] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
+                                    0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb,
+                                    0xcc, 0xdd, 0xee, 0xff};
+    const uint64_t told = UINT64_C(0x0123456789abcdef);
+    uint8_t red_sha[32], blue_sha[32], junk_sha[32];
+    uint64_t red_phash = phash_as_downloaded(red, red_sha);
+    uint64_t blue_phash = phash_as_downloaded(blue, blue_sha);
+    struct dedup_set set;
+    struct tally counts;
+    struct err e = ERR_INIT;
+    const char *path;
+    struct opt_list paths = {&path, 1};
+
+    (void)state;
+    put_tar("set.tar");
+    path = at("set.tar");
+    dedup_set_init(&set);
+    tally_init(&counts);
+    must(against_images(&paths, 2, &set, &counts, &e), &e);
+    assert_int_equal(set.n, 5);
+    assert_int_equal(set.inputs.n, 1);
+    hash_sha256(STR("no picture"), junk_sha);
+    check(&set, 0, red_sha, &red_phash);
+    check(&set, 1, given, &told);
+    check(&set, 2, junk_sha, NULL);
+    check(&set, 3, given, &blue_phash);
+    check(&set, 4, red_sha, &red_phash);
+    assert_true(str_ends(dedup_set_name(&set, 3), STR("set.tar/3")));
+    assert_int_equal(tally_get(&counts, "images"), 5);
+    assert_int_equal(tally_get(&counts, "phashes"), 4);
+    assert_int_equal(tally_get(&counts, "undecoded"), 1);
+    assert_int_equal(
+        tally_get(&counts, "without-image") + tally_get(&counts, "nothing"), 1);
+    tally_release(&counts);
+    dedup_set_release(&set);
+}
+
+static void test_against_images__needs_one(void **state)
+{
+    struct dedup_set set;
+    struct tally counts;
+    struct err e = ERR_INIT;
+    const char *path;
+    struct opt_list paths = {&path, 1};
+
+    (void)state;
+    path = at("texts.jsonl");
+    must(io_write_file(path, STR("{\"text\":\"a dog\"}\n"), &e), &e);
+    dedup_set_init(&set);
+    tally_init(&counts);
+    assert_int_equal(against_images(&paths, 1, &set, &counts, &e), -E_USAGE);
+    tally_release(&counts);
+    dedup_set_release(&set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_images__hashes),
+        cmocka_unit_test(test_against_images__needs_one),
+    };
+
+    return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
+}
