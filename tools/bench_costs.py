@@ -4,11 +4,12 @@
 Texts: synthetic pairs of the published shape (tests/make_records) in three
 sizes, each four times the one before, through match, gather and balance.
 Pictures: as many bytes as photographs have (tests/make_photos), in three
-sizes, from our own server on loopback through import, match, gather, balance,
-download, dedup and pack.  One thread a stage (the download has its decoder
-beside); CPU seconds, so that other work on the machine counts less.  From the
-largest size: the machines and days for the paper's corpus and for all of
-Common Crawl.
+sizes, from our own server on loopback through download and pack; and ten times
+as many thumbnails, as what dedup takes of one is little.  One thread a stage
+(the download has its decoder beside); CPU seconds, so that other work on the
+machine counts less.  A line through the two largest sizes gives what a stage
+takes to start and what an item costs; from these the machines and days for the
+paper's corpus and for all of Common Crawl.
 
 usage: tools/bench_costs.py BUILD [TEXTS [PICTURES]]
        the largest sizes (4000000 and 2400)
@@ -127,13 +128,14 @@ def serve(build, photos):
     return server, int(server.stdout.readline())
 
 
-def pictures(build, largest):
+def pictures(build, largest, *side):
+    """Costs of the stages, and the bytes of a picture."""
     table, photos = {}, FOLDER / "photos"
-    run([build / "make_photos", photos, largest])
+    run([build / "make_photos", photos, largest, *side])
+    each = size_of(photos) / largest
     (FOLDER / "limits").write_text("photos.test 64\n")
     server, port = serve(build, photos)
-    heading(f"pictures: {size_of(photos) / largest / 1e3:.0f} KB each, over "
-            "loopback")
+    heading(f"pictures: {each / 1e3:.0f} KB each, over loopback")
     for k in reversed(range(SIZES)):
         n, corpus = largest // GROWTH ** k, FOLDER / f"pictures-{k}"
         (FOLDER / "list.tsv").write_text("".join(
@@ -154,16 +156,18 @@ def pictures(build, largest):
         shutil.rmtree(corpus)
     server.kill()
     server.wait()
-    return table
+    shutil.rmtree(photos)
+    return table, each
 
 
-def lines(table):
+def lines(table, *names):
     """What a stage takes to start, and a million items, by the two largest
     sizes; and by the two before, for how straight the line is."""
     print(f"\n{'stage':11}{'start s':>9}{'s/million':>11}"
           f"{'before':>9}{'bytes each':>12}")
     out = {}
-    for name, costs in table.items():
+    for name in names:
+        costs = table[name]
         line, before = Line(costs), Line(costs[:-1])
         print(f"{name:11}{line.start:9.2f}{line.each * 1e6:11.2f}"
               f"{before.each * 1e6:9.2f}{line.out:12,.0f}")
@@ -191,14 +195,15 @@ def bill(title, rows, bytes_in):
               f"machine's 10 Gb/s at 80%, {line / 10:,.1f} of ten")
 
 
-def bills(t, p, image):
-    """t, p: lines of the texts and of the pictures; image: bytes of one."""
+def bills(t, p, thumbnails, image):
+    """Lines of the texts, of photographs and of thumbnails; image: bytes of a
+    photograph."""
     asked = KEPT / USABLE
     bill("the paper's corpus: 400 million pairs out of 1.6 billion that match",
          [("import", POOL / MATCHED_SHARE, t["import"]),
           ("match", POOL / MATCHED_SHARE, t["match"]),
           ("gather", POOL, t["gather"]), ("balance", POOL, t["balance"]),
-          ("download", KEPT, p["download"]), ("dedup", KEPT, p["dedup"]),
+          ("download", KEPT, p["download"]), ("dedup", KEPT, thumbnails["dedup"]),
           ("pack", KEPT, p["pack"])], KEPT * image)
     print(f"  (for {KEPT:.2g} images about {asked:.2g} URLs are asked; those "
           "that give none cost a request)")
@@ -208,7 +213,7 @@ def bills(t, p, image):
           ("gather", CRAWL_MATCHED, t["gather"]),
           ("balance", CRAWL_MATCHED, t["balance"]),
           ("download", CRAWL_KEPT, p["download"]),
-          ("dedup", CRAWL_KEPT, p["dedup"]), ("pack", CRAWL_KEPT, p["pack"])],
+          ("dedup", CRAWL_KEPT, thumbnails["dedup"]), ("pack", CRAWL_KEPT, p["pack"])],
          CRAWL_KEPT * image)
 
 
@@ -219,13 +224,14 @@ def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     text = texts(build, largest_text)
-    picture = pictures(build, largest_picture)
-    image = size_of(FOLDER / "photos") / largest_picture
+    photographs, image = pictures(build, largest_picture)
+    thumbnails, _ = pictures(build, 10 * largest_picture, 160, 120)
     print("\ntexts, by the two largest sizes", end="")
-    t = lines(text)
-    print("\npictures", end="")
-    p = lines(picture)
-    bills(t, p, image)
+    t = lines(text, "import", "match", "gather", "balance")
+    print("\nphotographs", end="")
+    p = lines(photographs, "download", "pack")
+    print("\nthumbnails", end="")
+    bills(t, p, lines(thumbnails, "download", "dedup", "pack"), image)
     shutil.rmtree(FOLDER)
 
 
