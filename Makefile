@@ -333,10 +333,10 @@ demo: deps
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
 bench_parts := text views dump wikitext counts queries products train tokenizer \
-               picture loader
+               picture loader match
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump stream_cat
+                  bench_counts bench_dump stream_cat bench_match
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
@@ -348,6 +348,7 @@ bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B
 bench-picture = tools/bench_picture.py $B
 bench-loader = tools/bench_loader.py $B
+bench-match = tools/bench_match.py $B
 
 bench: deps
 	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))
