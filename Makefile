@@ -357,12 +357,12 @@ demo: deps
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
 bench_parts := text views dump wikitext counts queries rules products train \
-               tokenizer picture loader scale match-disk dedup costs
+               tokenizer picture loader scale match-disk dedup costs match
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
                   bench_counts bench_dump bench_rules stream_cat \
-                  make_records bench_records bench_dedup \
-                  make_photos httpd
+                  make_records bench_records bench_dedup make_photos httpd \
+                  bench_match
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
@@ -379,6 +379,7 @@ bench-scale = tools/bench_scale.py $B
 bench-match-disk = tools/bench_match_disk.py $B
 bench-dedup = tools/bench_dedup.py $B
 bench-costs = tools/bench_costs.py $B
+bench-match = tools/bench_match.py $B
 
 bench: deps
 	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))
