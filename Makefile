@@ -353,17 +353,18 @@ demo: deps
 
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
-bench_parts := text views dump wikitext counts queries products train tokenizer \
-               picture loader match-disk
+bench_parts := text views dump wikitext counts queries rules products train \
+               tokenizer picture loader match-disk
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump stream_cat bench_records
+                  bench_counts bench_dump bench_rules stream_cat bench_records
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
 bench-wikitext = tools/compare_wikitext.py $B
 bench-counts = $B/bench_counts
 bench-queries = tools/bench_queries.py $B
+bench-rules = $B/bench_rules $${WITMILL_SHARED:-../shared}/data/alt-text/laion400m-url-text.tsv.gz
 bench-products = $B/bench_products
 bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B

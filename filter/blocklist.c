@@ -52,6 +52,14 @@ static int add_term(struct reading *r, struct str line, struct err *e)
     return add(r, buf_str(&r->words.text), e);
 }
 
+/* Without the dot of the root, which few URLs have. */
+static struct str without_root(struct str host)
+{
+    if (host.n > 1 && host.p[host.n - 1] == '.')
+        host.n--;
+    return host;
+}
+
 /* A host gets its canonical form as part of a URL. */
 static int add_host(struct reading *r, struct str line, struct err *e)
 {
@@ -73,11 +81,12 @@ static int add_host(struct reading *r, struct str line, struct err *e)
     why = url_resolve(STR_NONE, buf_str(&all), &r->url);
     buf_release(&all);
     if (why != URL_OK || !url_split(buf_str(&r->url), &parts) ||
-        parts.port != 80 || str_starts(parts.host, STR(".")))
+        parts.port != 80)
         return bad(r, line, "is no host name", e);
-    host = parts.host;
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--; /* the root's dot, which few URLs have */
+    host = without_root(parts.host);
+    if (str_starts(host, STR(".")) || str_ends(host, STR(".")) ||
+        str_find(host, STR(".."), 0) != SIZE_MAX)
+        return bad(r, line, "is no host name: a label is empty", e);
     return add(r, host, e);
 }
 
@@ -207,9 +216,7 @@ bool blocklist_has_host(const struct blocklist *b, struct str url)
 
     if (!url_split(url, &parts))
         return false;
-    host = parts.host;
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--;
+    host = without_root(parts.host);
     if (is_listed(b, host) || !is_name(host))
         return is_listed(b, host);
     while ((dot = str_find_char(host, '.', dot)) != SIZE_MAX)

@@ -7,11 +7,12 @@
 
 unsigned textmarks_scan(struct str text)
 {
-    static const unsigned char kind[256] = {
+    static const unsigned short kind[256] = {
         ['<'] = TEXTMARKS_LESS,    ['&'] = TEXTMARKS_AMP,
         ['{'] = TEXTMARKS_BRACE,   ['['] = TEXTMARKS_BRACKET,
         ['%'] = TEXTMARKS_PERCENT, [':'] = TEXTMARKS_COLON,
-        ['('] = TEXTMARKS_PAREN,   ['.'] = TEXTMARKS_DOT};
+        ['('] = TEXTMARKS_PAREN,   ['.'] = TEXTMARKS_DOT,
+        [';'] = TEXTMARKS_SEMI,    ['@'] = TEXTMARKS_AT};
     unsigned seen = 0;
 
     for (size_t i = 0; i < text.n; i++)
@@ -114,7 +115,7 @@ bool textmarks_entities(struct str text, unsigned seen)
 {
     size_t i = 0;
 
-    if (!(seen & TEXTMARKS_AMP))
+    if (!(seen & TEXTMARKS_AMP) || !(seen & TEXTMARKS_SEMI))
         return false;
     while ((i = str_find_char(text, '&', i)) != SIZE_MAX) {
         struct entity found;
@@ -142,12 +143,17 @@ static bool enclosed(struct str s, size_t i, struct str open, struct str close)
     return end != SIZE_MAX && end > from;
 }
 
-/* {0}, {name}: one name in braces and nothing else. */
+/* {0}, {user_name}, {page.title}: one name that no writer of prose would put
+ * in braces, as {recipe} is. */
 static bool braced_name(struct str s, size_t i)
 {
     size_t end = name_end(s, i + 1);
+    struct str name = str_slice(s, i + 1, end);
 
-    return end > i + 1 && end - i <= INSIDE_MAX && at(s, end) == '}';
+    return name.n && name.n <= INSIDE_MAX && at(s, end) == '}' &&
+           (str_is_digit(name.p[0]) || memchr(name.p, '_', name.n) ||
+            memchr(name.p, '.', name.n)) &&
+           (i == 0 || s.p[i - 1] == ' ' || s.p[i - 1] == '"');
 }
 
 /* %s or %d between spaces, %(name)s, %1$s. */
@@ -186,8 +192,9 @@ static bool placeholder(struct str s, size_t i)
 
 bool textmarks_template(struct str text, unsigned seen)
 {
-    if (!(seen & (TEXTMARKS_BRACE | TEXTMARKS_PERCENT)))
-        return false;
+    if (!(seen & (TEXTMARKS_BRACE | TEXTMARKS_PERCENT)) ||
+        str_find_char(text, '\\', 0) != SIZE_MAX)
+        return false; /* or a formula, full of braces */
     for (size_t i = 0; i < text.n; i++)
         if (placeholder(text, i))
             return true;
@@ -268,19 +275,38 @@ static bool css_rule(struct str s)
     return colon < close && close != SIZE_MAX;
 }
 
-static bool script(struct str s)
+/* Is the ( at i a call of something that only scripts call? */
+static bool script_call(struct str s, size_t i)
 {
-    static const char *const phrases[] = {
-        "function(",    "function (",   "();",
-        "document.get", "window.loc",   "document.w",
-        "javascript:",  "console.log(", "=> {",
-        "=>{",          "<?php",        "//<![CDATA[",
-        "jQuery(",      "$(",           "addEventListener("};
+    static const char *const names[] = {
+        "function",       "function ",     "$",
+        "jQuery",         "console.log",   "addEventListener",
+        "getElementById", "document.write"};
+    struct str before = str_slice(s, 0, i);
 
-    for (size_t k = 0; k < sizeof phrases / sizeof *phrases; k++)
-        if (contains(s, str_of(phrases[k])))
+    if (has(s, i, STR("();")))
+        return true;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        if (str_ends(before, str_of(names[k])))
             return true;
     return false;
+}
+
+static bool script(struct str s, unsigned seen)
+{
+    size_t i = SIZE_MAX;
+
+    while (seen & TEXTMARKS_PAREN &&
+           (i = str_find_char(s, '(', i + 1)) != SIZE_MAX)
+        if (script_call(s, i))
+            return true;
+    if (seen & TEXTMARKS_COLON && contains(s, STR("javascript:")))
+        return true;
+    if (seen & TEXTMARKS_BRACE &&
+        (contains(s, STR("=> {")) || contains(s, STR("=>{"))))
+        return true;
+    return seen & TEXTMARKS_LESS &&
+           (contains(s, STR("<?php")) || contains(s, STR("<![CDATA[")));
 }
 
 bool textmarks_code(struct str text, unsigned seen)
@@ -289,11 +315,10 @@ bool textmarks_code(struct str text, unsigned seen)
         return true;
     if ((seen & TEXTMARKS_BRACE) && css_rule(text))
         return true;
-    if ((seen & TEXTMARKS_COLON) && declarations(text) == 2)
+    if ((seen & TEXTMARKS_COLON) && (seen & TEXTMARKS_SEMI) &&
+        declarations(text) == 2)
         return true;
-    return (seen & (TEXTMARKS_BRACE | TEXTMARKS_PAREN | TEXTMARKS_COLON |
-                    TEXTMARKS_DOT | TEXTMARKS_LESS)) &&
-           script(text);
+    return script(text, seen);
 }
 
 /* ---- names of things elsewhere, and little beside ---- */
@@ -329,24 +354,45 @@ static bool names_only(struct str text, bool (*names)(struct str token))
     return named && words < 2;
 }
 
-static bool names_image(struct str token)
+/* .jpg and the like, from the dot on. */
+static bool image_suffix(struct str s)
 {
     static const char *const suffixes[] = {
         ".jpg",  ".jpeg", ".png", ".gif",  ".webp", ".avif", ".svg",
         ".svgz", ".bmp",  ".tif", ".tiff", ".ico",  ".heic", ".jfif"};
-    size_t shortest = 4; /* bytes of a suffix, at least */
 
-    if (token.n < shortest || !memchr(token.p, '.', token.n))
+    if (s.n < 4 || s.n > 5)
         return false;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-        if (str_iends(token, str_of(suffixes[i])))
+        if (str_ieq(s, str_of(suffixes[i])))
             return true;
     return false;
 }
 
-bool textmarks_filename(struct str text, unsigned seen)
+static bool names_image(struct str token)
 {
-    return (seen & TEXTMARKS_DOT) && names_only(text, names_image);
+    size_t dot = token.n;
+
+    while (dot > 0 && token.p[dot - 1] != '.')
+        dot--;
+    return dot > 0 && image_suffix(str_slice(token, dot - 1, token.n));
+}
+
+/* Most texts with a dot in them name no image: look behind the dots before
+ * anything is counted. */
+bool textmarks_filename(struct str text)
+{
+    size_t dot = SIZE_MAX;
+
+    while ((dot = str_find_char(text, '.', dot + 1)) != SIZE_MAX) {
+        size_t end = dot;
+
+        while (end < text.n && end - dot < 6 && text.p[end] != ' ')
+            end++;
+        if (image_suffix(str_slice(text, dot, end)))
+            return names_only(text, names_image);
+    }
+    return false;
 }
 
 static bool istarts(struct str s, struct str prefix)
@@ -369,7 +415,11 @@ static bool names_place(struct str token)
 
 bool textmarks_link(struct str text, unsigned seen)
 {
-    return (seen & TEXTMARKS_DOT) && names_only(text, names_place);
+    if (!(seen & TEXTMARKS_DOT) ||
+        (!(seen & (TEXTMARKS_AT | TEXTMARKS_COLON)) &&
+         !contains(text, STR("www.")) && !contains(text, STR("WWW."))))
+        return false;
+    return names_only(text, names_place);
 }
 
 /* ---- stock phrases ---- */

@@ -10,10 +10,9 @@
  *                                (&c. without ; is prose)
  *            textmarks_template  a place that a program should have filled:
  *                                {{name}} ${name} <%= name %> {% if %} #{name}
- *                                %(name)s {0}, or %s, %d standing alone
- *            textmarks_code      JSON; a rule or two declarations of CSS;
- *                                phrases of JavaScript
- *            textmarks_link      a URL, host with www., or mail address, with
+ *                                %(name)s {0} {a_name}, or %s, %d standing
+ * alone textmarks_code      JSON; a rule or two declarations of CSS; phrases of
+ * JavaScript textmarks_link      a URL, host with www., or mail address, with
  *                                fewer than two words of two letters beside
  *            textmarks_filename  the same of an image's file name
  *
@@ -23,7 +22,7 @@
  * Threads. Pure functions.
  * Cost.    textmarks_scan() is one table look-up a byte; the others look at a
  *          text only when the scan has seen a byte they begin with, and then
- *          pass over it once.
+ *          pass over it once; textmarks_filename() asks for dots itself.
  */
 #ifndef FILTER_TEXTMARKS_H
 #define FILTER_TEXTMARKS_H
@@ -40,7 +39,9 @@ enum textmarks_seen {
     TEXTMARKS_PERCENT = 16, /* % */
     TEXTMARKS_COLON = 32,   /* : */
     TEXTMARKS_PAREN = 64,   /* ( */
-    TEXTMARKS_DOT = 128     /* . */
+    TEXTMARKS_DOT = 128,    /* . */
+    TEXTMARKS_SEMI = 256,   /* ; */
+    TEXTMARKS_AT = 512      /* @ */
 };
 
 /* The enum textmarks_seen of a text. */
@@ -51,7 +52,7 @@ bool textmarks_entities(struct str text, unsigned seen);
 bool textmarks_template(struct str text, unsigned seen);
 bool textmarks_code(struct str text, unsigned seen);
 bool textmarks_link(struct str text, unsigned seen);
-bool textmarks_filename(struct str text, unsigned seen);
+bool textmarks_filename(struct str text);
 
 /* words: a text's words, folded, joined by one space each. */
 bool textmarks_filler(struct str words);

@@ -41,7 +41,11 @@ int textrules_open(struct textrules *r, const struct textrules_config *c,
     int rc;
 
     *r = (struct textrules){.c = c};
-    r->marks = c->link || c->markup || c->entity || c->template || c->code;
+    r->places = c->url_contains.n || c->block_hosts || c->block_urls;
+    r->marks = c->link || c->markup || c->entity || c->template || c->code ||
+               c->filler;
+    r->chars = c->max_char_run || c->min_letters || c->max_word_chars ||
+               c->min_chars || c->max_chars || c->min_tokens;
     rc = open_language(r, e);
     if (!rc)
         rc = open_list(&r->terms, BLOCKLIST_TERMS, c->block_terms,
@@ -88,7 +92,14 @@ static bool svg(struct str url)
     size_t end = str_find_char(url, '?', 0);
     struct str path = str_slice(url, 0, end);
 
-    return str_iends(path, STR(".svg")) || str_iends(path, STR(".svgz"));
+    char last;
+
+    if (path.n < 4)
+        return false;
+    /* The last letter but one parts these from nearly all others. */
+    last = str_lower_char(path.p[path.n - 2]);
+    return (last == 'v' && str_iends(path, STR(".svg"))) ||
+           (last == 'g' && str_iends(path, STR(".svgz")));
 }
 
 static bool contains_any(struct str url, const struct opt_list *l)
@@ -99,10 +110,8 @@ static bool contains_any(struct str url, const struct opt_list *l)
     return false;
 }
 
-static const char *judge_url(const struct textrules *r, struct str url)
+static const char *judge_place(const struct textrules *r, struct str url)
 {
-    if (r->c->svg && svg(url))
-        return "svg";
     if (contains_any(url, &r->c->url_contains))
         return "url-contains";
     if (r->c->block_hosts && blocklist_has_host(&r->hosts, url))
@@ -114,41 +123,66 @@ static const char *judge_url(const struct textrules *r, struct str url)
 
 /* ---- words ---- */
 
-/* Words of navigation, folded, by their first letter; between spaces.  A text
- * that has no other speaks of the page, not of the picture. */
+#define S(word)                                                                \
+    {                                                                          \
+        (word), sizeof(word) - 1                                               \
+    }
+
+/* Words of navigation, folded, by their first letter.  A text that has no
+ * other speaks of the page, not of the picture. */
 static bool is_navigation(struct str word)
 {
-    static const char *const by_letter[26] = {
-        ['a' - 'a'] = "arrow",
-        ['b' - 'a'] = "back backward bottom button",
-        ['c' - 'a'] = "click close contents",
-        ['d' - 'a'] = "down",
-        ['e' - 'a'] = "enter",
-        ['f' - 'a'] = "first forward",
-        ['g' - 'a'] = "go",
-        ['h' - 'a'] = "here home homepage",
-        ['i' - 'a'] = "icon image img index",
-        ['l' - 'a'] = "last left link logo",
-        ['m' - 'a'] = "menu",
-        ['n' - 'a'] = "nav navigation next",
-        ['o' - 'a'] = "of",
-        ['p' - 'a'] = "page picture prev previous print",
-        ['r' - 'a'] = "return right",
-        ['s' - 'a'] = "scroll search share skip spacer start",
-        ['t' - 'a'] = "the thumbnail to toc toggle top",
-        ['u' - 'a'] = "up",
+    static const struct str by_letter[26][8] = {
+        ['a' - 'a'] = {S("arrow")},
+        ['b' - 'a'] = {S("back"), S("backward"), S("bottom"), S("button")},
+        ['c' - 'a'] = {S("click"), S("close"), S("contents")},
+        ['d' - 'a'] = {S("down")},
+        ['e' - 'a'] = {S("enter")},
+        ['f' - 'a'] = {S("first"), S("forward")},
+        ['g' - 'a'] = {S("go")},
+        ['h' - 'a'] = {S("here"), S("home"), S("homepage")},
+        ['i' - 'a'] = {S("icon"), S("image"), S("img"), S("index")},
+        ['l' - 'a'] = {S("last"), S("left"), S("link"), S("logo")},
+        ['m' - 'a'] = {S("menu")},
+        ['n' - 'a'] = {S("nav"), S("navigation"), S("next")},
+        ['o' - 'a'] = {S("of")},
+        ['p' - 'a'] = {S("page"), S("picture"), S("prev"), S("previous"),
+                       S("print")},
+        ['r' - 'a'] = {S("return"), S("right")},
+        ['s' - 'a'] = {S("scroll"), S("search"), S("share"), S("skip"),
+                       S("spacer"), S("start")},
+        ['t' - 'a'] = {S("the"), S("thumbnail"), S("to"), S("toc"), S("toggle"),
+                       S("top")},
+        ['u' - 'a'] = {S("up")},
     };
-    const char *at = NULL;
+    /* Lengths that the words of a letter have: bit n for n bytes. */
+    static const uint16_t lengths[26] = {
+        ['a' - 'a'] = 1 << 5,
+        ['b' - 'a'] = 1 << 4 | 1 << 6 | 1 << 8,
+        ['c' - 'a'] = 1 << 5 | 1 << 8,
+        ['d' - 'a'] = 1 << 4,
+        ['e' - 'a'] = 1 << 5,
+        ['f' - 'a'] = 1 << 5 | 1 << 7,
+        ['g' - 'a'] = 1 << 2,
+        ['h' - 'a'] = 1 << 4 | 1 << 8,
+        ['i' - 'a'] = 1 << 3 | 1 << 4 | 1 << 5,
+        ['l' - 'a'] = 1 << 4,
+        ['m' - 'a'] = 1 << 4,
+        ['n' - 'a'] = 1 << 3 | 1 << 4 | 1 << 10,
+        ['o' - 'a'] = 1 << 2,
+        ['p' - 'a'] = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8,
+        ['r' - 'a'] = 1 << 5 | 1 << 6,
+        ['s' - 'a'] = 1 << 4 | 1 << 5 | 1 << 6,
+        ['t' - 'a'] = 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9,
+        ['u' - 'a'] = 1 << 2,
+    };
+    unsigned letter = word.n ? (unsigned)(word.p[0] - 'a') : 26;
 
-    if (word.n >= 2 && word.p[0] >= 'a' && word.p[0] <= 'z')
-        at = by_letter[word.p[0] - 'a'];
-    while (at) {
-        size_t n = strcspn(at, " ");
-
-        if (n == word.n && !memcmp(at, word.p, n))
+    if (letter >= 26 || word.n > 15 || !(lengths[letter] >> word.n & 1))
+        return false;
+    for (const struct str *s = by_letter[letter]; s->n; s++)
+        if (str_eq(*s, word))
             return true;
-        at = at[n] ? at + n + 1 : NULL;
-    }
     return false;
 }
 
@@ -160,6 +194,28 @@ static bool boilerplate(const struct words *w)
     return w->n > 0;
 }
 
+/* The first bytes of a word, up to eight, as a number: equal words have equal
+ * ones.  (Bytes behind a word can be read, WORDS_SLACK of them.) */
+static uint64_t head(const struct words *w, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)w->text.p + w->span[i].at;
+    uint64_t x = p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
+                 (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+                 (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+                 (uint64_t)p[7] << 56;
+
+    return w->span[i].n < 8 ? x << (64 - 8 * w->span[i].n) : x;
+}
+
+/* Are the first four words distinct by their heads alone?  Most texts' are, and
+ * are done with here, without a branch that could be foreseen wrongly. */
+static bool distinct_heads(const struct words *w)
+{
+    uint64_t a = head(w, 0), b = head(w, 1), c = head(w, 2), d = head(w, 3);
+
+    return !((a == b) | (a == c) | (a == d) | (b == c) | (b == d) | (c == d));
+}
+
 /* Distinct words by comparing each with those before: texts that reach this
  * are at most PAIR_TEXT_MAX bytes, and the search stops once a quarter is
  * passed. */
@@ -168,6 +224,8 @@ static bool repetition(const struct words *w)
     size_t most = w->n / 4, distinct = 0;
 
     if (w->n < REPETITION_WORDS)
+        return false;
+    if (most < 4 && distinct_heads(w))
         return false;
     for (size_t i = 0; i < w->n; i++) {
         size_t k = 0;
@@ -182,13 +240,38 @@ static bool repetition(const struct words *w)
 
 /* ---- characters ---- */
 
+/* Code points: bytes but those that go on with one, eight at a time. */
 static uint64_t chars(struct str text)
 {
-    uint64_t n = 0;
+    uint64_t n = text.n;
+    size_t i = 0;
 
-    for (size_t i = 0; i < text.n; i++)
-        n += ((unsigned char)text.p[i] & 0xc0) != 0x80;
+    for (; i + 8 <= text.n; i += 8) {
+        uint64_t x;
+
+        memcpy(&x, text.p + i, 8);
+        x = x >> 7 & ~x >> 6 & UINT64_C(0x0101010101010101);
+        n -= x * UINT64_C(0x0101010101010101) >> 56;
+    }
+    for (; i < text.n; i++)
+        n -= ((unsigned char)text.p[i] & 0xc0) == 0x80;
     return n;
+}
+
+/* The code point at *at, with a short way for ASCII. */
+static uint32_t next(struct str text, size_t *at)
+{
+    unsigned char c = (unsigned char)text.p[*at];
+
+    if (c >= 0x80)
+        return utf8_next(text, at);
+    ++*at;
+    return c;
+}
+
+static bool is_white(uint32_t cp)
+{
+    return cp < 0x80 ? str_is_space((char)cp) : utf8_is_white_space(cp);
 }
 
 static uint64_t tokens(struct str text)
@@ -198,7 +281,7 @@ static uint64_t tokens(struct str text)
     size_t at = 0;
 
     while (at < text.n) {
-        bool space = utf8_is_white_space(utf8_next(text, &at));
+        bool space = is_white(next(text, &at));
 
         n += !space && !inside;
         inside = !space;
@@ -221,7 +304,7 @@ static bool char_run(struct str text, uint64_t most)
     size_t at = 0;
 
     while (at < text.n) {
-        uint32_t cp = utf8_next(text, &at);
+        uint32_t cp = next(text, &at);
 
         run = cp == last ? run + 1 : 1;
         last = cp;
@@ -231,6 +314,13 @@ static bool char_run(struct str text, uint64_t most)
     return false;
 }
 
+static bool is_letter(uint32_t cp)
+{
+    enum fold_class kind = cp == UTF8_BAD ? FOLD_OTHER : fold_class(cp);
+
+    return kind == FOLD_LETTER || kind == FOLD_MARK;
+}
+
 /* Letters and the marks on them, as a share of all but white space. */
 static bool few_letters(struct str text, uint64_t percent)
 {
@@ -238,23 +328,16 @@ static bool few_letters(struct str text, uint64_t percent)
     size_t at = 0;
 
     while (at < text.n) {
-        uint32_t cp = utf8_next(text, &at);
-        enum fold_class kind;
+        uint32_t cp = next(text, &at);
 
-        if (cp < 0x80) {
-            letters += str_is_alpha((char)cp);
-            all += !str_is_space((char)cp);
-            continue;
-        }
-        kind = cp == UTF8_BAD ? FOLD_OTHER : fold_class(cp);
-        letters += kind == FOLD_LETTER || kind == FOLD_MARK;
-        all += !utf8_is_white_space(cp);
+        all += !is_white(cp);
+        letters += cp < 0x80 ? str_is_alpha((char)cp) : is_letter(cp);
     }
     return letters * 100 < percent * all;
 }
 
-static const char *judge_counts(const struct textrules_config *c,
-                                struct str text, const struct words *w)
+static const char *judge_chars(const struct textrules_config *c,
+                               struct str text, const struct words *w)
 {
     uint64_t n = c->min_chars || c->max_chars ? chars(text) : 0;
 
@@ -270,10 +353,6 @@ static const char *judge_counts(const struct textrules_config *c,
         return "too-many-chars";
     if (c->min_tokens && tokens(text) < c->min_tokens)
         return "too-few-tokens";
-    if (w->n < c->min_words)
-        return "too-few-words";
-    if (c->max_words && w->n > c->max_words)
-        return "too-many-words";
     return NULL;
 }
 
@@ -283,12 +362,8 @@ static const char *judge_marks(const struct textrules *r, struct str text,
                                const struct words *w)
 {
     const struct textrules_config *c = r->c;
-    unsigned seen = r->marks ? textmarks_scan(text)
-                    : text.n && memchr(text.p, '.', text.n) ? TEXTMARKS_DOT
-                                                            : 0;
+    unsigned seen = textmarks_scan(text);
 
-    if (c->filename && textmarks_filename(text, seen))
-        return "filename";
     if (c->link && textmarks_link(text, seen))
         return "link";
     if (c->markup && textmarks_tags(text, seen))
@@ -328,19 +403,28 @@ const char *textrules_verdict(const struct textrules *r,
                               struct str text, const struct words *w)
 {
     const struct textrules_config *c = r->c;
-    const char *reason = judge_url(r, url);
+    const char *reason = NULL;
 
-    if (reason)
-        return reason;
-    if (c->boilerplate && boilerplate(w))
-        return "boilerplate";
-    reason = judge_marks(r, text, w);
+    if (c->svg && svg(url))
+        return "svg";
+    if (r->places)
+        reason = judge_place(r, url);
+    if (!reason && c->boilerplate && boilerplate(w))
+        reason = "boilerplate";
+    if (!reason && c->filename && textmarks_filename(text))
+        reason = "filename";
+    if (!reason && r->marks)
+        reason = judge_marks(r, text, w);
     if (!reason && c->repetition && repetition(w))
         reason = "repetition";
-    if (!reason)
-        reason = judge_counts(c, text, w);
+    if (!reason && r->chars)
+        reason = judge_chars(c, text, w);
     if (reason)
         return reason;
+    if (w->n < c->min_words)
+        return "too-few-words";
+    if (c->max_words && w->n > c->max_words)
+        return "too-many-words";
     if (c->block_terms && blocklist_has_term(&r->terms, w, &s->ids))
         return "block-term";
     return r->languages ? judge_language(r, s, text) : NULL;

@@ -78,7 +78,10 @@ struct textrules {
     char hosts_sha256[SHA256_HEX];
     char urls_sha256[SHA256_HEX];
     struct language_rules language;
-    bool marks;     /* some rule wants to know what bytes are in the text */
+    /* Whether some rule of a kind is on, so that the others are not asked. */
+    bool places;    /* about the URL, but svg */
+    bool marks;     /* about debris, but filename */
+    bool chars;     /* about characters, tokens and long words */
     bool languages; /* not every language */
 };
 
