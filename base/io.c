@@ -409,11 +409,20 @@ static int flush_pending(struct io_file *f, struct err *e)
     return f->rc;
 }
 
+void io_file_unhashed(struct io_file *f)
+{
+    char unused[SHA256_HEX];
+
+    if (f->hash.ctx)
+        sha256_final_hex(&f->hash, unused);
+}
+
 int io_file_write(struct io_file *f, struct str s, struct err *e)
 {
     if (f->rc)
         return f->rc;
-    sha256_add(&f->hash, s);
+    if (f->hash.ctx)
+        sha256_add(&f->hash, s);
     f->bytes += s.n;
     if (f->pending.n + s.n > IO_CHUNK && flush_pending(f, e))
         return f->rc;
@@ -475,7 +484,8 @@ int io_file_publish(struct io_file *f, struct err *e)
     if (f->rc)
         goto fail;
     release_lock(f);
-    sha256_final_hex(&f->hash, f->sha256);
+    if (f->hash.ctx)
+        sha256_final_hex(&f->hash, f->sha256);
     if (f->patched)
         f->sha256[0] = 0;
     buf_release(&f->pending);

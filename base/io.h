@@ -89,6 +89,8 @@ int io_file_open(struct io_file *f, const char *path, struct err *e);
  * are none, each writes a file of its own, and the last name given holds.  A
  * killed process leaves path.NUMBER.tmp behind. */
 int io_file_open_shared(struct io_file *f, const char *path, struct err *e);
+/* Behind open: sha256 is not asked for and stays "". */
+void io_file_unhashed(struct io_file *f);
 int io_file_write(struct io_file *f, struct str s, struct err *e);
 /* Put s over bytes that were written before, at offset (a header that holds a
  * count).  sha256 then stays "". */

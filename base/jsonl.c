@@ -60,6 +60,7 @@ int jsonl_open_write(struct jsonl_writer *w, const char *path, struct err *e)
         return w->rc;
     buf_init(&w->content, BUF_NO_LIMIT);
     buf_init(&w->packed, BUF_NO_LIMIT);
+    io_file_unhashed(&w->file); /* the content is hashed */
     sha256_init(&w->hash);
     return 0;
 }
