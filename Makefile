@@ -332,17 +332,18 @@ demo: deps
 
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
-bench_parts := text views dump wikitext counts queries products train tokenizer \
-               picture loader
+bench_parts := text views dump wikitext counts queries balance products train \
+               tokenizer picture loader
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump stream_cat
+                  bench_counts bench_dump stream_cat make_records bench_draws
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
 bench-wikitext = tools/compare_wikitext.py $B
 bench-counts = $B/bench_counts
 bench-queries = tools/bench_queries.py $B
+bench-balance = tools/bench_balance.py $B
 bench-products = $B/bench_products
 bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B

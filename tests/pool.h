@@ -343,7 +343,7 @@ static void pool_bucket(struct pool *p, uint32_t bucket, uint64_t *k)
     buf_release(&line);
 }
 
-static void pool_fill(struct pool *p)
+static inline void pool_fill(struct pool *p)
 {
     char url[64], text[64];
     uint64_t k = 0;
