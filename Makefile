@@ -367,6 +367,11 @@ bench_programs := witmill jsonl_cat bench_products train_bench \
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
                   bench_counts bench_dump bench_rules stream_cat bench_records
+bench_parts := text views dump wikitext counts queries balance products train \
+               tokenizer picture loader
+bench_programs := witmill jsonl_cat bench_products train_bench \
+                  tokenize_records bench_picture loader_bench wikitext_dump \
+                  bench_counts bench_dump stream_cat make_records bench_draws
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
@@ -374,6 +379,7 @@ bench-wikitext = tools/compare_wikitext.py $B
 bench-counts = $B/bench_counts
 bench-queries = tools/bench_queries.py $B
 bench-rules = $B/bench_rules $${WITMILL_SHARED:-../shared}/data/alt-text/laion400m-url-text.tsv.gz
+bench-balance = tools/bench_balance.py $B
 bench-products = $B/bench_products
 bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B
