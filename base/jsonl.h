@@ -85,6 +85,7 @@ struct jsonl_reader {
     struct buf content;  /* decoded, not yet given */
     size_t content_at;
     bool mid_frame;      /* a frame is open: the end here is a cut */
+    uint64_t frame_at;   /* where the frame of the line last given begins */
     uint64_t expect;     /* lines in all, UINT64_MAX: not known */
     uint64_t line;       /* number of the line last given, from 1 */
 };
