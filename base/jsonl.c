@@ -304,6 +304,8 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
                        "%llu",
                        r->path, JSONL_LINE_MAX,
                        (unsigned long long)r->line + 1);
+    if (!r->mid_frame)
+        r->frame_at = r->at - (r->packed.n - r->packed_at);
     in = (ZSTD_inBuffer){r->packed.p, r->packed.n, r->packed_at};
     out = (ZSTD_outBuffer){r->content.p, r->content.cap - 1, r->content.n};
     left = ZSTD_decompressStream(r->zstd, &out, &in);
