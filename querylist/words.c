@@ -169,6 +169,71 @@ static inline size_t put_ascii(struct cutter *c, struct str s, size_t at)
     return at + n;
 }
 
+#if WORDS_ASCII_BLOCK
+
+/* Words with one space between them, up to 63 bytes of them, the first of
+ * which at `at` is a letter or a digit: what becomes of them are the same
+ * bytes.  WORDS_ASCII_BLOCK bytes can be read.  Returns their end. */
+static inline size_t put_block(struct cutter *c, struct str s, size_t at)
+{
+    uint64_t joins, spaces, starts, ends, in;
+    struct words *w = c->w;
+    size_t n, first = w->n, k = w->n;
+    uint32_t base;
+    bool stop = c->stop || c->lines > 1;
+
+    if (!c->open && first)
+        *c->to++ = ' ';
+    words_ascii_block(s.p + at, c->lower, c->to, &joins, &spaces);
+    in = joins | (spaces & joins << 1 & joins >> 1);
+    n = (size_t)__builtin_ctzll(~in | UINT64_C(1) << 63);
+    in = (UINT64_C(1) << n) - 1;
+    starts = joins & ~(joins << 1 | c->open) & in;
+    ends = ~joins & joins << 1 & in;
+    base = (uint32_t)(c->to - w->text.p);
+    c->to += n;
+    if (c->open && !ends)
+        return at + n; /* a word that goes on */
+    if (c->open) {
+        w->span[k - 1].n =
+            base + (uint32_t)__builtin_ctzll(ends) - w->span[k - 1].at;
+        ends &= ends - 1;
+    }
+    for (; ends; ends &= ends - 1, starts &= starts - 1) {
+        uint32_t from = (uint32_t)__builtin_ctzll(starts);
+
+        w->span[k] = (struct word_span){base + from,
+                                        (uint32_t)__builtin_ctzll(ends) - from};
+        w->stop[k++] = false;
+    }
+    c->open = starts != 0;
+    if (starts) {
+        w->span[k] =
+            (struct word_span){base + (uint32_t)__builtin_ctzll(starts), 0};
+        w->stop[k++] = false;
+    } else {
+        c->to--; /* the space, which is not known yet to be the only one */
+    }
+    w->stop[first] = stop;
+    w->n = k;
+    c->stop = false;
+    c->lines = 0;
+    return at + n;
+}
+
+#endif
+
+/* The run of words, or of ASCII letters and digits alone, that begins at `at`.
+ */
+static inline size_t put_run(struct cutter *c, struct str s, size_t at)
+{
+#if WORDS_ASCII_BLOCK
+    if (s.n - at >= WORDS_ASCII_BLOCK)
+        return put_block(c, s, at);
+#endif
+    return put_ascii(c, s, at);
+}
+
 /* Would the character at `at` continue a word behind an apostrophe?  (What
  * ASCII composes with does not turn a letter into another thing, nor another
  * thing into a letter: so the rest need not be folded to be asked.) */
@@ -206,7 +271,7 @@ static void cut_ascii(struct cutter *to, struct str s)
         enum kind k = (enum kind)ascii_kind[byte];
 
         if (k == JOINS) {
-            at = put_ascii(&c, s, at);
+            at = put_run(&c, s, at);
             if (at < s.n && s.p[at] == ' ') {
                 end_word(&c);
                 at++;
