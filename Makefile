@@ -18,6 +18,8 @@
 # Knobs: CC=clang  SAN=address,undefined | thread  DEBUG=1  V=1
 #        CUDA=1 (the toolkit in CUDA_HOME or where tools/find_cuda.sh finds it)
 #        CUDA_ARCH="80 90a": the GPUs kernels are compiled for  MPI=1 (libopenmpi-dev)
+#        CLD2=1 | 0: telling languages (libcld2-dev and a C++ compiler; without
+#        it, where both are there)
 #        FUZZ_SECONDS=60 for make fuzz, BENCH=one part of make bench, DEMO_DEBS=DIR
 #        for make demo
 
@@ -72,7 +74,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -I. $(CFLAGS_OPT) $(warnings) \
              -fno-strict-aliasing -ffp-contract=off -pthread -fPIC \
              -fstack-protector-strong \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DWITMILL_SANITIZED=1,-D_FORTIFY_SOURCE=2) \
-             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) \
+             $(pkg_cflags) $(openmp_cc) $(cuda_cc) $(cld2_cc) $(if $(MPI),-DWITMILL_MPI $(mpi_cc)) \
              $(if $(CUDA),-DWITMILL_CUDA=1) $(if $(TRAIN_ONLY),-DWITMILL_TRAIN_ONLY=1 -Itests/bare) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(filter-out -std=c11 -Wshadow -Wmissing-prototypes -Wstrict-prototypes,$(CFLAGS_ALL)) \
                -Wno-unknown-pragmas -Wno-unused-function -Wno-pass-failed
@@ -96,7 +98,7 @@ ifneq ($(MPI),)
 $(if $(mpi_libs),,$(error MPI=1 needs the package libopenmpi-dev))
 endif
 endif
-LIBS = $(if $(TRAIN_ONLY),,$(pkg_libs) -lgif -lbz2 -ldnnl $(openmp)) $(cuda_libs) $(if $(MPI),$(mpi_libs)) -lm -ldl
+LIBS = $(if $(TRAIN_ONLY),,$(pkg_libs) -lgif -lbz2 -ldnnl $(openmp) $(cld2_libs)) $(cuda_libs) $(if $(MPI),$(mpi_libs)) -lm -ldl
 
 # GCC's OpenMP runtime is the one oneDNN is linked with; clang brings its own.
 openmp := -fopenmp
@@ -121,6 +123,17 @@ isas      := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 # Kernels: by nvcc with CUDA=1.  The same sources are compiled once more by the
 # host's compiler, for tests on the processor (tests/emulate).
 CXX       := $(patsubst %gcc,%g++,$(patsubst %clang,%clang++,$(CC)))
+# Telling languages is optional: the header says whether the library is there.
+# What was decided stands in $B/cld2.mk, so that another decision compiles anew.
+ifndef TRAIN_ONLY
+cld2_h    := $(wildcard $(addsuffix /cld2/public/compact_lang_det.h,/usr/include /usr/local/include))
+CLD2      ?= $(if $(cld2_h),$(if $(shell command -v $(CXX)),1))
+cld2      := $(filter-out 0,$(CLD2))
+cld2_libs := $(if $(cld2),-lcld2 -lstdc++)
+ifneq ($(filter-out deps deps-dev format format-check clean help kernels train-only,$(or $(MAKECMDGOALS),all)),)
+$(shell mkdir -p $B && { echo '# CLD2=$(cld2)' | cmp -s - $B/cld2.mk || echo '# CLD2=$(cld2)' >$B/cld2.mk; })
+endif
+endif
 cuda_src  := $(wildcard train/cuda/*.cu)
 emu_src   := $(wildcard train/cuda/*.c tests/emulate/*.cc) $(cuda_src)
 emu_obj   := $(addprefix $B/emulated/,$(addsuffix .o,$(emu_src)))
@@ -128,6 +141,7 @@ lib_obj   := $(patsubst %.c,$B/%.o,$(filter-out $(kern_src),$(lib_src))) \
              $(ref_src:%.c=$B/%.f64.o) \
              $(foreach i,$(isas),$(kern_src:%.c=$B/%.$i.f32.o) $(kern_src:%.c=$B/%.$i.bf16.o))
 lib_obj   += $(if $(CUDA),$(cuda_src:%.cu=$B/%.cu.o))
+lib_obj   += $(if $(cld2),$B/filter/language_cld2.o)
 tool_obj  := $(tool_src:%.c=$B/%.o)
 tests_bin := $(test_src:tests/%.c=$B/%)
 help_bin  := $(help_src:tests/%.c=$B/%)
@@ -145,6 +159,13 @@ $B/%.o: %.c
 $B/%.f64.o: %.c
 	$Qmkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $< (double)";)$(CC) $(CFLAGS_ALL) -DREF_F64 -MMD -MP -c -o $@ $<
+
+# The C++ file, where CLD2 is; its C side knows by a macro whether it is.
+$B/filter/language_cld2.o: filter/language_cld2.cc $B/cld2.mk
+	$Qmkdir -p $(@D)
+	$(if $(V),,@echo "  CXX   $<";)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+$B/filter/language.o: $B/cld2.mk
+$B/filter/language.o: cld2_cc := $(if $(cld2),-DWITMILL_CLD2=1)
 
 # The CPU's kernels: an object for each instruction set and activation type
 # (train/cpu/k.h).  Their results may differ from set to set, so here alone the
@@ -251,7 +272,10 @@ $B/faultfs.so: tests/shim/faultfs.c
 
 # A fuzz target over files named on its command line, without libFuzzer.
 $(fuzz_bin): $B/replay_%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# Of what tools/ reads.
+$B/replay_fuzz_against $B/fuzz_against: $B/tools/against.o
 
 -include $(lib_obj:.o=.d) $(emu_obj:.o=.d) $(tool_obj:.o=.d) $(tests_bin:$B/%=$B/tests/%.d) $(help_bin:$B/%=$B/tests/%.d) $(part_src:%.c=$B/%.d) $(fuzz_src:%.c=$B/%.d)
 
@@ -322,7 +346,7 @@ fuzz: deps
 	done
 
 $B/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libwitmill.a
-	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(if $(V),,@echo "  LINK  $@";)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # ---- the demo, measurements ----
 
@@ -332,22 +356,26 @@ demo: deps
 
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
-bench_parts := text views dump wikitext counts queries products train tokenizer \
-               picture loader
+bench_parts := text views dump wikitext counts queries rules products train \
+               tokenizer picture loader scale match-disk
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump stream_cat
+                  bench_counts bench_dump bench_rules stream_cat \
+                  make_records bench_records
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
 bench-wikitext = tools/compare_wikitext.py $B
 bench-counts = $B/bench_counts
 bench-queries = tools/bench_queries.py $B
+bench-rules = $B/bench_rules $${WITMILL_SHARED:-../shared}/data/alt-text/laion400m-url-text.tsv.gz
 bench-products = $B/bench_products
 bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B
 bench-picture = tools/bench_picture.py $B
 bench-loader = tools/bench_loader.py $B
+bench-scale = tools/bench_scale.py $B
+bench-match-disk = tools/bench_match_disk.py $B
 
 bench: deps
 	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "base/err.h"
@@ -25,6 +27,24 @@ uint64_t hash_xxh3(struct str s)
 uint64_t hash_xxh3_seeded(struct str s, uint64_t seed)
 {
     return XXH3_64bits_withSeed(s.p, s.n, seed);
+}
+
+uint64_t hash_secret(void)
+{
+    struct {
+        uint64_t random;
+        struct timespec now;
+        const void *here;
+    } seed = {0};
+
+    /* Where a kernel gives none, the time and where the stack lies have to
+     * do: nobody is told them either. */
+    if (getrandom(&seed.random, sizeof seed.random, GRND_NONBLOCK) !=
+        (ssize_t)sizeof seed.random) {
+        clock_gettime(CLOCK_MONOTONIC, &seed.now);
+        seed.here = &seed;
+    }
+    return XXH3_64bits(&seed, sizeof seed);
 }
 
 /* One context a thread, freed when the thread ends. */
@@ -101,17 +121,24 @@ void hash_hex(const uint8_t *bytes, size_t n, char *out)
     out[2 * n] = 0;
 }
 
+/* Value of a hex digit plus one; 0: none. */
+static const uint8_t hex_value[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+    ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
 int hash_unhex(struct str s, uint8_t *bytes, size_t n)
 {
     if (s.n != 2 * n)
         return -E_FORMAT;
     for (size_t i = 0; i < n; i++) {
-        int hi = str_hex_digit(s.p[2 * i]);
-        int lo = str_hex_digit(s.p[2 * i + 1]);
+        unsigned hi = hex_value[(unsigned char)s.p[2 * i]];
+        unsigned lo = hex_value[(unsigned char)s.p[2 * i + 1]];
 
-        if (hi < 0 || lo < 0)
+        if (!hi || !lo)
             return -E_FORMAT;
-        bytes[i] = (uint8_t)(hi << 4 | lo);
+        bytes[i] = (uint8_t)((hi - 1) << 4 | (lo - 1));
     }
     return 0;
 }

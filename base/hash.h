@@ -22,6 +22,12 @@
 uint64_t hash_xxh3(struct str s);
 uint64_t hash_xxh3_seeded(struct str s, uint64_t seed);
 
+/* A number that nobody outside the process knows, another one at every call:
+ * the seed of a table whose keys strangers choose, as keys that collide under
+ * a known one would make a list of it.  What depends on it may reach no file
+ * and no order. */
+uint64_t hash_secret(void);
+
 /* MD5 of a then b, without a separator. */
 void hash_md5_2(struct str a, struct str b, uint8_t out[MD5_SIZE]);
 

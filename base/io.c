@@ -131,6 +131,24 @@ int io_join(char *out, const char *folder, const char *name, struct err *e)
     return 0;
 }
 
+int io_open_unnamed(const char *folder, int *fd, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc;
+
+    *fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd >= 0)
+        return 0;
+    rc = io_join(path, folder, ".unnamed-XXXXXX", e); /* without O_TMPFILE */
+    if (rc)
+        return rc;
+    *fd = mkostemp(path, O_CLOEXEC);
+    if (*fd < 0)
+        return err_errno(e, E_IO, "create", path);
+    unlink(path);
+    return 0;
+}
+
 int io_mkdirs(const char *path, struct err *e)
 {
     char part[IO_PATH_MAX];

@@ -41,6 +41,10 @@ int io_write_file(const char *path, struct str s, struct err *e);
 /* "a/b" into out[IO_PATH_MAX]; -E_TOOBIG when it does not fit. */
 int io_join(char *out, const char *folder, const char *name, struct err *e);
 
+/* A file in folder for what does not fit into memory, to be read and written:
+ * it has no name, and is gone with the process. */
+int io_open_unnamed(const char *folder, int *fd, struct err *e);
+
 int io_mkdirs(const char *path, struct err *e); /* like mkdir -p */
 bool io_exists(const char *path);
 int io_size(const char *path, uint64_t *size_bytes, struct err *e);

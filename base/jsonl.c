@@ -7,49 +7,59 @@
 
 #include "base/mem.h"
 
-#define JSONL_LEVEL 3
 #define JSONL_CHUNK ((size_t)128 << 10) /* compressed bytes a read */
 
-/* One frame of content into packed (cleared first). Content size and checksum
- * are in the frame, so that damage is found when it is read. */
-static int pack_frame(ZSTD_CCtx *z, struct str content, struct buf *packed,
-                      struct err *e)
+/* ---- frames ---- */
+
+static int packer_open(struct jsonl_packer *z, struct err *e)
 {
-    size_t bound = ZSTD_compressBound(content.n), n;
+    if (z->zstd)
+        return 0;
+    z->zstd = ZSTD_createCCtx();
+    if (!z->zstd)
+        return err_set(e, E_NOMEM, "no memory for zstd");
+    ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_compressionLevel, JSONL_LEVEL);
+    ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_checksumFlag, 1);
+    return 0;
+}
+
+int jsonl_pack(struct jsonl_packer *z, struct str lines, struct buf *packed,
+               struct err *e)
+{
+    size_t bound = ZSTD_compressBound(lines.n), n;
+    int rc = packer_open(z, e);
     char *to;
 
     buf_clear(packed);
+    if (rc)
+        return rc;
     to = buf_reserve(packed, bound);
     if (!to)
         return err_set(e, E_NOMEM, "no memory for a frame of %zu bytes",
-                       content.n);
-    ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, JSONL_LEVEL);
-    ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1);
-    n = ZSTD_compress2(z, to, bound, content.p, content.n);
+                       lines.n);
+    n = ZSTD_compress2(z->zstd, to, bound, lines.p, lines.n);
     if (ZSTD_isError(n))
         return err_set(e, E_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
     packed->n = n;
     return 0;
 }
 
-static ZSTD_CCtx *new_packer(void)
+void jsonl_packer_release(struct jsonl_packer *z)
 {
-    ZSTD_CCtx *z = ZSTD_createCCtx();
-
-    return z ? z : xmalloc(SIZE_MAX); /* dies with the usual words */
+    ZSTD_freeCCtx(z->zstd);
+    z->zstd = NULL;
 }
 
 /* ---- writer ---- */
 
 int jsonl_open_write(struct jsonl_writer *w, const char *path, struct err *e)
 {
-    *w = (struct jsonl_writer){.zstd = NULL};
+    *w = (struct jsonl_writer){.lines = 0};
     w->rc = io_file_open(&w->file, path, e);
     if (w->rc)
         return w->rc;
     buf_init(&w->content, BUF_NO_LIMIT);
     buf_init(&w->packed, BUF_NO_LIMIT);
-    w->zstd = new_packer();
     sha256_init(&w->hash);
     return 0;
 }
@@ -61,7 +71,7 @@ static int flush_frame(struct jsonl_writer *w, struct err *e)
     if (w->content.rc)
         return w->rc = err_set(e, E_NOMEM, "%s: no memory", w->file.path);
     sha256_add(&w->hash, buf_str(&w->content));
-    w->rc = pack_frame(w->zstd, buf_str(&w->content), &w->packed, e);
+    w->rc = jsonl_pack(&w->packer, buf_str(&w->content), &w->packed, e);
     if (!w->rc)
         w->rc = io_file_write(&w->file, buf_str(&w->packed), e);
     buf_clear(&w->content);
@@ -76,13 +86,19 @@ static int maybe_flush(struct jsonl_writer *w, struct err *e)
 
 int jsonl_write(struct jsonl_writer *w, struct str line, struct err *e)
 {
+    char *to;
+
     if (w->rc)
         return w->rc;
     if (line.n >= JSONL_LINE_MAX)
         return w->rc = err_set(e, E_TOOBIG, "%s: a record of %zu bytes",
                                w->file.path, line.n);
-    buf_add(&w->content, line);
-    buf_add_char(&w->content, '\n');
+    to = buf_reserve(&w->content, line.n + 1);
+    if (to) { /* else flush_frame() says so */
+        memcpy(to, line.p, line.n);
+        to[line.n] = '\n';
+        w->content.n += line.n + 1;
+    }
     w->lines++;
     return maybe_flush(w, e);
 }
@@ -91,11 +107,20 @@ int jsonl_write_block(struct jsonl_writer *w, struct str lines, struct err *e)
 {
     if (w->rc)
         return w->rc;
-    for (size_t at = 0; (at = str_find_char(lines, '\n', at)) != SIZE_MAX;
-         at++)
+    for (size_t at = 0; (at = str_find_char(lines, '\n', at)) != SIZE_MAX; at++)
         w->lines++;
     buf_add(&w->content, lines);
     return maybe_flush(w, e);
+}
+
+int jsonl_write_packed(struct jsonl_writer *w, struct str lines,
+                       uint64_t n_lines, struct str frame, struct err *e)
+{
+    if (w->rc)
+        return w->rc;
+    sha256_add(&w->hash, lines);
+    w->lines += n_lines;
+    return w->rc = io_file_write(&w->file, frame, e);
 }
 
 int jsonl_frame(struct jsonl_writer *w, uint64_t *offset, struct err *e)
@@ -113,8 +138,7 @@ static void writer_release(struct jsonl_writer *w)
 
     if (w->hash.ctx)
         sha256_final_hex(&w->hash, unused);
-    ZSTD_freeCCtx(w->zstd);
-    w->zstd = NULL;
+    jsonl_packer_release(&w->packer);
     buf_release(&w->content);
     buf_release(&w->packed);
 }
@@ -160,10 +184,9 @@ int jsonl_append_open(struct jsonl_append *a, const char *path,
         return err_errno(e, E_IO, "open", path);
     rc = io_size(path, &size, e);
     if (!rc && size < durable_bytes)
-        rc = err_set(e, E_DAMAGED,
-                     "%s has %llu bytes, %llu were recorded as durable", path,
-                     (unsigned long long)size,
-                     (unsigned long long)durable_bytes);
+        rc = err_set(
+            e, E_DAMAGED, "%s has %llu bytes, %llu were recorded as durable",
+            path, (unsigned long long)size, (unsigned long long)durable_bytes);
     if (!rc && ftruncate(a->fd, (off_t)durable_bytes))
         rc = err_errno(e, E_IO, "truncate", path);
     if (!rc && fsync(a->fd))
@@ -177,14 +200,13 @@ int jsonl_append_open(struct jsonl_append *a, const char *path,
         a->fd = -1;
         return rc;
     }
-    a->zstd = new_packer();
     buf_init(&a->packed, BUF_NO_LIMIT);
     return 0;
 }
 
 int jsonl_append(struct jsonl_append *a, struct str lines, struct err *e)
 {
-    int rc = pack_frame(a->zstd, lines, &a->packed, e);
+    int rc = jsonl_pack(&a->packer, lines, &a->packed, e);
 
     if (!rc)
         rc = io_write_full(a->fd, a->packed.p, a->packed.n, a->path, e);
@@ -200,8 +222,7 @@ void jsonl_append_close(struct jsonl_append *a)
     if (a->fd >= 0)
         close(a->fd);
     a->fd = -1;
-    ZSTD_freeCCtx(a->zstd);
-    a->zstd = NULL;
+    jsonl_packer_release(&a->packer);
     buf_release(&a->packed);
 }
 
@@ -277,8 +298,9 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
     if (!*more)
         return 0;
     if (!buf_reserve(&r->content, JSONL_CHUNK))
-        return err_set(e, E_TOOBIG, "%s: a line of over %zu bytes at line "
-                                    "%llu",
+        return err_set(e, E_TOOBIG,
+                       "%s: a line of over %zu bytes at line "
+                       "%llu",
                        r->path, JSONL_LINE_MAX,
                        (unsigned long long)r->line + 1);
     in = (ZSTD_inBuffer){r->packed.p, r->packed.n, r->packed_at};
@@ -286,13 +308,11 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
     left = ZSTD_decompressStream(r->zstd, &out, &in);
     if (ZSTD_isError(left) ||
         (left && in.pos == r->packed_at && out.pos == r->content.n))
-        return err_set(e, E_FORMAT,
-                       "%s: %s near compressed byte %llu, behind line %llu",
-                       r->path,
-                       ZSTD_isError(left) ? "damaged frame" : "cut off",
-                       (unsigned long long)(r->at - r->packed.n +
-                                            r->packed_at),
-                       (unsigned long long)r->line);
+        return err_set(
+            e, E_FORMAT, "%s: %s near compressed byte %llu, behind line %llu",
+            r->path, ZSTD_isError(left) ? "damaged frame" : "cut off",
+            (unsigned long long)(r->at - r->packed.n + r->packed_at),
+            (unsigned long long)r->line);
     r->packed_at = in.pos;
     r->content.n = out.pos;
     r->content.p[out.pos] = 0;
@@ -300,8 +320,7 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
     return 0;
 }
 
-static int at_end(const struct jsonl_reader *r, struct str rest,
-                  struct err *e)
+static int at_end(const struct jsonl_reader *r, struct str rest, struct err *e)
 {
     if (rest.n)
         return err_set(e, E_FORMAT, "%s: no newline behind line %llu", r->path,

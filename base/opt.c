@@ -1,5 +1,6 @@
 #include "base/opt.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,13 +49,25 @@ static int read_u64(struct str s, uint64_t *v)
     return str_u64(str_make(text, n), v);
 }
 
+/* 1024s by their letters, upper or lower case, alone or before iB. */
 static int read_size(struct str s, uint64_t *v)
 {
-    static const char units[] = "kMGT";
-    const char *unit = s.n ? strchr(units, s.p[s.n - 1]) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    int rc = read_u64(unit ? str_slice(s, 0, s.n - 1) : s, v);
+    static const char units[] = "kmgt";
+    size_t n = s.n;
+    const char *unit;
+    unsigned shift = 0;
+    int rc;
 
+    if (n > 3 && str_ieq(str_slice(s, n - 2, n), STR("iB")))
+        n -= 2;
+    unit = n ? strchr(units, str_lower_char(s.p[n - 1])) : NULL;
+    if (unit && *unit) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        n--;
+    } else if (n < s.n) {
+        return -E_FORMAT; /* 5iB */
+    }
+    rc = read_u64(str_slice(s, 0, n), v);
     if (rc)
         return rc;
     if (*v > UINT64_MAX >> shift)
@@ -126,7 +139,9 @@ static int set_value(struct opt_set *s, const struct opt *o, struct str value,
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_SIZE:
         if (read_size(value, to))
-            return bad(o, value, "a size: a number, or one with k, M, G, T", e);
+            return bad(o, value,
+                       "a size: bytes, or a number with K, M, G or T (1024s)",
+                       e);
         return in_range(o, (double)*(uint64_t *)to, value, e);
     case OPT_DOUBLE:
         rc = str_double(value, &d);
@@ -261,16 +276,12 @@ int opt_argv(struct opt_set *s, int argc, char *const *argv, struct err *e)
     return 0;
 }
 
-int opt_put(struct opt_set *s, struct str name, struct str value, struct err *e)
+/* A value as an INI section has it: that of a list is words. */
+static int set_words(struct opt_set *s, const struct opt *o, struct str value,
+                     struct err *e)
 {
-    const struct opt *o = find(s, name);
     struct str word;
 
-    if (!o)
-        return err_set(e, E_USAGE,
-                       "unknown key \"%.*s\"; `witmill %s --help` "
-                       "lists them",
-                       STR_ARG(name), s->table->command);
     if (o->type != OPT_LIST)
         return set_given(s, o, value, e);
     while (str_split(&value, ' ', &word)) {
@@ -282,6 +293,38 @@ int opt_put(struct opt_set *s, struct str name, struct str value, struct err *e)
     return 0;
 }
 
+int opt_put(struct opt_set *s, struct str name, struct str value, struct err *e)
+{
+    const struct opt *o = find(s, name);
+
+    if (!o)
+        return err_set(e, E_USAGE,
+                       "unknown key \"%.*s\"; `witmill %s --help` "
+                       "lists them",
+                       STR_ARG(name), s->table->command);
+    return set_words(s, o, value, e);
+}
+
+/* What the choice of o stands for, but for options that were given. */
+static int apply_presets(struct opt_set *s, const struct opt *o, struct err *e)
+{
+    const char *chosen = o->choices[*(const int *)field(s, o)];
+    int rc = 0;
+
+    for (const struct opt_preset *p = o->presets; !rc && p->choice; p++) {
+        const struct opt *other = find(s, str_of(p->name));
+
+        assert(other); /* a wrong table; tests apply every choice */
+        if (strcmp(p->choice, chosen) || s->given[other - s->table->rows])
+            continue;
+        if (other->type == OPT_LIST)
+            *(struct opt_list *)field(s, other) = (struct opt_list){NULL, 0};
+        rc = set_words(s, other, str_of(p->value), e);
+        s->given[other - s->table->rows] = false; /* nobody typed it */
+    }
+    return rc;
+}
+
 int opt_finish(struct opt_set *s, struct err *e)
 {
     for (size_t i = 0; i < s->table->n; i++) {
@@ -291,6 +334,20 @@ int opt_finish(struct opt_set *s, struct err *e)
             return err_set(e, E_USAGE, "%s%s is missing; usage: witmill %s %s",
                            o->flags & OPT_POSITIONAL ? "" : "--", o->name,
                            s->table->command, s->table->synopsis);
+        /* CORPUS "" would be the root folder. */
+        if (o->flags & OPT_REQUIRED && o->type == OPT_STRING &&
+            !**(const char **)field(s, o))
+            return err_set(e, E_USAGE, "%s%s is empty; usage: witmill %s %s",
+                           o->flags & OPT_POSITIONAL ? "" : "--", o->name,
+                           s->table->command, s->table->synopsis);
+    }
+    for (size_t i = 0; i < s->table->n; i++) {
+        int rc = s->table->rows[i].presets
+                     ? apply_presets(s, &s->table->rows[i], e)
+                     : 0;
+
+        if (rc)
+            return rc;
     }
     return 0;
 }

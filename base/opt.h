@@ -5,7 +5,10 @@
  * Model.   A command has a config struct and a table whose rows point into it
  *          by offset.  opt_init() writes the defaults; opt_argv() and opt_put()
  *          (one `name = value` of an INI section) overwrite; opt_finish()
- *          checks what must be there.  Code behind it never sees argv.
+ *          sets what a choice's presets say of options that were not given,
+ *          and checks what must be there.  Code behind it never sees argv.
+ *          A choice with presets needs no OPT_BYTES: what it sets has them, so
+ *          that a preset and the same options spelled out are one fingerprint.
  * Owns.    Strings and lists in the config belong to the opt_set and live
  *          until opt_release().
  * Fails.   -E_USAGE with the option, the value and what was expected.
@@ -25,7 +28,8 @@
 enum opt_type {
     OPT_BOOL,   /* bool: --name, --no-name; INI yes/no/true/false/1/0 */
     OPT_U64,    /* uint64_t: decimal, _ allowed between digits */
-    OPT_SIZE,   /* uint64_t bytes: decimal with k, M, G or T (1024s) */
+    OPT_SIZE,   /* uint64_t bytes: decimal, with k, m, g or t, either case,
+                   alone or before iB (1024s) */
     OPT_DOUBLE, /* double */
     OPT_STRING, /* const char *, NULL when not given and no default */
     OPT_LIST,   /* struct opt_list; each use appends, INI splits at spaces */
@@ -45,18 +49,27 @@ struct opt_list {
     size_t n;
 };
 
+/* What a choice stands for: a value of another option, as an INI file would
+ * say it.  A list's value of "" is no value at all. */
+struct opt_preset {
+    const char *choice; /* of the option that has the presets */
+    const char *name;   /* another option of the table */
+    const char *value;
+};
+
 struct opt {
-    const char *name;     /* long name without --, lower case with hyphens */
+    const char *name; /* long name without --, lower case with hyphens */
     enum opt_type type;
-    size_t at;            /* offsetof in the config struct */
-    const char *arg;      /* placeholder in help: N, DIR, FILE... */
-    const char *def;      /* default as it would be typed; NULL: none */
-    const char *help;     /* one or more sentences, wrapped by the printer;
-                             of a bool that is yes by default, what --no-name
-                             does, as that is what help shows */
-    unsigned flags;       /* enum opt_flags */
-    double min, max;      /* for numbers; a max of 0 is none */
-    const char *const *choices; /* NULL-terminated, for OPT_CHOICE */
+    size_t at;        /* offsetof in the config struct */
+    const char *arg;  /* placeholder in help: N, DIR, FILE... */
+    const char *def;  /* default as it would be typed; NULL: none */
+    const char *help; /* one or more sentences, wrapped by the printer;
+                         of a bool that is yes by default, what --no-name
+                         does, as that is what help shows */
+    unsigned flags;   /* enum opt_flags */
+    double min, max;  /* for numbers; a max of 0 is none */
+    const char *const *choices;       /* NULL-terminated, for OPT_CHOICE */
+    const struct opt_preset *presets; /* of a CHOICE: up to a NULL choice */
 };
 
 struct opt_table {
@@ -67,7 +80,7 @@ struct opt_table {
     const char *examples; /* ready lines, each "witmill ..." or "# why" */
     const struct opt *rows;
     size_t n;
-    size_t config_size;   /* bytes of the config struct */
+    size_t config_size; /* bytes of the config struct */
 };
 
 struct opt_set {

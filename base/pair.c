@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/pair_scan.h"
 #include "base/utf8.h"
 
 void pair_uid(struct str text, struct str url, uint8_t uid[MD5_SIZE])
@@ -71,6 +72,41 @@ static void read_member(struct json *j, struct arena *a, struct str name,
     }
 }
 
+static const uint32_t *copy_ids(struct str ids, uint32_t n, struct arena *a)
+{
+    uint32_t *v = arena_alloc(a, (n ? n : 1) * sizeof *v);
+
+    if (v)
+        pair_scan_ids(ids, v);
+    return v;
+}
+
+/* As most lines are; false leaves the line to the reader of any JSON. */
+static bool read_plain(struct str line, struct arena *a, struct pair *p)
+{
+    struct pair_scan s;
+
+    if (!pair_scan(line, &s))
+        return false;
+    *p = (struct pair){.url = s.url,
+                       .text = s.text,
+                       .from = s.from,
+                       .page = s.page,
+                       .origin = s.origin,
+                       .list_uid = s.list_uid,
+                       .matched = s.matched,
+                       .n_q = s.n_q,
+                       .selected = s.selected,
+                       .s = s.s,
+                       .n_keep = s.n_keep};
+    hash_unhex(s.uid, p->uid, MD5_SIZE);
+    if (s.matched)
+        p->q = copy_ids(s.q, s.n_q, a);
+    if (s.selected)
+        p->keep = copy_ids(s.keep, s.n_keep, a);
+    return (p->q || !s.matched) && (p->keep || !s.selected);
+}
+
 int pair_read(struct str line, struct arena *a, struct pair *p, struct err *e)
 {
     struct json j;
@@ -78,6 +114,8 @@ int pair_read(struct str line, struct arena *a, struct pair *p, struct err *e)
     bool uid = false;
     int rc;
 
+    if (read_plain(line, a, p))
+        return 0;
     *p = (struct pair){.s = 0};
     json_open(&j, line, a);
     json_object(&j);
@@ -92,8 +130,8 @@ int pair_read(struct str line, struct arena *a, struct pair *p, struct err *e)
     return 0;
 }
 
-static void write_ids(struct json_out *o, const char *name,
-                      const uint32_t *ids, uint32_t n)
+static void write_ids(struct json_out *o, const char *name, const uint32_t *ids,
+                      uint32_t n)
 {
     json_out_name(o, name);
     json_out_array(o);

@@ -10,9 +10,10 @@
 
 #include "base/mem.h"
 
-#define READ_BYTES ((size_t)256 << 10)
-#define STEP_MAX   ((size_t)1 << 30) /* libbz2 counts in 32 bits */
-#define WAKE_MS    200               /* a reader that closes waits so long */
+#define READ_BYTES  ((size_t)256 << 10)
+#define CARRY_BYTES (BZIP2_PIECE + READ_BYTES)
+#define STEP_MAX    ((size_t)1 << 30) /* libbz2 counts in 32 bits */
+#define WAKE_MS     200               /* a reader that closes waits so long */
 
 /* ---- one after the other ---- */
 
@@ -90,8 +91,9 @@ struct bzip2_pool {
     bool eof;
     bool next_starts;
     uint64_t offset; /* of carry */
-    char *carry;     /* read, but in no piece yet */
-    size_t carry_n;
+    char *carry;     /* [CARRY_BYTES] */
+    size_t carry_at; /* there begins what is read, but in no piece yet, */
+    size_t carry_n;  /* so many bytes, a piece's at most */
 
     pthread_mutex_t lock; /* guards what follows, and every piece's done */
     pthread_cond_t freed, done;
@@ -154,41 +156,54 @@ static size_t pull(struct bzip2_pool *p, char *to, size_t n, int *error)
     return got > 0 ? (size_t)got : 0;
 }
 
+/* More behind what is carried, in one stretch: moved to the front only when
+ * there is no room behind it, so that pieces of a few bytes each do not move
+ * all the others again and again. */
+static void fill_carry(struct bzip2_pool *p, int *error)
+{
+    size_t room = BZIP2_PIECE - p->carry_n;
+
+    if (room > READ_BYTES)
+        room = READ_BYTES;
+    if (p->carry_at + p->carry_n + room > CARRY_BYTES) {
+        memmove(p->carry, p->carry + p->carry_at, p->carry_n);
+        p->carry_at = 0;
+    }
+    p->carry_n += pull(p, p->carry + p->carry_at + p->carry_n, room, error);
+}
+
 /* The next piece: to where a stream seems to begin, or full.  What is behind
- * that, and what might be half of a beginning, is carried over. */
+ * that, and what might be half of a beginning, stays to be carried over. */
 static void read_piece(struct bzip2_pool *p, struct piece *x)
 {
     const size_t magic = 10;
     size_t cut = SIZE_MAX, searched;
 
-    memcpy(x->in, p->carry, p->carry_n);
-    x->in_n = p->carry_n;
     x->offset = p->offset;
     x->starts = p->next_starts;
     x->error = 0;
     searched = x->starts ? 1 : 0;
     for (;;) {
-        size_t room = BZIP2_PIECE - x->in_n;
-
-        cut = find_start(str_make(x->in, x->in_n), searched);
+        cut =
+            find_start(str_make(p->carry + p->carry_at, p->carry_n), searched);
         if (cut == 0) { /* half of it ended the piece before */
             x->starts = true;
             searched = 1;
             continue;
         }
-        if (cut != SIZE_MAX || p->eof || room == 0)
+        if (cut != SIZE_MAX || p->eof || p->carry_n == BZIP2_PIECE)
             break;
-        if (x->in_n > magic)
-            searched = x->in_n - magic + 1;
-        x->in_n += pull(p, x->in + x->in_n,
-                        room < READ_BYTES ? room : READ_BYTES, &x->error);
+        if (p->carry_n > magic)
+            searched = p->carry_n - magic + 1;
+        fill_carry(p, &x->error);
     }
     p->next_starts = cut != SIZE_MAX;
     if (cut == SIZE_MAX)
-        cut = p->eof ? x->in_n : x->in_n - magic + 1;
-    p->carry_n = x->in_n - cut;
-    memcpy(p->carry, x->in + cut, p->carry_n);
+        cut = p->eof ? p->carry_n : p->carry_n - magic + 1;
+    memcpy(x->in, p->carry + p->carry_at, cut);
     x->in_n = cut;
+    p->carry_at += cut;
+    p->carry_n -= cut;
     p->offset += cut;
     x->last = p->eof && p->carry_n == 0;
 }
@@ -374,7 +389,7 @@ struct bzip2_pool *bzip2_pool_open(struct str first, int fd, unsigned threads)
     }
     p->z = xcalloc(1, sizeof *p->z);
     p->ids = xcalloc(threads, sizeof *p->ids);
-    p->carry = xmalloc(BZIP2_PIECE);
+    p->carry = xmalloc(CARRY_BYTES);
     memcpy(p->carry, first.p, first.n);
     p->carry_n = first.n;
     p->next_starts = true;

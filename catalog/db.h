@@ -80,6 +80,11 @@ struct db {
 /*
  * Flags of enum db_flags.  Opening to write after an unclean end (a -wal file
  * with bytes in it) checks the file before anything trusts it.
+ *
+ * Where a disk is full, -wal and -shm stay beside the file: what was committed
+ * lies in the first and nowhere else, so nobody may remove them.  The next
+ * connection, any SQLite tool's, reads them with the file, and the last writer
+ * to close folds them in and removes them.
  */
 int db_open(struct db *db, const char *path, unsigned flags,
             const struct db_schema *schema, struct err *e);

@@ -3,30 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/jsonl.h"
 #include "base/mem.h"
-#include "base/pair.h"
 #include "base/progress.h"
 #include "base/workq.h"
 #include "filter/counts.h"
+#include "filter/gather_bucket.h"
 #include "filter/match.h"
-
-#define RECORD_ARENA_MAX ((size_t)4 << 20) /* bytes for one record's ids */
-
-/* A matched part and where its frames lie. */
-struct source {
-    char *name;        /* "matched/crawl/part-00000" */
-    uint64_t *offsets; /* 2^b + 1 */
-};
-
-struct record {
-    uint64_t h;
-    uint8_t uid[MD5_SIZE];
-    struct str line, url, page, from, origin; /* in the bucket's arena */
-};
+#include "filter/sorter.h"
 
 struct job {
-    uint32_t bucket;
+    struct gather_bucket bucket;
     bool done_before;
     struct tally counts, drops;
 };
@@ -36,185 +22,14 @@ struct gather {
     const struct gather_config *config;
     struct stage stage;
     struct stage_inputs inputs; /* of every bucket: all matched parts */
-    struct source *sources;
+    struct gather_source *sources;
     size_t n_sources;
-    uint64_t bucket_bytes; /* memory for one bucket */
-    uint32_t next;         /* bucket to produce */
+    uint64_t bucket_bytes;        /* memory for the records of one */
+    uint32_t next;                /* bucket to produce */
     char list_sha256[SHA256_HEX]; /* of queries.bin: what ids in q mean */
     struct gather_summary *sum;
     struct progress progress;
 };
-
-/* ---- reading a bucket ---- */
-
-struct bucket {
-    struct record *records;
-    size_t n, cap;
-    struct arena text;    /* lines and what unescaping made */
-    struct arena scratch; /* ids of the record being read */
-};
-
-static int read_record(const struct gather *g, struct bucket *b,
-                       struct str line, struct err *e)
-{
-    struct err inner = ERR_INIT;
-    struct record *r;
-    struct pair p;
-    int rc;
-
-    line = arena_str(&b->text, line);
-    rc = line.p ? pair_read(line, &b->text, &p, &inner) : -E_TOOBIG;
-    if (rc == -E_TOOBIG || rc == -E_NOMEM)
-        return err_set(e, E_TOOBIG,
-                       "a bucket is larger than its share of --memory; give "
-                       "more, fewer --threads, or more `queries "
-                       "--bucket-bits`");
-    if (rc)
-        return err_set(e, -rc, "%s", inner.message);
-    b->records = xgrow(b->records, &b->cap, b->n + 1, sizeof *b->records);
-    r = &b->records[b->n++];
-    *r = (struct record){.h = corpus_url_hash(g->corpus, p.url),
-                         .line = line,
-                         .url = p.url,
-                         .page = p.page,
-                         .from = p.from,
-                         .origin = p.origin};
-    memcpy(r->uid, p.uid, MD5_SIZE);
-    return 0;
-}
-
-static int read_source(const struct gather *g, struct bucket *b, uint32_t k,
-                       const struct source *s, struct err *e)
-{
-    char name[STAGE_NAME_MAX + 16], path[IO_PATH_MAX];
-    struct jsonl_reader r;
-    struct str line;
-    bool more;
-    int rc;
-
-    snprintf(name, sizeof name, "%s.jsonl.zst", s->name);
-    rc = corpus_path(g->corpus, name, path, e);
-    if (rc)
-        return rc;
-    rc = jsonl_open_range(&r, path, s->offsets[k], s->offsets[k + 1], e);
-    while (!rc && !(rc = jsonl_next(&r, &line, &more, e)) && more) {
-        rc = read_record(g, b, line, e);
-        if (rc)
-            rc = err_wrap(e, rc, "%s: frame %u, line %llu", path, k,
-                          (unsigned long long)r.line);
-    }
-    jsonl_close(&r);
-    return rc;
-}
-
-/* The order of unique/, then DESIGN's choice among equal uids. */
-static int by_place(const void *x, const void *y)
-{
-    const struct record *a = x, *b = y;
-    struct pair_key ka = {a->h, a->url, a->uid}, kb = {b->h, b->url, b->uid};
-    int c = pair_key_cmp(&ka, &kb);
-
-    if (!c)
-        c = str_cmp(a->page, b->page);
-    if (!c)
-        c = str_cmp(a->from, b->from);
-    if (!c)
-        c = str_cmp(a->origin, b->origin);
-    return c ? c : str_cmp(a->line, b->line);
-}
-
-static bool same_pair(const struct record *a, const struct record *b)
-{
-    return !memcmp(a->uid, b->uid, MD5_SIZE) && str_eq(a->url, b->url);
-}
-
-/* ---- writing it ---- */
-
-static int write_kept(const struct gather *g, struct bucket *b,
-                      struct jsonl_writer *w, struct counts *counts,
-                      struct tally *drops, struct err *e)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < b->n; i++) {
-        struct pair p;
-
-        if (i && same_pair(&b->records[i], &b->records[i - 1])) {
-            tally_add(drops, "duplicate-uid", 1);
-            continue;
-        }
-        arena_reset(&b->scratch);
-        rc = pair_read(b->records[i].line, &b->scratch, &p, e);
-        for (uint32_t k = 0; !rc && k < p.n_q; k++) {
-            if (p.q[k] >= counts->n)
-                rc = err_set(e, E_STALE,
-                             "matched/ knows query %u, the list ends at %u: "
-                             "run match again with --redo",
-                             p.q[k], g->corpus->head.n_queries);
-            else
-                counts->c[p.q[k]]++;
-        }
-        if (!rc)
-            rc = jsonl_write(w, b->records[i].line, e);
-    }
-    return rc;
-}
-
-static int write_bucket(struct gather *g, struct stage_output *o,
-                        struct bucket *b, struct err *e)
-{
-    char path[IO_PATH_MAX], name[STAGE_NAME_MAX + 16], hex[SHA256_HEX];
-    struct counts counts;
-    struct jsonl_writer w;
-    int rc = stage_path(o, ".jsonl.zst", path, e);
-
-    if (!rc)
-        rc = jsonl_open_write(&w, path, e);
-    if (rc)
-        return rc;
-    counts_init(&counts, g->corpus->head.n_queries);
-    rc = write_kept(g, b, &w, &counts, &o->drops, e);
-    tally_add(&o->counts, "records", w.lines);
-    tally_add(&o->counts, "read", b->n);
-    if (rc)
-        jsonl_abandon(&w);
-    else
-        rc = jsonl_publish(&w, e);
-    if (!rc) {
-        snprintf(name, sizeof name, "%s.jsonl.zst", o->name);
-        stage_file(o, name, w.sha256);
-        rc = stage_path(o, ".counts", path, e);
-    }
-    if (!rc)
-        rc = counts_write_sparse(&counts, path, hex, e);
-    if (!rc) {
-        snprintf(name, sizeof name, "%s.counts", o->name);
-        stage_file(o, name, hex);
-        rc = stage_commit(o, e);
-    }
-    counts_release(&counts);
-    return rc;
-}
-
-static int make_bucket(struct gather *g, struct stage_output *o, uint32_t k,
-                       struct err *e)
-{
-    struct bucket b = {0};
-    int rc = 0;
-
-    arena_init(&b.text, g->bucket_bytes);
-    arena_init(&b.scratch, RECORD_ARENA_MAX);
-    for (size_t i = 0; !rc && i < g->n_sources; i++)
-        rc = read_source(g, &b, k, &g->sources[i], e);
-    if (!rc && b.n)
-        qsort(b.records, b.n, sizeof *b.records, by_place);
-    if (!rc)
-        rc = write_bucket(g, o, &b, e);
-    free(b.records);
-    arena_release(&b.text);
-    arena_release(&b.scratch);
-    return rc;
-}
 
 /* ---- the pipeline: an item is a bucket ---- */
 
@@ -228,7 +43,12 @@ static int produce(void *ctx, void *item, bool *more, struct err *e)
            !part_has(g->config->stage.part, g->next))
         g->next++;
     *more = g->next < corpus_buckets(g->corpus);
-    job->bucket = g->next++;
+    job->bucket = (struct gather_bucket){.corpus = g->corpus,
+                                         .sources = g->sources,
+                                         .n_sources = g->n_sources,
+                                         .exclude = g->config->exclude,
+                                         .memory_bytes = g->bucket_bytes,
+                                         .k = g->next++};
     return 0;
 }
 
@@ -241,15 +61,14 @@ static int work(void *ctx, void *item, struct err *e)
     struct stage_output o;
     int rc;
 
-    snprintf(name, sizeof name, "unique/bucket-%04u", job->bucket);
+    snprintf(name, sizeof name, "unique/bucket-%04u", job->bucket.k);
     rc = stage_begin(&stage, &o, name, &g->inputs, &job->done_before, e);
     tally_clear(&job->counts);
     tally_clear(&job->drops);
     if (!rc && job->done_before)
-        rc = sidecar_add_tallies(g->corpus, name, &job->counts, &job->drops,
-                                 e);
+        rc = sidecar_add_tallies(g->corpus, name, &job->counts, &job->drops, e);
     else if (!rc)
-        rc = make_bucket(g, &o, job->bucket, e);
+        rc = gather_bucket(&job->bucket, &o, e);
     tally_add_all(&job->counts, &o.counts);
     tally_add_all(&job->drops, &o.drops);
     stage_output_release(&o);
@@ -264,6 +83,7 @@ static int consume(void *ctx, void *item, struct err *e)
     (void)e;
     g->sum->buckets++;
     g->sum->buckets_done_before += job->done_before;
+    g->sum->spilled += job->bucket.spilled;
     tally_add_all(&g->sum->counts, &job->counts);
     tally_add_all(&g->sum->drops, &job->drops);
     progress_add(&g->progress, 1);
@@ -274,12 +94,38 @@ static const struct workq_ops pipeline = {produce, work, consume};
 
 /* ---- finish ---- */
 
+/* Parts that were run with other options, or beside other inputs, would give
+ * buckets that do not belong together. */
+static int same_making(struct gather *g, const char *name, bool is_first,
+                       char first[SHA256_HEX], struct err *e)
+{
+    char hex[SHA256_HEX];
+    struct sidecar s;
+    struct sha256 h;
+    int rc = sidecar_read(&s, g->corpus, name, e);
+
+    if (rc)
+        return rc;
+    sha256_init(&h);
+    sha256_add(&h, s.options);
+    sha256_add(&h, s.inputs);
+    sha256_final_hex(&h, hex);
+    sidecar_release(&s);
+    if (is_first)
+        memcpy(first, hex, SHA256_HEX);
+    else if (strcmp(first, hex))
+        rc = err_set(e, E_STALE,
+                     "%s/%s was made with other options or inputs than "
+                     "unique/bucket-0000: run gather again with --redo",
+                     g->corpus->dir, name);
+    return rc;
+}
+
 /* Inputs of counts.bin: the list and all buckets, which are of that list. */
-static int add_buckets(struct gather *g, struct stage_inputs *in,
-                       struct err *e)
+static int add_buckets(struct gather *g, struct stage_inputs *in, struct err *e)
 {
     struct stage_inputs list;
-    char name[STAGE_NAME_MAX];
+    char name[STAGE_NAME_MAX], first[SHA256_HEX];
     int rc = 0;
 
     stage_inputs_init(&list);
@@ -290,6 +136,8 @@ static int add_buckets(struct gather *g, struct stage_inputs *in,
         rc = stage_inputs_add_output(in, g->corpus, name, "gather", e);
         if (!rc)
             rc = stage_made_from(g->corpus, name, "gather", &list, e);
+        if (!rc)
+            rc = same_making(g, name, k == 0, first, e);
     }
     stage_inputs_release(&list);
     return rc;
@@ -345,7 +193,7 @@ static int add_source(struct gather *g, const char *folder, const char *part,
                       size_t *cap, struct err *e)
 {
     struct stage_inputs now;
-    struct source *s;
+    struct gather_source *s;
     char *pairs;
     int rc;
 
@@ -366,8 +214,8 @@ static int add_source(struct gather *g, const char *folder, const char *part,
     if (!rc)
         rc = match_offsets(g->corpus, s->name, &s->offsets, e);
     if (!rc)
-        rc = stage_inputs_add_output(&g->inputs, g->corpus, s->name, "match",
-                                     e);
+        rc =
+            stage_inputs_add_output(&g->inputs, g->corpus, s->name, "match", e);
     return rc;
 }
 
@@ -389,11 +237,11 @@ static int batch_matched(struct gather *g, const char *batch, struct err *e)
         while (k < matched->n && strcmp(matched->names[k], pairs.names[i]) < 0)
             k++;
         if (k == matched->n || strcmp(matched->names[k], pairs.names[i]))
-            rc = err_set(e, E_NOTFOUND,
-                         "%s/%s/%s is not matched yet: run `witmill match "
-                         "%s` first",
-                         g->corpus->dir, folder, pairs.names[i],
-                         g->corpus->dir);
+            rc =
+                err_set(e, E_NOTFOUND,
+                        "%s/%s/%s is not matched yet: run `witmill match "
+                        "%s` first",
+                        g->corpus->dir, folder, pairs.names[i], g->corpus->dir);
     }
     io_list_release(matched);
     io_list_release(&pairs);
@@ -444,6 +292,15 @@ static int find_sources(struct gather *g, struct err *e)
     return rc;
 }
 
+/* The evaluation sets' files, each by what is in it. */
+static void add_excluded(struct gather *g)
+{
+    const struct stage_inputs *in = g->config->exclude_inputs;
+
+    for (size_t i = 0; in && i < in->n; i++)
+        stage_inputs_add(&g->inputs, in->v[i].name, in->v[i].sha256);
+}
+
 static void release(struct gather *g)
 {
     for (size_t i = 0; i < g->n_sources; i++) {
@@ -461,7 +318,10 @@ static int all_buckets(struct gather *g, struct err *e)
     struct job *jobs = xcalloc(2 * threads, sizeof *jobs);
     int rc;
 
+    /* What a bucket is sorted in; runs on disk take what does not fit. */
     g->bucket_bytes = g->config->memory_bytes / threads;
+    if (g->bucket_bytes < SORTER_MEMORY_MIN)
+        g->bucket_bytes = SORTER_MEMORY_MIN;
     progress_begin(&g->progress, "gather", "buckets",
                    corpus_buckets(g->corpus));
     rc = workq_run(&pipeline, g, jobs, sizeof *jobs, 2 * threads, threads, e);
@@ -487,13 +347,16 @@ int gather_run(const struct corpus *c, const struct opt_table *table,
                config->stage.redo);
     stage_inputs_init(&g.inputs);
     if (config->finish && config->stage.part.n)
-        rc = err_set(e, E_USAGE, "--finish adds up all buckets: it does not "
-                                 "go with --part");
+        rc = err_set(e, E_USAGE,
+                     "--finish adds up all buckets: it does not "
+                     "go with --part");
     if (!rc)
         rc = io_sha256_file(path, g.list_sha256, e);
     stage_inputs_add(&g.inputs, "queries.bin", g.list_sha256);
     if (!rc && !config->finish) {
         rc = find_sources(&g, e);
+        if (!rc)
+            add_excluded(&g);
         if (!rc)
             rc = all_buckets(&g, e);
         /* Of a list with more buckets. */

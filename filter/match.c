@@ -3,229 +3,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/jsonl.h"
 #include "base/mem.h"
-#include "base/pair.h"
 #include "base/progress.h"
-#include "base/workq.h"
+#include "filter/match_part.h"
 #include "filter/matcher.h"
-#include "filter/spool.h"
 #include "querylist/qlist.h"
-
-#define BATCH_LINES 1024
-#define RECORD_IDS_MAX ((size_t)4 << 20) /* bytes of ids and strings a batch */
-
-/* Where one record of a batch's output lies, and its bucket. */
-struct placed {
-    uint32_t bucket;
-    size_t at, n;
-};
-
-/* Some lines on their way through the pipeline. */
-struct batch {
-    struct buf in;          /* lines with their newlines */
-    uint64_t first_line;    /* number of the first one */
-    struct buf out;         /* records, without newlines */
-    struct placed placed[BATCH_LINES];
-    size_t n_placed, n_in;
-    struct tally drops;
-    struct arena arena;
-    struct words words;
-    struct words plain;     /* for the rules, where the policy is another */
-    struct match_ids ids;
-};
 
 struct match {
     const struct corpus *corpus;
     const struct match_config *config;
     struct qlist list;
     struct matcher matcher;
-    struct batch *batches;
-    unsigned depth;
-    struct jsonl_reader in;   /* of the part at hand */
-    struct spool out;
-    struct stage_output *output;
+    struct textrules rules;
+    struct match_with with;
+    struct match_part part;
     struct progress progress;
 };
-
-/* ---- one record ---- */
-
-static int split(struct match *m, struct batch *b, struct str text,
-                 const struct words **plain, struct err *e)
-{
-    enum query_policy policy = m->corpus->head.policy;
-    int rc = words_split(&b->words, policy, text);
-
-    *plain = &b->words;
-    if (!rc && policy != QUERY_POLICY_WORDS) {
-        rc = words_split(&b->plain, QUERY_POLICY_WORDS, text);
-        *plain = &b->plain;
-    }
-    return rc ? err_set(e, -rc, "text: %s", err_name(rc)) : 0;
-}
-
-static int match_line(struct match *m, struct batch *b, struct str line,
-                      struct err *e)
-{
-    const struct words *plain;
-    const char *reason;
-    struct placed *to;
-    struct pair p;
-    int rc;
-
-    arena_reset(&b->arena);
-    rc = pair_read(line, &b->arena, &p, e);
-    if (!rc)
-        rc = split(m, b, p.text, &plain, e);
-    if (rc)
-        return rc;
-    reason = textrules_verdict(&m->config->rules, p.url, p.text, plain);
-    if (!reason) {
-        matcher_find(&m->matcher, &b->words, &b->ids);
-        if (b->ids.n == 0)
-            reason = "no-match";
-    }
-    if (reason) {
-        tally_add(&b->drops, reason, 1);
-        return 0;
-    }
-    p.matched = true;
-    p.q = b->ids.v;
-    p.n_q = (uint32_t)b->ids.n;
-    to = &b->placed[b->n_placed++];
-    to->bucket = corpus_bucket(m->corpus, corpus_url_hash(m->corpus, p.url));
-    to->at = b->out.n;
-    pair_write(&p, &b->out);
-    to->n = b->out.n - to->at;
-    return 0;
-}
-
-/* ---- the pipeline ---- */
-
-static int produce(void *ctx, void *item, bool *more, struct err *e)
-{
-    struct match *m = ctx;
-    struct batch *b = item;
-    struct str line;
-    int rc = 0;
-
-    buf_clear(&b->in);
-    b->first_line = m->in.line + 1;
-    b->n_in = 0;
-    *more = true;
-    while (!rc && b->n_in < BATCH_LINES) {
-        bool got;
-
-        rc = jsonl_next(&m->in, &line, &got, e);
-        if (rc || !got)
-            break;
-        buf_add(&b->in, line);
-        buf_add_char(&b->in, '\n');
-        b->n_in++;
-    }
-    *more = b->n_in > 0;
-    return rc;
-}
-
-static int work(void *ctx, void *item, struct err *e)
-{
-    struct match *m = ctx;
-    struct batch *b = item;
-    struct str rest = buf_str(&b->in), line;
-
-    buf_clear(&b->out);
-    tally_clear(&b->drops);
-    b->n_placed = 0;
-    for (size_t i = 0; i < b->n_in; i++) {
-        int rc;
-
-        str_split(&rest, '\n', &line);
-        rc = match_line(m, b, line, e);
-        if (rc)
-            return err_wrap(e, rc, "%s: line %llu", m->in.path,
-                            (unsigned long long)(b->first_line + i));
-    }
-    return b->out.rc ? err_set(e, -b->out.rc, "no memory for a batch") : 0;
-}
-
-static int consume(void *ctx, void *item, struct err *e)
-{
-    struct match *m = ctx;
-    struct batch *b = item;
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < b->n_placed; i++) {
-        struct placed *p = &b->placed[i];
-
-        rc = spool_add(&m->out, p->bucket, str_make(b->out.p + p->at, p->n),
-                       e);
-    }
-    tally_add(&m->output->counts, "records", b->n_placed);
-    tally_add(&m->output->counts, "read", b->n_in);
-    tally_add_all(&m->output->drops, &b->drops);
-    progress_add(&m->progress, b->n_in);
-    return rc;
-}
-
-static const struct workq_ops pipeline = {produce, work, consume};
-
-/* ---- one part ---- */
-
-static int write_frames(struct match *m, struct jsonl_writer *w,
-                        struct err *e)
-{
-    struct json_out *o = &m->output->more;
-    uint64_t offset = 0;
-    int rc = 0;
-
-    w->manual = true;
-    json_out_name(o, "offsets");
-    json_out_array(o);
-    json_out_u64(o, 0);
-    for (uint32_t k = 0; !rc && k < corpus_buckets(m->corpus); k++) {
-        rc = spool_drain(&m->out, k, w, e);
-        if (!rc)
-            rc = jsonl_frame(w, &offset, e);
-        json_out_u64(o, offset);
-    }
-    json_out_end_array(o);
-    return rc;
-}
-
-static int match_part(struct match *m, struct stage_output *o,
-                      const char *source, struct err *e)
-{
-    char to[IO_PATH_MAX], name[STAGE_NAME_MAX + 16];
-    struct jsonl_writer w;
-    int rc = stage_path(o, ".jsonl.zst", to, e);
-
-    m->output = o;
-    if (!rc)
-        rc = sidecar_open(&m->in, m->corpus, source, e);
-    if (rc)
-        return rc;
-    rc = spool_open(&m->out, m->corpus->dir, corpus_buckets(m->corpus),
-                    m->config->memory_bytes, e);
-    if (!rc)
-        rc = workq_run(&pipeline, m, m->batches, sizeof *m->batches, m->depth,
-                       stage_threads(&m->config->stage), e);
-    jsonl_close(&m->in);
-    if (!rc)
-        rc = jsonl_open_write(&w, to, e);
-    if (!rc) {
-        rc = write_frames(m, &w, e);
-        if (rc)
-            jsonl_abandon(&w);
-        else
-            rc = jsonl_publish(&w, e);
-    }
-    spool_close(&m->out);
-    if (rc)
-        return rc;
-    snprintf(name, sizeof name, "%s.jsonl.zst", o->name);
-    stage_file(o, name, w.sha256);
-    return stage_commit(o, e);
-}
 
 /* ---- the stage ---- */
 
@@ -233,45 +26,9 @@ static int open_list(struct match *m, const char *path, struct err *e)
 {
     int rc = qlist_open(&m->list, path, e);
 
-    matcher_init(&m->matcher);
-    if (rc)
-        return rc;
-    for (uint32_t id = 0; id < m->corpus->head.n_queries; id++)
-        if (qlist_group(&m->list, id) == id)
-            matcher_add(&m->matcher, id, qlist_norm(&m->list, id));
-    return matcher_build(&m->matcher, e);
-}
-
-static void open_batches(struct match *m, unsigned threads)
-{
-    m->depth = 4 * threads;
-    m->batches = xcalloc(m->depth, sizeof *m->batches);
-    for (unsigned i = 0; i < m->depth; i++) {
-        struct batch *b = &m->batches[i];
-
-        buf_init(&b->in, BUF_NO_LIMIT);
-        buf_init(&b->out, BUF_NO_LIMIT);
-        tally_init(&b->drops);
-        arena_init(&b->arena, RECORD_IDS_MAX);
-        words_init(&b->words);
-        words_init(&b->plain);
-    }
-}
-
-static void close_batches(struct match *m)
-{
-    for (unsigned i = 0; i < m->depth; i++) {
-        struct batch *b = &m->batches[i];
-
-        buf_release(&b->in);
-        buf_release(&b->out);
-        tally_release(&b->drops);
-        arena_release(&b->arena);
-        words_release(&b->words);
-        words_release(&b->plain);
-        match_ids_release(&b->ids);
-    }
-    free(m->batches);
+    if (!rc)
+        matcher_open(&m->matcher, &m->list);
+    return rc;
 }
 
 static int run_part(struct match *m, struct stage *s, const char *batch,
@@ -288,6 +45,7 @@ static int run_part(struct match *m, struct stage *s, const char *batch,
     snprintf(name, sizeof name, "matched/%s/%s", batch, part);
     stage_inputs_init(&in);
     stage_inputs_add(&in, "queries.bin", list_sha256);
+    textrules_add_inputs(&m->rules, &in);
     rc = stage_inputs_add_output(&in, m->corpus, source, "import", e);
     if (!rc) {
         rc = stage_begin(s, &o, name, &in, &done, e);
@@ -295,7 +53,7 @@ static int run_part(struct match *m, struct stage *s, const char *batch,
             rc = sidecar_add_tallies(m->corpus, name, &sum->counts,
                                      &sum->drops, e);
         else if (!rc)
-            rc = match_part(m, &o, source, e);
+            rc = match_part_make(&m->part, source, &o, e);
         sum->parts++;
         sum->parts_done_before += !rc && done;
         tally_add_all(&sum->counts, &o.counts);
@@ -394,14 +152,18 @@ int match_run(const struct corpus *c, const struct opt_table *table,
         return rc;
     stage_init(&s, c, "match", MATCH_VERSION, table, config,
                config->stage.redo);
-    open_batches(&m, stage_threads(&config->stage));
     rc = open_list(&m, path, e);
+    if (!rc)
+        rc = textrules_open(&m.rules, &config->rules, e);
+    m.with = (struct match_with){c, &m.matcher, &m.rules};
+    match_part_open(&m.part, &m.with, config->memory_bytes,
+                    stage_threads(&config->stage), &m.progress);
     progress_begin(&m.progress, "match", "records", 0);
     if (!rc)
         rc = each_part(&m, &s, sha256, sum, e);
     progress_end(&m.progress, rc);
-    close_batches(&m);
-    matcher_release(&m.matcher);
+    match_part_close(&m.part);
+    textrules_close(&m.rules);
     qlist_close(&m.list);
     stage_release(&s);
     return rc;

@@ -3,14 +3,17 @@
  *
  * Model.   For every part of pairs/BATCH one part of matched/BATCH: the records
  *          that pass the text rules and match at least one group, with `q`,
- *          as 2^b zstd frames by bucket of H(url); the sidecar's extra member
- *          `offsets` has 2^b + 1 byte offsets.  Within a frame the input's
- *          order stays.  What is left out is counted by reason: the rules'
- *          (filter/textrules.h) and no-match.
+ *          as zstd frames by bucket of H(url), one or more for each of the 2^b
+ *          buckets; the sidecar's extra member `offsets` has 2^b + 1 byte
+ *          offsets.  Within a bucket the input's order stays.  What is left
+ *          out is counted by reason: the rules' (filter/textrules.h) and
+ *          no-match.  How a part is made: filter/match_part.h.
  * Fails.   As base/stage.h; a damaged part stops the stage with its place.
- * Threads. Lines are matched by `threads` workers, in order.
- * Cost.    Memory: the matcher, and about memory_bytes of records waiting for
- *          their frames; beyond that they wait in an unlinked file.
+ * Threads. `threads` of them decode, match and encode; what comes out does not
+ *          depend on how many.
+ * Cost.    Memory: the matcher, and memory_bytes of records waiting for their
+ *          frames; beyond that they wait in an unlinked file.  Where the time
+ *          goes: docs/records.md.
  */
 #ifndef FILTER_MATCH_H
 #define FILTER_MATCH_H
@@ -19,12 +22,13 @@
 #include "base/stage.h"
 #include "filter/textrules.h"
 
-#define MATCH_VERSION 1
+#define MATCH_VERSION 2
 
 struct match_config {
     struct stage_options stage;
     struct opt_list batches; /* names under pairs/; none: all of them */
-    struct textrules rules;
+    int text_rules;          /* whose rules; what they are is in `rules` */
+    struct textrules_config rules;
     uint64_t memory_bytes;   /* of records waiting */
 };
 

@@ -1,172 +1,324 @@
 #include "filter/matcher.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <stdio.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 
-#define NO_NORM UINT32_MAX
+#define INSERT_MOST 16 /* ids sorted by insertion */
 
-struct matcher_slot {
-    uint64_t print; /* fingerprint of a word sequence, 0: free */
-    uint32_t norm;  /* index into norms, or NO_NORM: only a prefix */
-    uint32_t more;  /* whether longer norms begin with it */
-};
+/* Key of a word that ends with a NUL byte, which no norm's does and its zeros
+ * would hide: bytes that are not UTF-8, as norms are. */
+#define NO_WORD UINT64_MAX
 
-void matcher_init(struct matcher *m)
+void matcher_open(struct matcher *m, const struct qlist *l)
 {
-    *m = (struct matcher){0};
+    *m = (struct matcher){.policy = qlist_policy(l), .trie = l->trie};
 }
 
-void matcher_release(struct matcher *m)
+/* ---- a batch ---- */
+
+void matcher_batch_init(struct matcher_batch *b)
 {
-    free(m->norms);
-    free(m->slots);
-    *m = (struct matcher){0};
+    *b = (struct matcher_batch){0};
+    words_init(&b->words);
+    words_init(&b->plain);
 }
 
-void matcher_add(struct matcher *m, uint32_t group, struct str norm)
+void matcher_batch_release(struct matcher_batch *b)
 {
-    m->norms = xgrow(m->norms, &m->cap_norms, m->n_norms + 1,
-                     sizeof *m->norms);
-    m->norms[m->n_norms++] = (struct matcher_norm){norm, group};
+    words_release(&b->words);
+    words_release(&b->plain);
+    free(b->longer);
+    free(b->word);
+    free(b->long_at);
+    free(b->step);
+    free(b->ids);
+    free(b->spare);
+    *b = (struct matcher_batch){0};
 }
 
-/* The sequence's fingerprint with one more word; the multiplier is 2^64 over
- * the golden ratio, the fold brings its high half down. */
-static uint64_t extend(uint64_t print, uint64_t word)
+void matcher_batch_clear(struct matcher_batch *b)
 {
-    unsigned __int128 wide =
-        (unsigned __int128)(print ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t next = (uint64_t)wide ^ (uint64_t)(wide >> 64) ^ (word << 1);
-
-    return next ? next : 1;
+    b->n = 0;
+    b->n_words = 0;
+    b->n_long = 0;
+    b->n_longer = 0;
 }
 
-static struct matcher_slot *slot_of(const struct matcher *m, uint64_t print)
+int matcher_batch_cut(const struct matcher *m, struct matcher_batch *b,
+                      struct str text, const struct words **plain,
+                      struct err *e)
 {
-    uint64_t at = print & m->mask;
+    int rc = words_split(&b->words, m->policy, text);
 
-    while (m->slots[at].print && m->slots[at].print != print)
-        at = (at + 1) & m->mask;
-    return &m->slots[at];
-}
-
-/* Enter one norm; false when its fingerprint is another norm's. */
-static bool enter(struct matcher *m, uint32_t index)
-{
-    struct str rest = m->norms[index].norm, word;
-    struct matcher_slot *s = NULL;
-    uint64_t print = m->salt;
-
-    while (str_split(&rest, ' ', &word)) {
-        if (s)
-            s->more = 1;
-        print = extend(print, hash_xxh3_seeded(word, m->salt));
-        s = slot_of(m, print);
-        if (!s->print)
-            *s = (struct matcher_slot){.print = print, .norm = NO_NORM};
+    if (plain)
+        *plain = &b->words;
+    if (!rc && plain && m->policy != QUERY_POLICY_WORDS) {
+        rc = words_split(&b->plain, QUERY_POLICY_WORDS, text);
+        *plain = &b->plain;
     }
-    if (!s || s->norm != NO_NORM)
-        return !s;
-    s->norm = index;
-    return true;
+    return rc ? err_set(e, -rc, "text: %s", err_name(rc)) : 0;
 }
 
-static size_t count_words(const struct matcher *m)
+/* Room for the words last cut, whatever their lengths. */
+static void reserve(struct matcher_batch *b)
+{
+    size_t n = b->words.n;
+
+    b->word =
+        xgrow(b->word, &b->cap_words, b->n_words + n + 1, sizeof *b->word);
+    b->long_at =
+        xgrow(b->long_at, &b->cap_long, b->n_long + n, sizeof *b->long_at);
+    b->longer =
+        xgrow(b->longer, &b->cap_longer, b->n_longer + b->words.text.n, 1);
+}
+
+void matcher_batch_add(const struct matcher *m, struct matcher_batch *b)
+{
+    const struct words *w = &b->words;
+    const struct trie *t = &m->trie;
+    struct matcher_word *to;
+
+    assert(!matcher_batch_full(b));
+    reserve(b);
+    b->first_word[b->n++] = b->n_words;
+    to = b->word + b->n_words;
+    for (size_t i = 0; i < w->n; i++, to++) {
+        const unsigned char *p =
+            (const unsigned char *)w->text.p + w->span[i].at;
+        size_t n = w->span[i].n;
+        bool is_long = n > TRIE_SHORT;
+
+        to->n = (uint32_t)n;
+        if (is_long) {
+            to->key = trie_long_key(p, n);
+            to->at = (uint32_t)b->n_longer;
+            memcpy(b->longer + b->n_longer, p, n);
+            b->n_longer += n;
+            b->long_at[b->n_long++] = (uint32_t)(to - b->word);
+        } else {
+            to->key = n && !p[n - 1] ? NO_WORD : trie_short_key(p, n);
+        }
+        to->slot =
+            (uint32_t)trie_slot(trie_word_hash(to->key, is_long), t->words);
+        trie_fetch(t->at[TRIE_WORDS], to->slot);
+    }
+    *to = (struct matcher_word){.group = TRIE_NO_GROUP};
+    b->n_words += w->n + 1;
+    b->first_word[b->n] = b->n_words;
+}
+
+/* ---- finding ---- */
+
+static void find_words(const struct trie *t, struct matcher_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct matcher_word *w = b->word + b->first_word[i];
+        struct matcher_word *end = b->word + b->first_word[i + 1] - 1;
+
+        for (; w < end; w++) {
+            uint64_t slot = w->slot;
+            struct trie_found f =
+                trie_word(t, &slot, w->key, w->n > TRIE_SHORT);
+
+            w->slot = (uint32_t)slot;
+            w->node = f.node;
+            w->group = f.node ? f.group : TRIE_NO_GROUP;
+            if (f.node & TRIE_LONG)
+                __builtin_prefetch(t->at[TRIE_LONGER] +
+                                   (size_t)(f.node & TRIE_ID) * TRIE_UNIT);
+        }
+    }
+}
+
+/* Another long word with the same key: that, or none. */
+static void find_other(const struct trie *t, struct matcher_word *w,
+                       const unsigned char *p)
+{
+    uint64_t slot = w->slot;
+    struct trie_found f;
+
+    do {
+        slot = slot + 1 == t->words ? 0 : slot + 1;
+        f = trie_word(t, &slot, w->key, true);
+    } while (f.node && !trie_spells(t, f.node, p, w->n));
+    w->node = f.node;
+    w->group = f.node ? f.group : TRIE_NO_GROUP;
+}
+
+static void compare_long(const struct trie *t, struct matcher_batch *b)
+{
+    for (size_t i = 0; i < b->n_long; i++) {
+        struct matcher_word *w = &b->word[b->long_at[i]];
+        const unsigned char *p = b->longer + w->at;
+
+        if (w->node && !trie_spells(t, w->node, p, w->n))
+            find_other(t, w, p);
+    }
+}
+
+/* Behind the last of the steps that there may be. */
+static const struct matcher_step *ask_steps(const struct trie *t,
+                                            struct matcher_batch *b)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < m->n_norms; i++) {
-        struct str norm = m->norms[i].norm;
+    b->step = xgrow(b->step, &b->cap_steps, b->n_words + 1, sizeof *b->step);
+    for (size_t i = 0; i + 1 < b->n_words; i++) {
+        uint32_t one = b->word[i].node, two = b->word[i + 1].node;
+        uint64_t hash = trie_step_hash(one & TRIE_ID, two & TRIE_ID);
 
-        n++;
-        for (size_t k = 0; k < norm.n; k++)
-            n += norm.p[k] == ' ';
+        b->step[n] = (struct matcher_step){hash, (uint32_t)i};
+        if (one & TRIE_BEGINS && two & TRIE_CONTINUES) {
+            __builtin_prefetch(t->at[TRIE_FILTER] + ((hash & t->filter_mask) >> 3));
+            n++;
+        }
+    }
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct matcher_step st = b->step[i];
+        b->step[k] = st;
+        if (trie_may_step(t, st.hash)) {
+            trie_fetch(t->at[TRIE_STEPS], trie_slot(st.hash, t->steps));
+            k++;
+        }
+    }
+    n = k;
+    return b->step + n;
+}
+
+/* Norms that begin with the two words of a step. */
+static size_t walk(const struct trie *t, const struct matcher_batch *b,
+                   const struct matcher_step *s, uint32_t *ids)
+{
+    const struct matcher_word *w = b->word + s->at;
+    struct trie_found f =
+        trie_step(t, s->hash, w->node & TRIE_ID, w[1].node & TRIE_ID);
+    size_t n = 0;
+
+    for (w += 2; f.node; w++) {
+        uint64_t hash;
+
+        ids[n] = f.group;
+        n += f.group != TRIE_NO_GROUP;
+        if (!(f.node & TRIE_BEGINS) || !(w->node & TRIE_CONTINUES))
+            break;
+        hash = trie_step_hash(f.node & TRIE_ID, w->node & TRIE_ID);
+        if (!trie_may_step(t, hash))
+            break;
+        f = trie_step(t, hash, f.node & TRIE_ID, w->node & TRIE_ID);
     }
     return n;
 }
 
-int matcher_build(struct matcher *m, struct err *e)
+/* ---- ids ---- */
+
+static void insert_sorted(uint32_t *v, size_t n)
 {
-    size_t want = 2 * count_words(m), size = 1024;
+    for (size_t i = 1; i < n; i++) {
+        uint32_t x = v[i];
+        size_t k = i;
 
-    while (size < want)
-        size *= 2;
-    for (m->salt = 1;; m->salt++) {
-        uint32_t i = 0;
-
-        free(m->slots);
-        m->slots = calloc(size, sizeof *m->slots);
-        if (!m->slots)
-            return err_set(e, E_NOMEM, "no memory for a matcher of %zu norms",
-                           m->n_norms);
-        m->mask = size - 1;
-        while (i < m->n_norms && enter(m, i))
-            i++;
-        if (i == m->n_norms)
-            return 0;
+        for (; k && v[k - 1] > x; k--)
+            v[k] = v[k - 1];
+        v[k] = x;
     }
 }
 
-static int by_id(const void *a, const void *b)
+static void merge(const uint32_t *v, size_t n, size_t half, uint32_t *to)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    size_t a = 0, b = half < n ? half : n, end = b;
 
-    return (x > y) - (x < y);
+    for (size_t i = 0; i < n; i++) {
+        bool first = a < end && (b == n || v[a] <= v[b]);
+
+        to[i] = first ? v[a] : v[b];
+        a += first;
+        b += !first;
+    }
 }
 
-static void sort_unique(struct match_ids *ids)
+/* Sorts v; the result is there or in spare, each with room for n. */
+static uint32_t *sort_many(uint32_t *v, size_t n, uint32_t *spare)
 {
+    for (size_t i = 0; i < n; i += INSERT_MOST)
+        insert_sorted(v + i, n - i < INSERT_MOST ? n - i : INSERT_MOST);
+    for (size_t half = INSERT_MOST; half < n; half *= 2) {
+        uint32_t *from = v;
+
+        for (size_t i = 0; i < n; i += 2 * half)
+            merge(from + i, n - i < 2 * half ? n - i : 2 * half, half,
+                  spare + i);
+        v = spare;
+        spare = from;
+    }
+    return v;
+}
+
+static size_t sort_unique(struct matcher_batch *b, uint32_t *ids, size_t n)
+{
+    const uint32_t *from = ids;
     size_t kept = 0;
 
-    if (ids->n < 2)
-        return;
-    qsort(ids->v, ids->n, sizeof *ids->v, by_id);
-    for (size_t i = 0; i < ids->n; i++)
-        if (kept == 0 || ids->v[kept - 1] != ids->v[i])
-            ids->v[kept++] = ids->v[i];
-    ids->n = kept;
-}
-
-/* Does the text from word first to word last spell the norm? */
-static bool spells(const struct words *w, size_t first, size_t last,
-                   struct str norm)
-{
-    size_t from = w->span[first].at;
-    size_t to = (size_t)w->span[last].at + w->span[last].n;
-
-    return str_eq(str_make(w->text.p + from, to - from), norm);
-}
-
-void matcher_find(const struct matcher *m, const struct words *w,
-                  struct match_ids *ids)
-{
-    ids->n = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        uint64_t print = m->salt;
-
-        for (size_t k = i; k < w->n; k++) {
-            const struct matcher_slot *s;
-
-            print = extend(print, hash_xxh3_seeded(words_at(w, k), m->salt));
-            s = slot_of(m, print);
-            if (!s->print)
-                break;
-            if (s->norm != NO_NORM &&
-                spells(w, i, k, m->norms[s->norm].norm)) {
-                ids->v = xgrow(ids->v, &ids->cap, ids->n + 1, sizeof *ids->v);
-                ids->v[ids->n++] = m->norms[s->norm].group;
-            }
-            if (!s->more)
-                break;
-        }
+    if (n <= INSERT_MOST) {
+        insert_sorted(ids, n);
+    } else {
+        b->spare = xgrow(b->spare, &b->cap_spare, n, sizeof *b->spare);
+        from = sort_many(ids, n, b->spare);
     }
-    sort_unique(ids);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = from[i];
+
+        kept -= kept && ids[kept - 1] == id;
+        ids[kept++] = id;
+    }
+    return kept;
 }
 
-void match_ids_release(struct match_ids *ids)
+/* The groups of text i behind the n ids so far; steps before *end. */
+static size_t collect(const struct trie *t, struct matcher_batch *b, size_t i,
+                      size_t n, const struct matcher_step **step,
+                      const struct matcher_step *end)
 {
-    free(ids->v);
-    *ids = (struct match_ids){0};
+    size_t first = b->first_word[i], last = b->first_word[i + 1], n_text = 0;
+    uint32_t *ids;
+
+    b->ids = xgrow(b->ids, &b->cap_ids, n + last - first, sizeof *b->ids);
+    ids = b->ids + n;
+    for (size_t k = first; k < last; k++) {
+        ids[n_text] = b->word[k].group;
+        n_text += b->word[k].group != TRIE_NO_GROUP;
+    }
+    for (; *step < end && (*step)->at < last; (*step)++) {
+        b->ids = xgrow(b->ids, &b->cap_ids, n + n_text + last - (*step)->at,
+                       sizeof *b->ids);
+        ids = b->ids + n;
+        n_text += walk(t, b, *step, ids + n_text);
+    }
+    b->first_id[i] = n;
+    b->n_ids[i] = sort_unique(b, ids, n_text);
+    return n + b->n_ids[i];
+}
+
+void matcher_batch_find(const struct matcher *m, struct matcher_batch *b)
+{
+    const struct trie *t = &m->trie;
+    const struct matcher_step *step, *end;
+    size_t n = 0;
+
+    find_words(t, b);
+    compare_long(t, b);
+    end = ask_steps(t, b);
+    step = b->step;
+    for (size_t i = 0; i < b->n; i++)
+        n = collect(t, b, i, n, &step, end);
+}
+
+const uint32_t *matcher_batch_ids(const struct matcher_batch *b, size_t i,
+                                  size_t *n)
+{
+    *n = b->n_ids[i];
+    return b->ids + b->first_id[i];
 }

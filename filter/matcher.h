@@ -2,59 +2,119 @@
  * matcher - which query groups does a text contain?
  *
  * Model.   A query matches when the words of its norm stand in the text one
- *          after another, so a trie over words finds all matches; it is kept as
- *          one hash table of word-sequence fingerprints.  From each word of
- *          the text the walk goes on while the sequence so far begins some
- *          norm.  A hit is compared with the norm's bytes, so a fingerprint
- *          that collides costs time and never a wrong match; two norms with
- *          one fingerprint make matcher_build() try another salt.
- * Owns.    The table.  Norms are borrowed: they must outlive the matcher
- *          (queries.bin is mapped for as long).
- * Fails.   matcher_build: -E_NOMEM.  matcher_find: only memory, which dies.
- * Threads. Constant once built; one struct match_ids per thread.
- * Cost.    One hash a word and one look-up a step; 24 bytes a slot, a slot a
- *          norm and inner prefix, at most half full.
- *          Source: the word-level trie of facts B5.
+ *          after another, so a trie over words finds all matches
+ *          (querylist/trie.h).  Texts are matched some at a time, so that the
+ *          memory which one look-up waits for is fetched while others go on:
+ *
+ *              matcher_batch_clear(b);
+ *              while (texts, and !matcher_batch_full(b)) {
+ *                  matcher_batch_cut(m, b, text, &plain, e);
+ *                  if (the text rules accept plain)
+ *                      matcher_batch_add(m, b);   // as text b->n - 1
+ *              }
+ *              matcher_batch_find(m, b);
+ *              ids = matcher_batch_ids(b, i, &n_ids);
+ *
+ *          A text that was cut and not added costs nothing more.
+ *
+ *          In a batch's life a word is hashed once, when its text is added, and
+ *          its slot asked for; then looked up once, and the long ones' bytes
+ *          asked for; then compared.  Where one begins a longer norm and the
+ *          next continues one, and the filter allows it, the step's slot is
+ *          asked for, and looked up when all of the batch have been asked for.
+ *          Norms of three words and more go on from there one by one.
+ * Owns.    The matcher borrows the list, which stays open for as long; the
+ *          batch owns its scratch, the words it hands out and the ids.
+ * Fails.   matcher_batch_cut: -E_FORMAT for invalid UTF-8 where the default
+ *          policy's words are cut, -E_TOOBIG, -E_NOMEM; the batch is as before.
+ *          Elsewhere only memory for ids, which dies.
+ * Threads. The matcher is constant once open; one batch per thread.
+ * Cost.    docs/matching.md.  Nothing is allocated once a batch has met its
+ *          longest texts.
  */
 #ifndef FILTER_MATCHER_H
 #define FILTER_MATCHER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
 #include "base/str.h"
+#include "querylist/qlist.h"
 #include "querylist/words.h"
 
-struct matcher_norm {
-    struct str norm;
-    uint32_t group;
-};
-
-struct matcher_slot;
+#define MATCHER_BATCH 32 /* texts with look-ups in flight */
 
 struct matcher {
-    struct matcher_norm *norms;
-    size_t n_norms, cap_norms;
-    struct matcher_slot *slots;
-    uint64_t mask; /* slots - 1 */
-    uint64_t salt;
+    enum query_policy policy;
+    struct trie trie; /* of the list */
 };
 
-struct match_ids {
-    uint32_t *v; /* ascending, each once */
-    size_t n, cap;
+/* A word of a text that was added. */
+struct matcher_word {
+    uint64_t key;
+    uint32_t slot;  /* where the look-up begins, and ended */
+    uint32_t n;     /* bytes */
+    uint32_t at;    /* of a long word: its bytes in `longer` */
+    uint32_t node;  /* found: its node, 0 for none, and ... */
+    uint32_t group; /* ... that of the word alone, or TRIE_NO_GROUP */
 };
 
-void matcher_init(struct matcher *m);
-void matcher_release(struct matcher *m);
+/* Two words that may be, or begin, a norm. */
+struct matcher_step {
+    uint64_t hash;
+    uint32_t at; /* of the first one */
+};
 
-/* norm must be as words_norm() left it; distinct from all added before. */
-void matcher_add(struct matcher *m, uint32_t group, struct str norm);
-int matcher_build(struct matcher *m, struct err *e);
+struct matcher_batch { /* private, but for n */
+    size_t n;          /* texts added, at most MATCHER_BATCH */
+    struct words words;
+    struct words plain;        /* for the rules, where the policy is another */
+    struct matcher_word *word; /* of all texts; one that is none ends each */
+    size_t n_words, cap_words;
+    unsigned char *longer; /* bytes of long words */
+    size_t n_longer, cap_longer;
+    uint32_t *long_at; /* which words they are */
+    size_t n_long, cap_long;
+    struct matcher_step *step;
+    size_t cap_steps;
+    uint32_t *ids, *spare;
+    size_t cap_ids, cap_spare;
+    size_t first_word[MATCHER_BATCH + 1];
+    size_t first_id[MATCHER_BATCH], n_ids[MATCHER_BATCH];
+};
 
-/* Groups that the words contain, into ids (reused). */
-void matcher_find(const struct matcher *m, const struct words *w,
-                  struct match_ids *ids);
-void match_ids_release(struct match_ids *ids);
+/* l stays open for as long as m is used; nothing is to be released. */
+void matcher_open(struct matcher *m, const struct qlist *l);
+
+void matcher_batch_init(struct matcher_batch *b);
+void matcher_batch_release(struct matcher_batch *b);
+
+/* No texts. */
+void matcher_batch_clear(struct matcher_batch *b);
+
+static inline bool matcher_batch_full(const struct matcher_batch *b)
+{
+    return b->n == MATCHER_BATCH;
+}
+
+/* Cut a text into words.  plain: where to put the words of the default policy,
+ * which text rules go by under either policy; NULL when nobody asks, which
+ * under the other policy saves cutting them.  They are valid until the next
+ * cut.  The text itself is not looked at again. */
+int matcher_batch_cut(const struct matcher *m, struct matcher_batch *b,
+                      struct str text, const struct words **plain,
+                      struct err *e);
+
+/* Take the text last cut into the batch, which is not full. */
+void matcher_batch_add(const struct matcher *m, struct matcher_batch *b);
+
+/* Find the groups of all texts added. */
+void matcher_batch_find(const struct matcher *m, struct matcher_batch *b);
+
+/* Those of text i, ascending, each once; after matcher_batch_find() and until
+ * the next clear. */
+const uint32_t *matcher_batch_ids(const struct matcher_batch *b, size_t i,
+                                  size_t *n);
 
 #endif

@@ -10,7 +10,7 @@
 
 void titles_aliases_init(struct titles_aliases *a, size_t max_bytes)
 {
-    *a = (struct titles_aliases){.max_bytes = max_bytes};
+    *a = (struct titles_aliases){.max_bytes = max_bytes, .seed = hash_secret()};
     if (max_bytes > (UINT64_C(1) << OFFSET_BITS) - 2)
         a->max_bytes = (UINT64_C(1) << OFFSET_BITS) - 2;
     buf_init(&a->names, a->max_bytes);
@@ -40,7 +40,7 @@ static struct str target_at(const struct titles_aliases *a, uint64_t offset)
 /* The slot of name, or the empty one where it would stand. */
 static uint64_t *slot_of(const struct titles_aliases *a, struct str name)
 {
-    uint64_t hash = hash_xxh3(name), tag = hash >> OFFSET_BITS;
+    uint64_t hash = hash_xxh3_seeded(name, a->seed), tag = hash >> OFFSET_BITS;
     size_t at = hash & (a->n_slots - 1);
 
     for (;; at = (at + 1) & (a->n_slots - 1)) {
@@ -58,7 +58,8 @@ static void put(struct titles_aliases *a, uint64_t offset)
     struct str name = name_at(a, offset);
     uint64_t *slot = slot_of(a, name);
 
-    *slot = (hash_xxh3(name) >> OFFSET_BITS) << OFFSET_BITS | (offset + 1);
+    *slot = (hash_xxh3_seeded(name, a->seed) >> OFFSET_BITS) << OFFSET_BITS |
+            (offset + 1);
 }
 
 /* Twice the slots. */

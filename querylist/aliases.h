@@ -27,6 +27,7 @@ struct titles_aliases {
     uint64_t *slots;   /* offset in names + 1, above it 24 bits of hash */
     size_t n, n_slots; /* aliases; slots, a power of two */
     size_t max_bytes;
+    uint64_t seed; /* of the hash: base/hash.h's secret */
 };
 
 void titles_aliases_init(struct titles_aliases *a, size_t max_bytes);

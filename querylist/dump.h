@@ -7,14 +7,14 @@
  *          takes a block apart into pages, in any thread.  What comes out does
  *          not depend on where blocks end.
  *
- *          Of a page's revisions the last one counts; a page with a long
- *          history is held without the earlier ones.  Text is unescaped (the
- *          five entities of XML, references by number, CDATA), is valid UTF-8
- *          and has LF line ends; an element without content, or the text of a
- *          deleted revision, is "".  Comments and processing instructions are
- *          passed over.  Exports that follow each other in one stream (parts
- *          of one dump, unpacked by one command) are one dump when their
- *          <siteinfo> is the same.
+ *          Of a page's revisions the last one counts; a page with a long history
+ *          is held without the earlier ones.  Text is unescaped (the five
+ *          entities of XML, references by number, CDATA), is valid UTF-8 of
+ *          characters that XML allows and has LF line ends; an element without
+ *          content, or the text of a deleted revision, is "".  Comments and
+ *          processing instructions are passed over.  Exports that follow each
+ *          other in one stream (parts of one dump, unpacked by one command) are
+ *          one dump when their <siteinfo> is the same.
  *
  *          Schemas before 0.6 have no <ns>: the number comes from the title's
  *          prefix.  A <redirect/> that does not say where to, and, before 0.4,
@@ -57,7 +57,7 @@
     X(NONE, "none", "")                                                        \
     X(TITLE, "page-title", "no title, or one that is too long")                \
     X(NUMBER, "page-number", "a number expected in <ns> or <id>")              \
-    X(CODE, "page-code", "a reference to what is no character")                \
+    X(CODE, "page-code", "a character that XML forbids")                       \
     X(CHARSET, "page-charset", "invalid UTF-8")                                \
     X(SIZE, "page-size", "larger than any page may be")
 

@@ -231,8 +231,7 @@ static void mark_special(struct dump *d)
     else if (str_starts(s, STR("<![CDATA[")) && d->in_page)
         d->until = STR("]]>"), n = 9;
     else
-        fail(d, d->at,
-             "a declaration (DOCTYPE, ENTITY) which no dump has, refused");
+        fail(d, d->at, XML_DECLARATION);
     d->at += n;
 }
 

@@ -215,6 +215,8 @@ static int decode(struct dump_pages *p, struct seen *s,
         fault(s, too_large);
     else if (!utf8_valid(*to))
         fault(s, DUMP_FAULT_CHARSET);
+    else if (xml_has_forbidden(*to))
+        fault(s, DUMP_FAULT_CODE);
     else
         return 0;
     *to = STR("");

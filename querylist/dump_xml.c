@@ -49,8 +49,7 @@ static bool pass_special(struct xml *x)
     else if (begins(x, x->at, STR("<![CDATA[")))
         pass(x, 9, STR("]]>"), "a CDATA section without end");
     else if (begins(x, x->at, STR("<!")))
-        wrong(x, x->at,
-              "a declaration (DOCTYPE, ENTITY) which no dump has, refused");
+        wrong(x, x->at, XML_DECLARATION);
     else
         return false;
     return true;
@@ -227,6 +226,49 @@ static bool is_character(uint32_t cp)
     return cp == '\t' || cp == '\n' || cp == '\r' ||
            (cp >= 0x20 && cp <= 0xd7ff) || (cp >= 0xe000 && cp <= 0xfffd) ||
            (cp >= 0x10000 && cp <= 0x10ffff);
+}
+
+#define FEW 16 /* bytes looked at together */
+
+static inline bool is_control(unsigned char c)
+{
+    return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
+}
+
+/* Is there, among FEW bytes, a control, or what U+FFFE and U+FFFF begin with?
+ * FEW + 1 bytes can be read. */
+static inline bool suspicious(const unsigned char *p)
+{
+    typedef unsigned char few __attribute__((vector_size(FEW)));
+    few x, next, any;
+    uint64_t halves[2];
+
+    memcpy(&x, p, sizeof x);
+    memcpy(&next, p + 1, sizeof next);
+    any = (few)((x < 0x20) & (x != '\t') & (x != '\n') & (x != '\r')) |
+          (few)((x == 0xef) & (next == 0xbf));
+    memcpy(halves, &any, sizeof halves);
+    return halves[0] | halves[1];
+}
+
+bool xml_has_forbidden(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t i = 0;
+
+    while (i < s.n) {
+        size_t end = s.n - i < FEW ? s.n : i + FEW;
+
+        if (s.n - i > FEW && !suspicious(p + i)) {
+            i = end;
+            continue;
+        }
+        for (; i < end; i++)
+            if (is_control(p[i]) || (p[i] == 0xef && s.n - i > 2 &&
+                                     p[i + 1] == 0xbf && p[i + 2] >= 0xbe))
+                return true;
+    }
+    return false;
 }
 
 /* s: what stands between &# and ; */

@@ -20,6 +20,11 @@
 
 #define XML_DEPTH_MAX 32 /* elements inside each other */
 
+/* What is said of a <! that begins neither comment nor CDATA. */
+#define XML_DECLARATION                                                        \
+    "a declaration (DOCTYPE, ENTITY), which no wiki writes, refused; take it " \
+    "out, or take the dump as the wiki gives it"
+
 struct xml {
     const char *at, *end;
     const char *wrong; /* NULL while all is well */
@@ -66,6 +71,10 @@ enum xml_fault {
  * place of a fault. */
 enum xml_fault xml_unescape(const struct xml_text *t, struct buf *out,
                             const char **where);
+
+/* Has UTF-8 a character that no XML may have (1.0, production 2): controls but
+ * for tab, LF and CR, U+FFFE, U+FFFF? */
+bool xml_has_forbidden(struct str s);
 
 /* Does the text stand for itself, so that nothing need be copied? */
 bool xml_is_plain(const struct xml_text *t);

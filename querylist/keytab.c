@@ -16,14 +16,17 @@
 
 void keytab_init(struct keytab *t, size_t max_bytes)
 {
-    *t = (struct keytab){.max_bytes = max_bytes};
+    *t = (struct keytab){.max_bytes = max_bytes,
+                         .key = {hash_secret(), hash_secret() | 1}};
 }
 
 void keytab_release(struct keytab *t)
 {
     bigmem_free(t->slots, t->n_slots * sizeof *t->slots);
     free(t->tails);
-    keytab_init(t, t->max_bytes);
+    /* The key stays: a look-up may be on its way. */
+    *t = (struct keytab){.max_bytes = t->max_bytes,
+                         .key = {t->key[0], t->key[1]}};
 }
 
 /* All memory goes back: tables that keep their size leave no room for others
@@ -79,19 +82,19 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
 }
 
 /* second: of a short key its second word, of a long one its tail's hash. */
-static inline uint64_t hash_of(const uint64_t head[2], uint32_t len,
-                               uint64_t second)
+static inline uint64_t hash_of(const struct keytab *t, const uint64_t head[2],
+                               uint32_t len, uint64_t second)
 {
-    return mix(head[0] ^ UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)len << 56,
-               second ^ UINT64_C(0xd1b54a32d192ed03));
+    return mix(head[0] ^ t->key[0] ^ (uint64_t)len << 56, second ^ t->key[1]);
 }
 
-static inline uint64_t hash(const uint64_t head[2], uint32_t len,
-                            const char *tail)
+static inline uint64_t hash(const struct keytab *t, const uint64_t head[2],
+                            uint32_t len, const char *tail)
 {
-    return hash_of(head, len,
-                   len > KEYTAB_SHORT ? hash_xxh3(str_make(tail, len - 8))
-                                      : head[1]);
+    return hash_of(t, head, len,
+                   len > KEYTAB_SHORT
+                       ? hash_xxh3_seeded(str_make(tail, len - 8), t->key[0])
+                       : head[1]);
 }
 
 static inline size_t home(uint64_t h, size_t n_slots)
@@ -153,7 +156,8 @@ static int grow_slots(struct keytab *t)
         if (!s->meta)
             continue;
         i = home(
-            hash(s->head, len, len > KEYTAB_SHORT ? tail_of(t, s).p : NULL), n);
+            hash(t, s->head, len, len > KEYTAB_SHORT ? tail_of(t, s).p : NULL),
+            n);
         while (slots[i].meta)
             i = i + 1 == n ? 0 : i + 1;
         slots[i] = *s;
@@ -269,7 +273,7 @@ static inline void fetch(const struct keytab *t, uint64_t h)
 static __attribute__((noinline)) void look_up_long(const struct keytab *t,
                                                    struct keytab_lookup *l)
 {
-    l->h = hash(l->head, l->len, l->p + 8);
+    l->h = hash(t, l->head, l->len, l->p + 8);
     fetch(t, l->h);
 }
 
@@ -283,7 +287,7 @@ void keytab_look_up(const struct keytab *t, struct keytab_lookup *l,
         look_up_long(t, l);
         return;
     }
-    l->h = hash_of(l->head, l->len, l->head[1]);
+    l->h = hash_of(t, l->head, l->len, l->head[1]);
     fetch(t, l->h);
 }
 
@@ -295,7 +299,7 @@ int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id)
         return -E_RANGE;
     if (key.n)
         memcpy(l.head, key.p, key.n < KEYTAB_SHORT ? key.n : KEYTAB_SHORT);
-    l.h = hash(l.head, l.len, l.len > KEYTAB_SHORT ? key.p + 8 : NULL);
+    l.h = hash(t, l.head, l.len, l.len > KEYTAB_SHORT ? key.p + 8 : NULL);
     return keytab_finish(t, &l, n, id);
 }
 

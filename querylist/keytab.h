@@ -11,7 +11,9 @@
  *          add again.  -E_RANGE for a key over KEYTAB_KEY_MAX or a sum over 64
  *          bits; -E_NOMEM.
  * Threads. One at a time.
- * Cost.    A slot holds a short key, number and sum together, so that a key is
+ * Cost.    Hashed with a secret, so that no text can be made whose words
+ *          collide; order and numbers do not depend on it.
+ *          A slot holds a short key, number and sum together, so that a key is
  *          one cache line, and comparing it two words.  43 to 86 bytes a key,
  *          as the table is three quarters to three eighths full; of a key over
  *          16 bytes, what is over 8 besides.  Sorting is in place.
@@ -44,6 +46,7 @@ struct keytab {
     char *tails;
     size_t n_tails, cap_tails;
     size_t max_bytes; /* ceiling of both */
+    uint64_t key[2];  /* of the hash: base/hash.h's secrets */
 };
 
 void keytab_init(struct keytab *t, size_t max_bytes);

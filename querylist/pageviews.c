@@ -1,6 +1,5 @@
 #include "querylist/pageviews.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -67,6 +66,7 @@ int pageviews_project(struct pageviews_project *p, const char *name,
     for (size_t i = 0; i < 3 && family == families; i++)
         add_code(p, language, access[i], "");
     add_code(p, language, "", family->name);
+    p->exact_case = str_eq(str_of(family->name), STR("wiktionary"));
     return 0;
 }
 

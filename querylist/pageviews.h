@@ -39,6 +39,7 @@
 #include "base/str.h"
 #include "base/stream.h"
 #include "base/tally.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PAGEVIEWS_LINE_MAX  16384u                /* bytes of a line */
@@ -52,6 +53,7 @@ struct pageviews_project {
     char codes[PAGEVIEWS_CODES][48];
     size_t n;
     size_t language; /* bytes that all codes begin with */
+    bool exact_case; /* it tells Dog from dog, as Wiktionaries do */
 };
 
 /* name: a language ("en"), or with a project ("de.wikisource", "de.s");

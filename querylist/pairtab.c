@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "querylist/bigmem.h"
 
 #define COUNT_BITS  14u
@@ -12,7 +13,7 @@
 
 void pairtab_init(struct pairtab *t, size_t max_bytes)
 {
-    *t = (struct pairtab){.max_bytes = max_bytes};
+    *t = (struct pairtab){.max_bytes = max_bytes, .key = hash_secret() | 1};
 }
 
 void pairtab_release(struct pairtab *t)
@@ -27,11 +28,14 @@ void pairtab_reset(struct pairtab *t)
     pairtab_release(t);
 }
 
-static inline uint64_t hash(uint64_t pair)
+/* Two steps that lose nothing: the first spreads pairs that follow each other,
+ * the second, a product with a number that nobody knows, those that somebody
+ * chose. */
+static inline uint64_t hash(uint64_t key, uint64_t pair)
 {
     pair *= UINT64_C(0x9e3779b97f4a7c15);
     pair ^= pair >> 32;
-    return pair * UINT64_C(0xd6e8feb86659fd93);
+    return pair * key;
 }
 
 static inline size_t home(uint64_t h, size_t n_slots)
@@ -41,10 +45,10 @@ static inline size_t home(uint64_t h, size_t n_slots)
 
 /* ---- counts over 14 bits ---- */
 
-static struct pairtab_big *find_big(struct pairtab_big *big, size_t cap,
-                                    uint64_t pair)
+static struct pairtab_big *find_big(uint64_t key, struct pairtab_big *big,
+                                    size_t cap, uint64_t pair)
 {
-    size_t i = (size_t)hash(pair) & (cap - 1);
+    size_t i = home(hash(key, pair), cap);
 
     while (big[i].pair && big[i].pair != pair)
         i = (i + 1) & (cap - 1);
@@ -63,12 +67,12 @@ static __attribute__((noinline)) int carry(struct pairtab *t, uint64_t pair)
             return -E_NOMEM;
         for (size_t i = 0; i < t->cap_big; i++)
             if (t->big[i].pair)
-                *find_big(big, cap, t->big[i].pair) = t->big[i];
+                *find_big(t->key, big, cap, t->big[i].pair) = t->big[i];
         free(t->big);
         t->big = big;
         t->cap_big = cap;
     }
-    b = find_big(t->big, t->cap_big, pair);
+    b = find_big(t->key, t->big, t->cap_big, pair);
     t->n_big += !b->pair;
     b->pair = pair;
     b->n += COUNT_MAX + 1;
@@ -77,9 +81,9 @@ static __attribute__((noinline)) int carry(struct pairtab *t, uint64_t pair)
 
 /* ---- the table ---- */
 
-static void reinsert(uint64_t *slots, size_t n, uint64_t slot)
+static void reinsert(uint64_t key, uint64_t *slots, size_t n, uint64_t slot)
 {
-    size_t i = home(hash(slot >> COUNT_BITS), n);
+    size_t i = home(hash(key, slot >> COUNT_BITS), n);
 
     while (slots[i])
         i = i + 1 == n ? 0 : i + 1;
@@ -115,7 +119,7 @@ static __attribute__((noinline)) int grow(struct pairtab *t)
         return -E_NOMEM;
     for (size_t i = 0; i < t->n_slots; i++)
         if (t->slots[i])
-            reinsert(slots, n, t->slots[i]);
+            reinsert(t->key, slots, n, t->slots[i]);
     bigmem_free(t->slots, t->mapped);
     t->slots = slots;
     t->n_slots = n;
@@ -126,7 +130,7 @@ static __attribute__((noinline)) int grow(struct pairtab *t)
 
 static inline int count(struct pairtab *t, uint64_t pair)
 {
-    size_t i = home(hash(pair), t->n_slots);
+    size_t i = home(hash(t->key, pair), t->n_slots);
 
     for (;; i = i + 1 == t->n_slots ? 0 : i + 1) {
         uint64_t slot = t->slots[i];
@@ -157,7 +161,7 @@ int pairtab_add(struct pairtab *t, uint32_t first, uint32_t second)
     t->next = (at + 1) % PAIRTAB_AHEAD;
     if (!due) /* there may be no table either */
         return t->slots ? 0 : grow(t);
-    __builtin_prefetch(&t->slots[home(hash(pair), t->n_slots)], 1);
+    __builtin_prefetch(&t->slots[home(hash(t->key, pair), t->n_slots)], 1);
     return count(t, due);
 }
 

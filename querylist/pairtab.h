@@ -11,7 +11,8 @@
  * Owns.    The table.
  * Fails.   -E_NOMEM.
  * Threads. One at a time.
- * Cost.    Eight bytes a slot: 25 bits of each number, 14 of the count; a
+ * Cost.    Hashed with a secret, on which no order depends.
+ *          Eight bytes a slot: 25 bits of each number, 14 of the count; a
  *          count over that carries into a small second table.  At most three
  *          quarters of the slots are used.  The table doubles until with the
  *          next one it would pass max_bytes.  Sorting is in place.
@@ -40,6 +41,7 @@ struct pairtab {
     struct pairtab_big *big;
     size_t n_big, cap_big; /* a power of two, at most half full */
     size_t max_bytes;
+    uint64_t key; /* of the hash, odd: base/hash.h's secret */
     bool full;
     unsigned next;                   /* place in waiting */
     uint64_t waiting[PAIRTAB_AHEAD]; /* 0: none */

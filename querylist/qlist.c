@@ -30,8 +30,8 @@ static int damaged(const char *name, const char *what, uint64_t where,
                    struct err *e)
 {
     return err_set(e, E_DAMAGED,
-                   "%s: %s (%llu); make it anew with `witmill "
-                   "queries --redo`",
+                   "%s: %s (%llu); the `witmill queries` that made it makes "
+                   "it anew",
                    name, what, (unsigned long long)where);
 }
 
@@ -97,10 +97,46 @@ static int check_records(const struct qlist *l, const char *name, struct err *e)
     return rc;
 }
 
+/* Is the group of each of n slots at p, if any, one?  (What is free says so
+ * at `used`.) */
+static int check_groups(const struct qlist *l, const unsigned char *p,
+                        uint64_t n, size_t used, const char *name,
+                        struct err *e)
+{
+    for (uint64_t i = 0; i < n; i++, p += TRIE_SLOT_SIZE) {
+        uint32_t group = get32(p + TRIE_SLOT_GROUP);
+
+        if (group != TRIE_NO_GROUP && get32(p + used) &&
+            (group >= qlist_count(l) || qlist_group(l, group) != group))
+            return damaged(name, "a match of no group, slot", i, e);
+    }
+    return 0;
+}
+
+static int check_trie(struct qlist *l, const char *name, struct err *e)
+{
+    struct trie *t = &l->trie;
+    uint64_t where;
+    const char *why =
+        trie_open(t, &l->at[QLIST_TRIE], &l->bytes[QLIST_TRIE], &where);
+    int rc;
+
+    if (why)
+        return damaged(name, why, where, e);
+    rc = check_groups(l, t->at[TRIE_WORDS], t->words, TRIE_WORD_NODE, name, e);
+    if (!rc)
+        rc = check_groups(l, t->at[TRIE_STEPS], t->steps, TRIE_STEP_BEFORE,
+                          name, e);
+    return rc;
+}
+
 static int check_sections(struct qlist *l, const char *name, struct err *e)
 {
-    static const unsigned record[QLIST_SECTIONS] = {ENTRY_SIZE, 1, SYNSET_SIZE,
-                                                    PARENT_SIZE};
+    static const unsigned record[QLIST_SECTIONS] = {
+        ENTRY_SIZE,     1,         SYNSET_SIZE,    PARENT_SIZE,
+        TRIE_SLOT_SIZE, TRIE_UNIT, TRIE_SLOT_SIZE, 1};
+
+    int rc;
 
     for (int s = 0; s < QLIST_SECTIONS; s++) {
         const unsigned char *p = l->base + QLIST_TABLE + 16 * s;
@@ -117,7 +153,8 @@ static int check_sections(struct qlist *l, const char *name, struct err *e)
                        qlist_count(l), e);
     if (l->head.policy > QUERY_POLICY_METACLIP)
         return damaged(name, "unknown policy", l->head.policy, e);
-    return check_records(l, name, e);
+    rc = check_records(l, name, e);
+    return rc ? rc : check_trie(l, name, e);
 }
 
 static int check(struct qlist *l, const char *name, struct err *e)

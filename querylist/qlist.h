@@ -6,7 +6,9 @@
  *          length, hash, every offset and reference.  After that each getter
  *          is a few loads and cannot fail.  The file carries all that later
  *          stages and the catalogue need: entries with norms, groups, sources
- *          and numbers, the synsets of WordNet and their hypernym edges.
+ *          and numbers, the synsets of WordNet and their hypernym edges, and
+ *          the table that texts are matched by (querylist/trie.h), ready to be
+ *          searched where it lies: processes share it.
  *          Layout: docs/formats/queries.md; all integers little-endian.
  * Owns.    The mapping; every struct str points into it until qlist_close().
  * Fails.   -E_NOTFOUND, -E_FORMAT (no query list), -E_VERSION, -E_DAMAGED with
@@ -22,6 +24,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "querylist/list.h"
+#include "querylist/trie.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,7 +35,8 @@ enum qlist_section {
     QLIST_STRINGS,
     QLIST_SYNSETS,
     QLIST_PARENTS,
-    QLIST_SECTIONS
+    QLIST_TRIE, /* the first of enum trie_section */
+    QLIST_SECTIONS = QLIST_TRIE + TRIE_SECTIONS
 };
 
 struct qlist {
@@ -41,7 +45,8 @@ struct qlist {
     size_t size;
     const unsigned char *at[QLIST_SECTIONS];
     uint64_t bytes[QLIST_SECTIONS];
-    bool mapped; /* munmap() at close */
+    struct trie trie; /* the norms' groups by their words */
+    bool mapped;      /* munmap() at close */
 };
 
 /* One synset; parents are indexes of synsets. */

@@ -4,7 +4,8 @@
  *
  * Model.   Behind the 64 bytes of base/corpus.h: a table of QLIST_SECTIONS
  *          pairs (offset from the file's begin, bytes), both 64-bit; then the
- *          sections in that order, each on a multiple of 8, zeros between.
+ *          sections in that order, each on a multiple of 64, zeros between:
+ *          slots of the match table stay within lines of a cache.
  */
 #ifndef QUERYLIST_QLIST_LAYOUT_H
 #define QUERYLIST_QLIST_LAYOUT_H
@@ -13,6 +14,7 @@
 
 #define QLIST_TABLE      CORPUS_HEADER_SIZE
 #define QLIST_TABLE_SIZE (16 * QLIST_SECTIONS)
+#define QLIST_ALIGN      64
 
 /* An entry. */
 enum {

@@ -66,13 +66,13 @@ static void put_synset(struct encoder *x, const struct synset *s, char *to)
     put(to + SYNSET_QUERY, strset_find(&x->list->texts, s->name), 4);
 }
 
-/* Begin section s at the next multiple of 8; its bytes are known. */
+/* Begin section s at its place; its bytes are known. */
 static char *begin(struct buf *out, size_t from, enum qlist_section s,
                    size_t bytes)
 {
     char *to;
 
-    while ((out->n - from) % 8)
+    while ((out->n - from) % QLIST_ALIGN)
         buf_add_char(out, 0);
     to = buf_reserve(out, bytes);
     if (!to)
@@ -116,6 +116,32 @@ out:
     free(synsets);
 }
 
+/* The match table: a norm once, by its group. */
+static void put_trie(struct encoder *x, struct buf *out, size_t from)
+{
+    struct str sections[TRIE_SECTIONS];
+    struct trie_maker m;
+    char *to;
+    int rc = 0;
+
+    if (x->rc)
+        return;
+    trie_maker_init(&m);
+    for (size_t i = 0; !rc && i < x->list->n; i++)
+        if (x->list->v[i].group == i)
+            rc = trie_maker_add(&m, x->list->v[i].norm, (uint32_t)i);
+    if (!rc)
+        rc = trie_maker_finish(&m, sections);
+    for (int s = 0; !rc && s < TRIE_SECTIONS; s++) {
+        to = begin(out, from, QLIST_TRIE + s, sections[s].n);
+        if (to)
+            memcpy(to, sections[s].p, sections[s].n);
+    }
+    trie_maker_release(&m);
+    if (rc)
+        x->rc = err_set(x->e, -rc, "the match table of the query list");
+}
+
 int qlist_encode(const struct query_list *l, const struct wordnet *w,
                  enum query_policy policy, uint64_t seed, uint32_t bucket_bits,
                  struct buf *out, struct err *e)
@@ -138,6 +164,7 @@ int qlist_encode(const struct query_list *l, const struct wordnet *w,
         memset(to, 0, CORPUS_HEADER_SIZE + QLIST_TABLE_SIZE);
         out->n += CORPUS_HEADER_SIZE + QLIST_TABLE_SIZE;
         put_sections(&x, w, out, from);
+        put_trie(&x, out, from);
     }
     buf_release(&x.strings);
     if (!x.rc && out->rc)

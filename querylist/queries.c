@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "querylist/qlist.h"
 #include "querylist/queries_job.h"
 
@@ -133,6 +134,34 @@ static int show_texts(struct queries_job *r, struct err *e)
     return queries_read_texts(r, false, e);
 }
 
+/* Done, but queries.bin has been removed or is damaged: without this the same
+ * command would say "done before" for ever.  It is made anew, the same bytes.
+ */
+static int look_again(struct queries_job *r, struct stage_output *o, bool *done,
+                      struct err *e)
+{
+    char path[IO_PATH_MAX];
+    struct err why = ERR_INIT;
+    struct stage *stage = o->stage;
+    struct qlist list;
+    int rc = corpus_path(&r->corpus, QLIST_FILE, path, e);
+
+    if (rc)
+        return rc;
+    if (qlist_open(&list, path, &why) == 0) {
+        qlist_close(&list);
+        return 0;
+    }
+    log_event("warning", "%s: the list is made anew", why.message);
+    rc = corpus_path(&r->corpus, OUTPUT ".meta.json", path, e);
+    if (!rc)
+        rc = io_remove(path, e);
+    if (!rc)
+        rc = io_sync_folder(r->corpus.dir, e);
+    stage_output_release(o);
+    return rc ? rc : stage_begin(stage, o, OUTPUT, &r->inputs, done, e);
+}
+
 static int make(struct queries_job *r, const struct opt_table *table,
                 struct err *e)
 {
@@ -144,6 +173,8 @@ static int make(struct queries_job *r, const struct opt_table *table,
     stage_init(&stage, &r->corpus, OUTPUT, QUERIES_VERSION, table, r->c,
                r->c->stage.redo);
     rc = stage_begin(&stage, &o, OUTPUT, &r->inputs, &done, e);
+    if (!rc && done)
+        rc = look_again(r, &o, &done, e);
     if (!rc && done)
         rc = show_texts(r, e);
     if (!rc && done)
@@ -199,10 +230,7 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     textfiles_init(&r.files);
     titles_aliases_init(&r.aliases, QUERIES_ALIASES_MAX);
     arena_init(&r.own, QUERIES_MAX);
-    if (c->sources)
-        rc = queries_named_sources(&r, e);
-    else
-        queries_default_sources(&r), rc = 0;
+    rc = queries_check_options(&r, e);
     if (!rc)
         rc = open_corpus(&r, e);
     if (!rc)

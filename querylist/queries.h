@@ -6,8 +6,10 @@
  *          CORPUS/queries.bin with the sidecar queries.meta.json.  The file's
  *          header carries the corpus seed, the number of bucket bits and the
  *          matching policy, which every later stage reads there.
+ *          A list that is done but was removed or damaged is made anew.
  * Owns.    Nothing after it returns.
- * Fails.   -E_USAGE for sources that contradict each other or lack input;
+ * Fails.   -E_USAGE for options that contradict each other or lack input,
+ *          before anything is read or made;
  *          -E_STALE when queries.bin was made otherwise (--redo); else what the
  *          parts report.
  * Threads. One run per corpus (a lock says -E_BUSY otherwise).
@@ -38,7 +40,7 @@ struct queries_config {
     struct opt_list text;      /* files and folders to count words in */
     struct opt_list queries;   /* lists of the user's own, querylist/list_io */
     struct opt_list pageviews; /* view files and folders of them */
-    const char *project;       /* whose views */
+    const char *project;       /* whose views; NULL: without any */
     uint64_t min_hour_views;
     uint64_t min_views;
     int redirects;       /* enum titles_redirects */
@@ -54,9 +56,9 @@ struct queries_config {
     uint64_t min_bigram_count;
     uint64_t bigram_budget;
     double min_pmi;
-    uint64_t memory; /* bytes */
-    int count_case;        /* enum queries_case */
-    const char *export;    /* FILE, NULL: none; written by the command */
+    uint64_t memory;    /* bytes */
+    int count_case;     /* enum queries_case */
+    const char *export; /* FILE, NULL: none; written by the command */
     int export_as;
     struct opt_list check; /* files of class names, read by the command */
     const char *dump_text; /* FILE, likewise: it opens the sink */

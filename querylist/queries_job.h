@@ -46,9 +46,9 @@ struct queries_job {
     struct queries_summary *summary;
 };
 
-/* want[], without --sources and with it. */
-void queries_default_sources(struct queries_job *r);
-int queries_named_sources(struct queries_job *r, struct err *e);
+/* want[], and whether the options go together: before any work, and before
+ * there is a corpus. */
+int queries_check_options(struct queries_job *r, struct err *e);
 
 /* Files that the sources wanted are made from, for the fingerprint. */
 int queries_list_inputs(struct queries_job *r, struct err *e);

@@ -1,8 +1,15 @@
 #include "querylist/queries_job.h"
 
+#include <stdlib.h>
+
 #include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "querylist/list_io.h"
+#include "querylist/pageviews.h"
 #include "querylist/textfiles.h"
+
+#define TWINS_MAX 5 /* of files given twice so many are named */
 
 /* ---- which sources ---- */
 
@@ -16,7 +23,7 @@ static int source_named(struct str name)
 
 /* Without --sources: what there is input for, and WordNet unless the user
  * brought a list of his own; numerals belong to MetaCLIP's order. */
-void queries_default_sources(struct queries_job *r)
+static void default_sources(struct queries_job *r)
 {
     const struct queries_config *c = r->c;
 
@@ -34,7 +41,7 @@ bool queries_need_aliases(const struct queries_job *r)
     return r->want[QUERY_TITLE] && r->c->redirects != TITLES_OWN;
 }
 
-int queries_named_sources(struct queries_job *r, struct err *e)
+static int named_sources(struct queries_job *r, struct err *e)
 {
     struct str rest = str_of(r->c->sources), name;
 
@@ -67,25 +74,78 @@ int queries_named_sources(struct queries_job *r, struct err *e)
     return 0;
 }
 
+static bool is_stream(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+int queries_check_options(struct queries_job *r, struct err *e)
+{
+    const struct queries_config *c = r->c;
+    struct pageviews_project project;
+    size_t streams = 0;
+    int rc = 0;
+
+    if (c->sources)
+        rc = named_sources(r, e);
+    else
+        default_sources(r);
+    if (!rc && c->project)
+        rc = pageviews_project(&project, c->project, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < c->wiki.n; i++)
+        streams += is_stream(c->wiki.v[i]);
+    if (streams > 1)
+        return err_set(e, E_USAGE, "--wiki - is given twice");
+    if (c->redirects != TITLES_OWN && (!c->wiki.n || !r->want[QUERY_TITLE]))
+        return err_set(e, E_USAGE,
+                       "--redirects %s is about views, and wants to know what "
+                       "leads where: give --pageviews and --wiki",
+                       titles_redirects_names[c->redirects]);
+    return 0;
+}
+
 /* ---- inputs, for the fingerprint ---- */
 
 /* Dumps but for what comes by standard input, whose hash nobody knows yet. */
 static int list_dumps(struct queries_job *r, struct err *e)
 {
     const struct opt_list *wiki = &r->c->wiki;
-    bool stream = false;
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < wiki->n; i++) {
-        if (strcmp(wiki->v[i], "-") != 0) {
+    for (size_t i = 0; !rc && i < wiki->n; i++)
+        if (!is_stream(wiki->v[i]))
             rc = stage_inputs_add_file(&r->inputs, wiki->v[i], e);
-            continue;
-        }
-        if (stream)
-            rc = err_set(e, E_USAGE, "--wiki - is given twice");
-        stream = true;
-    }
     return rc;
+}
+
+static int by_content(const void *a, const void *b)
+{
+    const struct stage_input *const *x = a, *const *y = b;
+    int c = strcmp((*x)->sha256, (*y)->sha256);
+
+    return c ? c : strcmp((*x)->name, (*y)->name);
+}
+
+/* What is counted is counted as often as it is given, which nobody means. */
+static void warn_of_twins(const struct stage_inputs *in, size_t from)
+{
+    size_t n = in->n - from, twins = 0;
+    const struct stage_input **v = xcalloc(n + 1, sizeof(struct stage_input *));
+
+    for (size_t i = 0; i < n; i++)
+        v[i] = &in->v[from + i];
+    qsort(v, n, sizeof *v, by_content);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(v[i - 1]->sha256, v[i]->sha256) == 0 && ++twins <= TWINS_MAX)
+            log_event("warning",
+                      "%s and %s are the same bytes, and each is counted",
+                      v[i - 1]->name, v[i]->name);
+    if (twins > TWINS_MAX)
+        log_event("warning", "%zu more files are given twice",
+                  twins - TWINS_MAX);
+    free(v);
 }
 
 int queries_list_inputs(struct queries_job *r, struct err *e)
@@ -95,24 +155,26 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
         "index.noun", "index.verb", "index.adj", "index.adv"};
     const struct queries_config *c = r->c;
     char path[IO_PATH_MAX];
+    size_t from;
     int rc = 0;
 
-    if (c->redirects != TITLES_OWN && (!c->wiki.n || !r->want[QUERY_TITLE]))
-        return err_set(e, E_USAGE,
-                       "--redirects %s is about views, and wants to know what "
-                       "leads where: give --pageviews and --wiki",
-                       titles_redirects_names[c->redirects]);
     for (size_t i = 0; !rc && r->want[QUERY_FILE] && i < c->queries.n; i++)
         rc = stage_inputs_add_file(&r->inputs, c->queries.v[i], e);
+    from = r->inputs.n;
     if (!rc)
         rc = list_dumps(r, e);
+    if (!rc)
+        warn_of_twins(&r->inputs, from);
     if (r->want[QUERY_WORD] || r->want[QUERY_BIGRAM])
         for (size_t i = 0; !rc && i < c->text.n; i++)
             rc = textfiles_list(&r->files, c->text.v[i], e);
     for (size_t i = 0; !rc && i < r->files.n; i++)
         rc = stage_inputs_add_file(&r->inputs, r->files.paths[i], e);
+    from = r->inputs.n;
     if (!rc && r->want[QUERY_TITLE])
         rc = queries_list_views(r, e);
+    if (!rc)
+        warn_of_twins(&r->inputs, from);
     for (size_t i = 0; !rc && r->want[QUERY_WORDNET] && i < 8; i++) {
         rc = io_join(path, c->wordnet, wordnet[i], e);
         if (!rc && !io_exists(path))

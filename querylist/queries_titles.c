@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #define VIEW_FILES_MAX 1000000u /* 114 years of hours */
@@ -91,7 +92,13 @@ int queries_rank_titles(struct queries_job *r, struct err *e)
                          &r->drops, e);
     if (!rc)
         rc = titles_rank(r->titles, &r->sources[QUERY_TITLE], e);
-    if (!rc)
-        titles_stats(r->titles, &r->summary->views);
-    return rc;
+    if (rc)
+        return rc;
+    titles_stats(r->titles, &r->summary->views);
+    if (!r->summary->views.lines)
+        log_event("warning",
+                  "no line of --project %s in %zu files of page views: is it "
+                  "they that --pageviews means?",
+                  c->project, r->view_files.n);
+    return 0;
 }

@@ -9,7 +9,7 @@
 
 void strset_init(struct strset *s, size_t max_bytes)
 {
-    *s = (struct strset){.max_bytes = max_bytes};
+    *s = (struct strset){.max_bytes = max_bytes, .seed = hash_secret()};
     arena_init(&s->arena, max_bytes);
 }
 
@@ -59,7 +59,7 @@ static int grow(struct strset *s)
 
         if (!s->slots[i].id)
             continue;
-        h = hash_xxh3(s->v[s->slots[i].id - 1]);
+        h = hash_xxh3_seeded(s->v[s->slots[i].id - 1], s->seed);
         for (k = (size_t)h & (n - 1); slots[k].id; k = (k + 1) & (n - 1))
             ;
         slots[k] = s->slots[i];
@@ -73,7 +73,7 @@ static int grow(struct strset *s)
 
 int strset_add(struct strset *s, struct str key, uint32_t *id, bool *is_new)
 {
-    uint64_t h = hash_xxh3(key);
+    uint64_t h = hash_xxh3_seeded(key, s->seed);
     struct str copy;
     size_t i;
     int rc;
@@ -104,6 +104,7 @@ int strset_add(struct strset *s, struct str key, uint32_t *id, bool *is_new)
 
 uint32_t strset_find(const struct strset *s, struct str key)
 {
-    return s->n_slots ? s->slots[probe(s, key, hash_xxh3(key))].id - 1
-                      : STRSET_NONE;
+    uint64_t h = hash_xxh3_seeded(key, s->seed);
+
+    return s->n_slots ? s->slots[probe(s, key, h)].id - 1 : STRSET_NONE;
 }

@@ -32,6 +32,7 @@ struct strset {
     size_t n, cap;
     struct strset_slot *slots; /* a power of two of them */
     size_t n_slots;
+    uint64_t seed; /* of the hash: base/hash.h's secret */
     size_t max_bytes;
     struct arena arena;
 };

@@ -99,7 +99,7 @@ static struct str capitalized(struct title_form *t)
     size_t next = 0;
     uint32_t cp, upper;
 
-    if (!s.n)
+    if (!s.n || t->exact_case)
         return s;
     cp = utf8_next(s, &next);
     upper = fold_upper(cp);
@@ -167,7 +167,7 @@ enum title_fault title_normal(struct title_form *t, struct str raw,
         if (fold_nfc(&t->fold, s, &t->composed))
             return TITLE_CHARSET;
         s = capitalized(t);
-    } else if (s.n && s.p[0] >= 'a' && s.p[0] <= 'z') {
+    } else if (s.n && !t->exact_case && s.p[0] >= 'a' && s.p[0] <= 'z') {
         t->text.p[0] = (char)(s.p[0] - 32);
     }
     *normal = s;

@@ -6,7 +6,8 @@
  *          no page's name can hold; underscores and white space of any kind
  *          become spaces, a run of them one, none at the ends; NFC; the first
  *          letter is upper-cased by its simple mapping, but for U+00DF and
- *          Georgian, as MediaWiki has it.
+ *          Georgian, as MediaWiki has it, and but for wikis (Wiktionaries)
+ *          where it stays.
  *          Then it says what forbids the name as an entry of the list: enum
  *          title_fault.  A colon forbids it because what stands before one is
  *          mostly a namespace (published rule, facts B1).
@@ -21,6 +22,7 @@
 #include "base/buf.h"
 #include "base/fold.h"
 #include "base/str.h"
+#include <stdbool.h>
 
 #define TITLE_MAX 255u /* bytes of a name, MediaWiki's limit */
 
@@ -47,6 +49,7 @@ struct title_form {
     struct buf text;     /* the result */
     struct buf composed; /* NFC of it */
     struct fold fold;
+    bool exact_case; /* may be set: the wiki tells Dog from dog */
 };
 
 void title_form_init(struct title_form *t);

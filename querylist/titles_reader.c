@@ -17,6 +17,7 @@ int titles_reader_open(struct titles_reader *r, const struct titles_config *c,
     pageviews_init(&r->views, project, add_line, r, &r->drops);
     title_form_init(&r->form);
     title_form_init(&r->form_of_target);
+    r->form.exact_case = r->form_of_target.exact_case = project->exact_case;
     keytab_init(&r->hours, (size_t)r->part);
     return keycount_open(&r->sums, r->part, c->folder, e);
 }

@@ -271,6 +271,7 @@ static void open_batches(struct reading *r)
         wikitext_init(&b->stripper);
         title_form_init(&b->from);
         title_form_init(&b->to);
+        b->from.exact_case = b->to.exact_case = dump_site(r->dump)->exact_case;
         buf_init(&b->text, BUF_NO_LIMIT);
         buf_init(&b->lines, BUF_NO_LIMIT);
         buf_init(&b->redirects, REDIRECTS_MAX);

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
-#include "querylist/words_ascii.h"
+#include "querylist/words_scan.h"
 
 const char *const query_policy_names[] = {"words", "metaclip", NULL};
 
@@ -156,82 +156,16 @@ static void put_char(struct cutter *c, struct str s, size_t at, size_t next)
     c->to += next - at;
 }
 
-/* The run of ASCII letters and digits that begins at `at`: nearly all that is
- * ever read.  Returns its end. */
-static inline size_t put_ascii(struct cutter *c, struct str s, size_t at)
+/* The run of ASCII letters and digits that begins at `at`, in what is not all
+ * ASCII.  Returns its end. */
+static size_t put_ascii(struct cutter *c, struct str s, size_t at)
 {
-    size_t n;
-
     if (!c->open)
         begin_word(c);
-    n = words_ascii_run(s.p + at, s.n - at, c->lower, c->to);
-    c->to += n;
-    return at + n;
-}
-
-#if WORDS_ASCII_BLOCK
-
-/* Words with one space between them, up to 63 bytes of them, the first of
- * which at `at` is a letter or a digit: what becomes of them are the same
- * bytes.  WORDS_ASCII_BLOCK bytes can be read.  Returns their end. */
-static inline size_t put_block(struct cutter *c, struct str s, size_t at)
-{
-    uint64_t joins, spaces, starts, ends, in;
-    struct words *w = c->w;
-    size_t n, first = w->n, k = w->n;
-    uint32_t base;
-    bool stop = c->stop || c->lines > 1;
-
-    if (!c->open && first)
-        *c->to++ = ' ';
-    words_ascii_block(s.p + at, c->lower, c->to, &joins, &spaces);
-    in = joins | (spaces & joins << 1 & joins >> 1);
-    n = (size_t)__builtin_ctzll(~in | UINT64_C(1) << 63);
-    in = (UINT64_C(1) << n) - 1;
-    starts = joins & ~(joins << 1 | c->open) & in;
-    ends = ~joins & joins << 1 & in;
-    base = (uint32_t)(c->to - w->text.p);
-    c->to += n;
-    if (c->open && !ends)
-        return at + n; /* a word that goes on */
-    if (c->open) {
-        w->span[k - 1].n =
-            base + (uint32_t)__builtin_ctzll(ends) - w->span[k - 1].at;
-        ends &= ends - 1;
-    }
-    for (; ends; ends &= ends - 1, starts &= starts - 1) {
-        uint32_t from = (uint32_t)__builtin_ctzll(starts);
-
-        w->span[k] = (struct word_span){base + from,
-                                        (uint32_t)__builtin_ctzll(ends) - from};
-        w->stop[k++] = false;
-    }
-    c->open = starts != 0;
-    if (starts) {
-        w->span[k] =
-            (struct word_span){base + (uint32_t)__builtin_ctzll(starts), 0};
-        w->stop[k++] = false;
-    } else {
-        c->to--; /* the space, which is not known yet to be the only one */
-    }
-    w->stop[first] = stop;
-    w->n = k;
-    c->stop = false;
-    c->lines = 0;
-    return at + n;
-}
-
-#endif
-
-/* The run of words, or of ASCII letters and digits alone, that begins at `at`.
- */
-static inline size_t put_run(struct cutter *c, struct str s, size_t at)
-{
-#if WORDS_ASCII_BLOCK
-    if (s.n - at >= WORDS_ASCII_BLOCK)
-        return put_block(c, s, at);
-#endif
-    return put_ascii(c, s, at);
+    for (; at < s.n && ascii_kind[s.p[at] & 0x7f] == JOINS && s.p[at] >= 0;
+         at++)
+        *c->to++ = (char)(s.p[at] | (char)c->lower);
+    return at;
 }
 
 /* Would the character at `at` continue a word behind an apostrophe?  (What
@@ -260,30 +194,118 @@ static inline void separate(struct cutter *c, enum kind k, uint32_t cp)
         c->lines++;
 }
 
+/* ---- ASCII: 64 bytes as bits ---- */
+
+#define CHUNK 64u
+
+/* What bit i of each says of byte i. */
+struct chunk {
+    uint64_t joins;
+    uint64_t blank;
+    uint64_t apostrophe;
+    uint64_t line; /* line feeds */
+};
+
+/* n bytes at p, at most CHUNK; the other bits are nothing's. */
+static inline struct chunk look(const char *p, size_t n)
+{
+    struct chunk k = {0};
+    char last[WORDS_BLOCK] = {0};
+
+    for (size_t at = 0; at < n; at += WORDS_BLOCK) {
+        const char *from = p + at;
+        struct words_block b;
+
+        if (n - at < WORDS_BLOCK) {
+            memcpy(last, from, n - at);
+            from = last;
+        }
+        b = words_load(from);
+        k.joins |= (uint64_t)words_joins(b) << at;
+        k.blank |= (uint64_t)words_blank(b) << at;
+        k.apostrophe |= (uint64_t)words_equal(b, '\'') << at;
+        k.line |= (uint64_t)words_equal(b, '\n') << at;
+    }
+    return k;
+}
+
+/* The bits [from, to), to at most 64. */
+static inline uint64_t bits(size_t from, size_t to)
+{
+    return (to < CHUNK ? UINT64_C(1) << to : 0) - (UINT64_C(1) << from);
+}
+
+/* The separators [from, to) of a chunk: do they end a phrase? */
+static inline void pass(struct cutter *c, const struct chunk *k, size_t from,
+                        size_t to)
+{
+    uint64_t between = from < to ? bits(from, to) : 0;
+
+    c->stop |= (between & ~k->blank) != 0;
+    if (k->line & between)
+        c->lines += (unsigned)__builtin_popcountll(k->line & between);
+}
+
+/* n bytes of a word; 16 bytes can be read at p where `room` bytes are there. */
+static inline void put_bytes(struct cutter *c, const char *p, size_t n,
+                             size_t room)
+{
+    for (; n > WORDS_BLOCK; n -= WORDS_BLOCK, room -= WORDS_BLOCK) {
+        words_store(c->to, words_or(words_load(p), (char)c->lower));
+        p += WORDS_BLOCK;
+        c->to += WORDS_BLOCK;
+    }
+    if (room >= WORDS_BLOCK)
+        words_store(c->to, words_or(words_load(p), (char)c->lower));
+    else
+        for (size_t i = 0; i < n; i++)
+            c->to[i] = (char)(p[i] | (char)c->lower);
+    c->to += n;
+}
+
+/* The chunk of s that begins at `at`. */
+static inline void cut_chunk(struct cutter *c, struct str s, size_t at)
+{
+    size_t n = s.n - at < CHUNK ? s.n - at : CHUNK, done = 0;
+    struct chunk k = look(s.p + at, n);
+    uint64_t runs = k.joins;
+
+    /* An apostrophe between two that join, one by itself, joins them. */
+    if (k.apostrophe) {
+        uint64_t before = k.joins << 1 | c->open;
+        uint64_t behind = k.joins >> 1;
+
+        if (k.apostrophe >> (n - 1) && continues(c, s, at + n))
+            behind |= UINT64_C(1) << (n - 1);
+        runs |= k.apostrophe & before & behind;
+    }
+    while (runs) {
+        size_t from = (size_t)__builtin_ctzll(runs), to;
+
+        if (from > done || !c->open) {
+            end_word(c);
+            pass(c, &k, done, from);
+            begin_word(c);
+        }
+        runs = ~(runs | (bits(0, from)));
+        to = runs ? (size_t)__builtin_ctzll(runs) : CHUNK;
+        runs = to < CHUNK ? ~runs & ~bits(0, to) : 0;
+        put_bytes(c, s.p + at + from, to - from, s.n - at - from);
+        done = to;
+    }
+    if (done < n) {
+        end_word(c);
+        pass(c, &k, done, n);
+    }
+}
+
 /* s is ASCII in any case. */
 static void cut_ascii(struct cutter *to, struct str s)
 {
     struct cutter c = *to;
-    size_t at = 0;
 
-    while (at < s.n) {
-        unsigned char byte = (unsigned char)s.p[at];
-        enum kind k = (enum kind)ascii_kind[byte];
-
-        if (k == JOINS) {
-            at = put_run(&c, s, at);
-            if (at < s.n && s.p[at] == ' ') {
-                end_word(&c);
-                at++;
-            }
-            continue;
-        }
-        at++;
-        if (k == APOSTROPHE && c.open && continues(&c, s, at))
-            *c.to++ = '\'';
-        else
-            separate(&c, k, byte);
-    }
+    for (size_t at = 0; at < s.n; at += CHUNK)
+        cut_chunk(&c, s, at);
     *to = c;
 }
 
@@ -412,51 +434,123 @@ static int split_words(struct words *w, struct str s, bool keep)
 
 /* ---- MetaCLIP's policy ---- */
 
-/* Spans of what stands between two spaces of w->text. */
-static int split_at_spaces(struct words *w)
-{
-    struct str rest = buf_str(&w->text), field;
-    size_t n = 1;
-    int rc;
+#define SMALL_TEXT 8192 /* bytes */
 
-    for (size_t i = 0; i < rest.n; i++)
-        n += rest.p[i] == ' ';
-    rc = reserve_words(w, n);
-    if (rc)
-        return rc;
-    w->stop_behind = false;
-    while (str_split(&rest, ' ', &field)) {
-        w->span[w->n] = (struct word_span){(uint32_t)(field.p - w->text.p),
-                                           (uint32_t)field.n};
-        w->stop[w->n++] = false;
+/* The characters that get a space on both sides, as bits of a block. */
+static inline uint32_t spaced_bits(struct words_block b)
+{
+    return words_equal(b, ',') | words_equal(b, '.') | words_range(b, ':', 2) |
+           words_equal(b, '?') | words_equal(b, '!') | words_equal(b, '`');
+}
+
+static inline uint32_t white_bits(struct words_block b)
+{
+    return words_range(b, '\t', 2) | words_equal(b, '\r');
+}
+
+/* A word ends at `at`, and the next begins behind the space there. */
+static inline void next_word(struct words *w, uint32_t at)
+{
+    w->span[w->n].n = at - w->span[w->n].at;
+    w->stop[w->n++] = false;
+    w->span[w->n] = (struct word_span){at + 1, 0};
+}
+
+/* Blanks of a block that was put at `to`. */
+static inline void cut_blanks(struct words *w, char *to, uint32_t blanks,
+                              bool white)
+{
+    for (; blanks; blanks &= blanks - 1) {
+        unsigned i = (unsigned)__builtin_ctz(blanks);
+
+        if (white)
+            to[i] = ' ';
+        next_word(w, (uint32_t)(to + i - w->text.p));
     }
-    return 0;
+}
+
+/* Spaces the bytes of s out into w->text, where three times their number and a
+ * block fit, and as many words. */
+static void space_out(struct words *w, struct str s, bool spaced)
+{
+    char *to = w->text.p, last[WORDS_BLOCK];
+    size_t n;
+
+    w->span[0] = (struct word_span){0, 0};
+    for (size_t at = 0; at < s.n; at += n) {
+        const char *from = s.p + at;
+        uint32_t special, white, blanks, here = (1u << WORDS_BLOCK) - 1;
+        struct words_block b;
+
+        n = WORDS_BLOCK;
+        if (s.n - at < n) {
+            n = s.n - at;
+            here = (1u << n) - 1;
+            memset(last, 0, sizeof last);
+            memcpy(last, from, n);
+            from = last;
+        }
+        b = words_load(from);
+        words_store(to, b);
+        special = spaced ? spaced_bits(b) & here : 0;
+        if (special) { /* up to the first one */
+            n = (size_t)__builtin_ctz(special);
+            here = (1u << n) - 1;
+        }
+        white = spaced ? white_bits(b) & here : 0;
+        blanks = (words_equal(b, ' ') & here) | white;
+        cut_blanks(w, to, blanks, white != 0);
+        to += n;
+        if (special) {
+            next_word(w, (uint32_t)(to - w->text.p));
+            to[0] = ' ';
+            to[1] = from[n];
+            to[2] = ' ';
+            to += 3;
+            next_word(w, (uint32_t)(to - 1 - w->text.p));
+            n++;
+        }
+    }
+    w->span[w->n].n = (uint32_t)(to - w->text.p) - w->span[w->n].at;
+    w->stop[w->n++] = false;
+    w->text.n = (size_t)(to - w->text.p);
+    memset(to, 0, WORDS_SLACK);
+}
+
+/* Words that s can have: a bound where that is small, else their number. */
+static size_t most_words(struct str s, bool spaced)
+{
+    size_t n = 2;
+
+    if (s.n <= SMALL_TEXT)
+        return 2 * s.n + 2;
+    for (size_t at = 0; at < s.n; at += WORDS_BLOCK) {
+        char last[WORDS_BLOCK] = {0};
+        struct words_block b;
+
+        if (s.n - at < WORDS_BLOCK)
+            memcpy(last, s.p + at, s.n - at);
+        b = words_load(s.n - at < WORDS_BLOCK ? last : s.p + at);
+        n += (size_t)__builtin_popcount(words_equal(b, ' '));
+        if (spaced)
+            n += 2 * (size_t)__builtin_popcount(spaced_bits(b)) +
+                 (size_t)__builtin_popcount(white_bits(b));
+    }
+    return n;
 }
 
 static int split_metaclip(struct words *w, struct str s, bool spaced)
 {
-    char *to;
-    size_t i;
+    int rc = reserve_words(w, most_words(s, spaced));
 
+    if (rc)
+        return rc;
     buf_clear(&w->text);
-    to = buf_reserve(&w->text, 3 * s.n);
-    if (!to)
+    if (!buf_reserve(&w->text, 3 * s.n + WORDS_BLOCK + WORDS_SLACK))
         return w->text.rc;
-    for (i = 0; i < s.n; i++) {
-        char c = s.p[i];
-
-        if (spaced && c && strchr(",.;:?!`", c)) {
-            *to++ = ' ';
-            *to++ = c;
-            c = ' ';
-        } else if (spaced && (c == '\t' || c == '\n' || c == '\r')) {
-            c = ' ';
-        }
-        *to++ = c;
-    }
-    *to = 0;
-    w->text.n = (size_t)(to - w->text.p);
-    return split_at_spaces(w);
+    w->stop_behind = false;
+    space_out(w, s, spaced);
+    return 0;
 }
 
 /* ---- the door ---- */

@@ -27,9 +27,10 @@
  * Fails.   -E_FORMAT for invalid UTF-8 (default policy), -E_TOOBIG past
  *          WORDS_TEXT_MAX, -E_NOMEM.
  * Threads. One struct words per thread.
- * Cost.    One pass over ASCII, 16 bytes at a time (querylist/words_ascii.h);
- *          two more over what is not, from the character before it until 16
- *          bytes of ASCII follow.  Nothing is allocated once the buffers have
+ * Cost.    ASCII is looked at 64 bytes at a time, as bits (querylist/
+ *          words_scan.h), and copied a word at a time; what is not, from the
+ *          character before it until 16 bytes of ASCII follow, is folded, in
+ *          two more passes.  Nothing is allocated once the buffers have
  *          met the longest text.
  */
 #ifndef QUERYLIST_WORDS_H
@@ -47,7 +48,7 @@
 #define WORDS_TEXT_MAX (64u << 20)
 
 /* Bytes behind w->text that can be read, so that whoever compares words can
- * load them whole; zeros behind the last one (default policy). */
+ * load them whole; zeros behind the last one. */
 #define WORDS_SLACK 32u
 
 /* Numbers as they stand in the header of queries.bin. */

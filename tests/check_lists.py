@@ -88,12 +88,16 @@ def looking(folder):
     classes = folder / "classes.json"
     classes.write_text('["Golden_Retriever", "Dog", "dog", "cat", "st louis"]')
     out = chain.stage("queries", corpus, "--check", classes, "--check",
-                      words).stdout.splitlines()
+                      words, code=1).stdout.splitlines()
     same("check", [line.rsplit("/", 1)[-1] for line in out],
          ["classes.json: 4 of 5 class names are in the list, 1 of them letter "
           "for letter", "  missing  cat",
           "words.txt: 3 of 4 class names are in the list, 3 of them letter "
           "for letter", "  missing  cat"])
+    classes.write_text('["Golden_Retriever", "dog"]')
+    out = chain.stage("queries", corpus, "--check", classes).stdout
+    same("none is missing", out.split(": ", 1)[1], "2 of 2 class names are in "
+         "the list, 0 of them letter for letter\n")
     same("the list", (corpus / "queries.meta.json").read_bytes(), before)
     out = chain.stage("queries", corpus, "--threads", 1, "--memory", "64M",
                       "--export", "-").stdout
@@ -107,11 +111,74 @@ def looking(folder):
                 "-", code=3)
     chain.stage("queries", corpus, "--check", classes, "--export", "-", code=2)
     chain.stage("queries", corpus, "--export", folder / "l.json.gz", code=2)
+    for name in ("queries.bin", "queries.meta.json", "corpus.db"):
+        chain.stage("queries", corpus, "--export",
+                    folder / "." / "look" / name, code=2)
+    chain.stage("queries", corpus, "--export", corpus / "list.txt")
     chain.stage("queries", corpus, "--check", folder / "absent", code=3)
+    chain.stage("queries", folder / "made", "--queries", words, "--size", 3,
+                "--check", words, code=1)
+    same("made all the same", (folder / "made/queries.bin").exists(), True)
     never = chain.stage("queries", folder / "never", "--queries", words,
                         "--policy", "metaclip").stdout
     same("entries that cannot match", "cannot match" in never, True)
     print("--export and --check look at the list that is there")
+
+
+def lost(folder):
+    """queries.bin removed or damaged: the same command makes it anew."""
+    corpus, words = folder / "lost", folder / "words.txt"
+    args = ["queries", corpus, "--queries", words]
+    chain.stage(*args)
+    whole = (corpus / "queries.bin").read_bytes()
+    for bad in (None, b"", whole[:100], whole[:-1], whole[:-9] +
+                bytes([whole[-9] ^ 1]) + whole[-8:]):
+        (corpus / "queries.bin").unlink()
+        if bad is not None:
+            (corpus / "queries.bin").write_bytes(bad)
+            chain.stage("queries", corpus, "--export", "-", code=3)
+        run = chain.stage(*args)
+        same("said", ("made anew" in run.stderr, "queries: made" in
+                      run.stdout), (True, True))
+        same("the list", (corpus / "queries.bin").read_bytes(), whole)
+    same("whole", "done before" in chain.stage(*args).stdout, True)
+    # An option that asks for another list is stale, whatever the damage.
+    (corpus / "queries.bin").write_bytes(b"")
+    chain.stage(*args, "--size", 1, code=3)
+    print("a list that was lost or damaged is made anew")
+
+
+def wrong_options(folder):
+    """Usage is looked at before anything is read or made."""
+    words, corpus = folder / "words.txt", folder / "wrong"
+    for args, code in ((["--project", "X"], 2), (["--project", "en.x"], 2),
+                       (["--sources", "words"], 2), (["--redirects", "both"], 2),
+                       (["--wiki", "-", "--wiki", "-"], 2),
+                       (["--memory", "1K"], 2), (["--size", "0"], 2),
+                       (["--export", folder / "l.tsv.zst"], 2),
+                       (["--export", folder / "pipe"], 2),
+                       (["--export", folder], 2),
+                       (["--export", words], 2), (["--dump-text", words], 2),
+                       (["--export", folder / "no/such/folder"], 3),
+                       (["--check", folder / "absent"], 3),
+                       (["--check", folder], 3)):
+        run = chain.stage("queries", corpus, "--queries", words, *args,
+                          code=code)
+        same(f"{args}: one line", run.stderr.count("\n"), 1)
+        same(f"{args}: nothing was made", corpus.exists(), False)
+    chain.stage("queries", "", "--queries", words, code=2)
+    ini = folder / "run.ini"
+    ini.write_text(f"[queries]\nqueries = {words}\nproject = X\n")
+    chain.stage("run", corpus, ini, code=2)
+    same("run: nothing was made", corpus.exists(), False)
+    (folder / "names.txt").write_text("dog\nzebra\n")
+    ini.write_text(f"[queries]\nqueries = {words}\ncheck = {folder}/names.txt\n"
+                   "[download]\ncontact = a@manual.test\n")
+    run = chain.stage("run", corpus, ini, code=3)  # there are no pairs
+    same("run goes on behind names that miss",
+         ("missing  zebra" in run.stdout, "== match ==" in run.stdout),
+         (True, True))
+    print("wrong options: exit 2, or 3 for files, before anything is made")
 
 
 def main():
@@ -120,6 +187,8 @@ def main():
         arrays(folder)
         table(folder)
         looking(folder)
+        lost(folder)
+        wrong_options(folder)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@
 - Done before, stale, --redo; killed and gone on with; a full disk.
 """
 import bz2
-import collections
 import gzip
 import json
 import os
@@ -16,13 +15,14 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-import unicodedata
 
 import chain
+import count_words
 
 SHARED = pathlib.Path(os.environ.get("WITMILL_SHARED", "../shared"))
 SHIM = chain.BUILD / "faultfs.so"
@@ -122,11 +122,11 @@ def expect(run, *texts):
 # ---- the same for all ----
 
 def packings(folder):
-    pages = list(own_pages(1, 300))
+    pages = list(own_pages(1, 150))
     xml = (HEAD + "".join(pages) + END).encode()
     made = {"plain": xml, "gzip": gzip.compress(xml, 1),
             "bzip2": bz2.compress(xml, 1),
-            "bzip2 of many streams": b"".join(streams(pages, 50))}
+            "bzip2 of many streams": b"".join(streams(pages, 25))}
     zstd = shutil.which("zstd")
     if zstd:
         made["zstd"] = subprocess.run([zstd, "-qc"], input=xml,
@@ -189,54 +189,6 @@ def parts(folder):
 
 # ---- exact counts ----
 
-ALONE = [(0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF),
-         (0x2E80, 0x30FF), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
-         (0x4E00, 0x9FFF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F),
-         (0xF900, 0xFAFF), (0x1AFF0, 0x1B16F), (0x20000, 0x3FFFD)]
-WORD = re.compile("a[am]*(?:'[am]+)*|o")
-
-
-def kind(c):
-    """a letter, m mark, o a word of its own, space, line end, ' or else."""
-    cat = unicodedata.category(c)
-    if cat[0] in "LMN" and any(a <= ord(c) <= b for a, b in ALONE):
-        return "o"
-    if cat[0] == "M":
-        return "m"
-    if cat[0] == "L" or cat == "Nd":
-        return "a"
-    return c if c in "'\n" else " " if c.isspace() and c not in \
-        "\x1c\x1d\x1e\x1f" else "."
-
-
-class Kinds(dict):
-    def __missing__(self, code):
-        self[code] = kind(chr(code))
-        return self[code]
-
-
-def count(texts, fold=True):
-    kinds, words, total = Kinds(), collections.Counter(), 0
-    bigrams = collections.Counter()
-    for text in texts:
-        text = unicodedata.normalize("NFKC", text)
-        text = (text.casefold() if fold else text).replace("\u2019", "'")
-        shape, last, end = text.translate(kinds), None, 0
-        for m in WORD.finditer(shape):
-            gap, this = shape[end:m.start()], text[m.start():m.end()]
-            if gap.strip(" \n") or gap.count("\n") > 1:
-                last = None
-            end, total = m.end(), total + 1
-            if len(this.encode()) > 1024:
-                last = None
-                continue
-            words[this] += 1
-            if last:
-                bigrams[f"{last} {this}"] += 1
-            last = this
-    return words, bigrams, total
-
-
 def exact(folder, name, path, *more, fold=True):
     corpus, text = folder / "exact", folder / "text.jsonl"
     run = queries(corpus, *ALL, "--wiki", path, "--dump-text", text,
@@ -249,7 +201,8 @@ def exact(folder, name, path, *more, fold=True):
     if len(got) != len(rows):
         fail(f"{name}: an entry comes twice")
     lines = text.read_text(encoding="utf-8").split("\n")[:-1]
-    words, bigrams, total = count((json.loads(x)["text"] for x in lines), fold)
+    words, bigrams, total = count_words.count(
+        (json.loads(x)["text"] for x in lines), fold)
     want = {k: n for k, n in (*words.items(), *bigrams.items())}
     if got != want:
         odd = [(k, got.get(k), want.get(k)) for k in {**got, **want}
@@ -306,7 +259,40 @@ def redirects(folder):
             fail(f"{args}: {got}, not {want}")
     queries(folder / "titles", "--sources", "title", "--redo", *views,
             "--redirects", "target", code=2)
-    print("redirects: own, target, both")
+    dump, hour = folder / "exact.xml", folder / "pageviews-20240102-000000"
+    dump.write_text((HEAD + page(1, "dog", "a") + page(2, "hound", "",
+                     redirect="dog") + END).replace("first-letter",
+                                                    "case-sensitive"))
+    hour.write_text("en.d dog 60 0\nen.d Dog 80 0\nen.m.d hound 70 0\n")
+    got = titles(folder / "titles", "--pageviews", hour, "--project",
+                 "en.wiktionary", "--redirects", "target", "--wiki", dump)
+    if got != {"dog": 130, "Dog": 80}:
+        fail(f"a wiki with exact case: {got}")
+    print("redirects: own, target, both; of a wiki with exact case")
+
+
+def warnings(folder):
+    """What is counted twice, and what is no view file, is said."""
+    dump, hour = folder / "dump.xml", folder / "pageviews-20240101-000000"
+    page_404 = folder / "404.html"
+    page_404.write_text("<html>Not found\n")
+    for args, text in (
+            (["--wiki", dump, "--wiki", folder / "." / "dump.xml", "--sources",
+              "word"], "are the same bytes"),
+            (["--pageviews", hour, "--pageviews", hour, "--sources", "title"],
+             "are the same bytes"),
+            (["--pageviews", page_404, "--sources", "title"],
+             "no line of --project en"),
+            (["--pageviews", hour, "--project", "fr", "--sources", "title"],
+             "no line of --project fr"),
+            (["--pageviews", hour, "--wiki", dump, "--sources", "title,word"],
+             None)):
+        run = queries(folder / "warnings", *args, "--redo")
+        if text:
+            expect(run, text)
+        elif '"warning"' in run.stderr:
+            fail(f"{args}: {run.stderr}")
+    print("warnings: what is given twice, what is no view file")
 
 
 # ---- summaries ----
@@ -315,11 +301,12 @@ def summaries(folder):
     """Each speaks of what it was made from, and of nothing else."""
     dump, hour = folder / "dump.xml", folder / "pageviews-20240101-000000"
     texts, views = ["--wiki", dump], ["--pageviews", hour]
-    for args, has_texts, has_views in (
-            (texts, True, False), (views, False, True),
-            (texts + views, True, True), ([], False, False)):
+    for sources, args, has_texts, has_views in (
+            ("word,bigram", texts, True, False), ("title", views, False, True),
+            ("word,bigram,title", texts + views, True, True),
+            ("numeral", [], False, False)):
         corpus = folder / "summary"
-        run = queries(corpus, *args, "--redo")
+        run = queries(corpus, *args, "--sources", sources)
         for labels, is_there in (
                 (("pages of dumps", "articles", "redirects", "words counted",
                   "words that occur 100 times"), has_texts),
@@ -428,6 +415,42 @@ def again(folder):
 
 # ---- killed, and a full disk ----
 
+def text_killed(folder):
+    """FILE.tmp of --dump-text goes with whoever is asked to end, and is
+    replaced where one was killed."""
+    out, tmp = folder / "articles", folder / "articles.tmp"
+    some = "some words of an article, again and again. " * 500
+    part = (HEAD + "".join(page(i, f"P {i}", some)
+                           for i in range(300))).encode()
+    args = ["--sources", "word", "--wiki", "-", "--dump-text", out]
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+        run = subprocess.Popen([chain.WITMILL, "queries", folder / "asked",
+                                *map(str, args)], stdin=subprocess.PIPE,
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        run.stdin.write(part)
+        run.stdin.flush()
+        until = time.monotonic() + 60
+        while not (tmp.exists() and tmp.stat().st_size):
+            if time.monotonic() > until:
+                fail("no articles after a minute")
+            time.sleep(0.01)
+        run.send_signal(how)
+        if run.wait(60) != -how:
+            fail(f"{how}: {run.returncode}")
+        run.stdin.close()
+        if tmp.exists() != (how == signal.SIGKILL) or out.exists():
+            fail(f"{how}: {list(folder.glob('articles*'))}")
+    whole = folder / "whole.xml"
+    whole.write_bytes(part + END.encode())
+    with open(whole, "rb") as f:
+        run = queries(folder / "asked", *args, stdin=f)
+    if tmp.exists() or out.read_bytes().count(b"\n") != \
+            number(run, "articles"):
+        fail("the text of a killed run was not replaced")
+    print("--dump-text: asked to end, no FILE.tmp; killed, it is replaced")
+
+
 def shimmed(corpus, args, **env):
     env = dict(os.environ, LD_PRELOAD=str(SHIM),
                **{k: str(v) for k, v in env.items()})
@@ -452,11 +475,11 @@ def at_moments(folder):
             fail(f"{how}: other bytes, or {names(corpus)} left")
         shutil.rmtree(corpus)
 
-    for i in range(6):
+    for i in range(4):
         run = subprocess.Popen([chain.WITMILL, "queries", folder / "killed",
                                 *map(str, args)], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-        time.sleep(took * (i + 0.5) / 7)
+        time.sleep(took * (i + 0.5) / 5)
         run.kill()
         run.wait()
         (folder / "killed").mkdir(exist_ok=True)
@@ -468,7 +491,7 @@ def at_moments(folder):
     shimmed(folder / "counted", args, FAULT_COUNT=folder / "writes")
     writes = int((folder / "writes").read_text())
     runs = 0
-    for at in sorted({1 + writes * i // 12 for i in range(12)} | {2, 3}):
+    for at in sorted({1 + writes * i // 8 for i in range(7)} | {2, 3, 4}):
         run = shimmed(folder / "killed", args, FAULT_KILL=1, FAULT_AT=at)
         if run.returncode != -9:
             fail(f"not killed at {at}: {run.returncode}")
@@ -480,13 +503,14 @@ def at_moments(folder):
             fail(f"full at write {at} of {writes}: {run.returncode}\n"
                  f"{run.stderr}")
         runs += "queries.bin" not in names(folder / "full")
+        # What SQLite leaves (catalog/db.h) is gone once it could go on.
         if any(x not in left and not x.startswith("corpus.db-")
                for x in names(folder / "full")):
             fail(f"full at write {at}: {names(folder / 'full')} left")
         go_on(folder / "full", f"full at write {at}")
     if runs < 3:
         fail("no disk was full while counting")
-    print(f"killed at 6 times and 12 changes of the disk, full at 12 of "
+    print(f"killed at 4 times and 10 changes of the disk, full at 10 of "
           f"{writes} writes ({runs} before there was a list): said, nothing "
           "left, the same bytes after")
 
@@ -494,11 +518,14 @@ def at_moments(folder):
 def main():
     with tempfile.TemporaryDirectory() as t:
         folder = pathlib.Path(t)
-        for test in (same_for_all, parts, exact_counts, redirects, summaries,
-                     cut_off, refused, again, at_moments):
-            began = time.monotonic()
+        for test in (same_for_all, parts, exact_counts, redirects, warnings,
+                     summaries, cut_off, refused, again, text_killed,
+                     at_moments):
+            began, before = time.monotonic(), sum(os.times()[:4])
             test(folder)
-            print(f"  {time.monotonic() - began:.1f} s", flush=True)
+            print(f"  {time.monotonic() - began:.1f} s, "
+                  f"{sum(os.times()[:4]) - before:.1f} s of processors",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 #include <pthread.h>
@@ -111,6 +112,35 @@ static void test_interrupt__a_second_ends(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+/* A file that nobody else would miss goes with the process, at once; what
+ * nobody asked to remove stays. */
+static void test_interrupt__remove(void **state)
+{
+    char path[] = "/tmp/witmill-interrupt-XXXXXX";
+    int fd = mkstemp(path), status;
+    pid_t pid;
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    for (int done = 1; done >= 0; done--) {
+        pid = fork();
+        if (pid == 0) {
+            interrupt_remove(path);
+            if (done)
+                interrupt_end(0, NULL);
+            signal(SIGTERM, SIG_DFL);
+            kill(getpid(), SIGTERM);
+            sleep(10);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGTERM);
+        assert_int_equal(access(path, F_OK), done ? 0 : -1);
+    }
+}
+
 static void *blocked(void *out)
 {
     sigset_t now;
@@ -146,6 +176,7 @@ int main(void)
         cmocka_unit_test_setup(test_interrupt__what_is_ignored_stays_so,
                                set_up),
         cmocka_unit_test_setup(test_interrupt__a_second_ends, set_up),
+        cmocka_unit_test_setup(test_interrupt__remove, set_up),
         cmocka_unit_test_setup(test_interrupt__no_thread_that_computes_is_hit,
                                set_up),
     };

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "filter/matcher.h"
+#include "querylist/list.h"
 
 /* ---- a table of texts ---- */
 
@@ -75,6 +76,12 @@ static const struct match_case cases[] = {
     {QUERY_POLICY_WORDS, {"a a", "a a a"}, "a a a a", "01"},
     /* Found often, named once, in ascending order. */
     {QUERY_POLICY_WORDS, {"c", "b", "a"}, "a b c a b c a", "012"},
+    /* Entries that share a norm are found as the first of them. */
+    {QUERY_POLICY_WORDS,
+     {"Olive oil", "OLIVE-OIL", "oil", "olive, oil!"},
+     "olive oil",
+     "02"},
+    {QUERY_POLICY_WORDS, {"...", "St. Louis", "st louis"}, "ST.LOUIS", "1"},
     /* MetaCLIP's: bytes between spaces; , . ; : ? ! ` are words. */
     {QUERY_POLICY_METACLIP, {"dog", "Dog", "cat"}, "A Dog, cat", "12"},
     {QUERY_POLICY_METACLIP, {"dog"}, "(dog) dog-bed \"dog\" dog's", ""},
@@ -86,35 +93,75 @@ static const struct match_case cases[] = {
     {QUERY_POLICY_METACLIP, {"caf\xc3\xa9"}, "cafe\xcc\x81 caf\xc3\xa9", "0"},
 };
 
+/* A compiled list of some entries, and a batch. */
+struct world {
+    struct buf file;
+    struct qlist list;
+    struct matcher m;
+    struct matcher_batch b;
+};
+
+static void open_world(struct world *w, enum query_policy policy,
+                       const struct query_candidates *entries)
+{
+    struct query_list_config c = {
+        .policy = policy,
+        .size = 1000000,
+        .sources = {[QUERY_FILE] = entries},
+    };
+    struct query_list l;
+
+    buf_init(&w->file, BUF_NO_LIMIT);
+    assert_int_equal(query_list_build(&l, &c, NULL), 0);
+    assert_int_equal(qlist_encode(&l, NULL, policy, 0, 6, &w->file, NULL), 0);
+    query_list_release(&l);
+    assert_int_equal(
+        qlist_open_memory(&w->list, buf_str(&w->file), "mem", NULL), 0);
+    matcher_open(&w->m, &w->list);
+    matcher_batch_init(&w->b);
+}
+
+static void close_world(struct world *w)
+{
+    matcher_batch_release(&w->b);
+    qlist_close(&w->list);
+    buf_release(&w->file);
+}
+
+static void add_text(struct world *w, struct str text)
+{
+    assert_int_equal(matcher_batch_cut(&w->m, &w->b, text, NULL, NULL), 0);
+    matcher_batch_add(&w->m, &w->b);
+}
+
+/* The ids of one text by itself. */
+static const uint32_t *find(struct world *w, struct str text, size_t *n)
+{
+    matcher_batch_clear(&w->b);
+    add_text(w, text);
+    matcher_batch_find(&w->m, &w->b);
+    return matcher_batch_ids(&w->b, 0, n);
+}
+
 /* Are the hits of a text what the case says? */
 static void check_case(size_t i, const struct match_case *c)
 {
-    struct match_ids ids = {0};
-    struct words w;
-    struct matcher m;
-    char *norms[8];
+    struct query_candidates entries = {0};
+    struct world w;
     char hits[16] = "";
-    size_t n = 0;
+    const uint32_t *ids;
+    size_t n;
 
-    words_init(&w);
-    matcher_init(&m);
-    for (; c->entries[n]; n++) {
-        assert_int_equal(words_norm(&w, c->policy, str_of(c->entries[n])), 0);
-        norms[n] = xstrndup(buf_str(&w.text));
-        matcher_add(&m, (uint32_t)n, str_of(norms[n]));
-    }
-    assert_int_equal(matcher_build(&m, NULL), 0);
-    assert_int_equal(words_split(&w, c->policy, str_of(c->text)), 0);
-    matcher_find(&m, &w, &ids);
-    for (size_t k = 0; k < ids.n; k++)
-        hits[k] = (char)('0' + ids.v[k]);
+    for (size_t k = 0; c->entries[k]; k++)
+        query_candidates_add(&entries, str_of(c->entries[k]));
+    open_world(&w, c->policy, &entries);
+    ids = find(&w, str_of(c->text), &n);
+    for (size_t k = 0; k < n; k++)
+        hits[k] = (char)('0' + ids[k]);
     if (strcmp(hits, c->hits))
         fail_msg("case %zu \"%s\": %s, expected %s", i, c->text, hits, c->hits);
-    while (n)
-        free(norms[--n]);
-    match_ids_release(&ids);
-    matcher_release(&m);
-    words_release(&w);
+    close_world(&w);
+    query_candidates_release(&entries);
 }
 
 static void test_matcher__table(void **state)
@@ -126,20 +173,151 @@ static void test_matcher__table(void **state)
 
 static void test_matcher__no_norms(void **state)
 {
-    struct match_ids ids = {0};
-    struct matcher m;
-    struct words w;
+    struct query_candidates none = {0};
+    struct world w;
+    size_t n;
 
     (void)state;
-    matcher_init(&m);
-    words_init(&w);
-    assert_int_equal(matcher_build(&m, NULL), 0);
-    assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, STR("a dog")), 0);
-    matcher_find(&m, &w, &ids);
-    assert_int_equal(ids.n, 0);
-    match_ids_release(&ids);
-    words_release(&w);
-    matcher_release(&m);
+    open_world(&w, QUERY_POLICY_WORDS, &none);
+    find(&w, STR("a dog"), &n);
+    assert_int_equal(n, 0);
+    find(&w, STR(""), &n);
+    assert_int_equal(n, 0);
+    matcher_batch_clear(&w.b);
+    matcher_batch_find(&w.m, &w.b);
+    close_world(&w);
+}
+
+/* A text that is refused leaves the batch as it was; one that is cut and not
+ * added is not in it; words of neighbours do not meet. */
+static void test_matcher__batch(void **state)
+{
+    struct query_candidates entries = {0};
+    const struct words *plain;
+    struct world w;
+    struct err e = ERR_INIT;
+    const uint32_t *ids;
+    size_t n;
+
+    (void)state;
+    query_candidates_lines(&entries, STR("red\ncar\nred car\n"));
+    open_world(&w, QUERY_POLICY_WORDS, &entries);
+    for (size_t i = 0; !matcher_batch_full(&w.b); i++) {
+        add_text(&w, i % 2 ? STR("Car red") : STR("the red"));
+        assert_int_equal(
+            matcher_batch_cut(&w.m, &w.b, STR("red car"), &plain, &e), 0);
+        assert_int_equal(plain->n, 2);
+        assert_int_equal(
+            matcher_batch_cut(&w.m, &w.b, STR("car \xff"), NULL, &e),
+            -E_FORMAT);
+    }
+    assert_int_equal(w.b.n, MATCHER_BATCH);
+    matcher_batch_find(&w.m, &w.b);
+    for (size_t i = 0; i < MATCHER_BATCH; i++) {
+        ids = matcher_batch_ids(&w.b, i, &n);
+        assert_int_equal(n, i % 2 ? 2 : 1);
+        assert_int_equal(ids[0], 0);
+        assert_true(n == 1 || ids[1] == 1);
+    }
+    close_world(&w);
+    query_candidates_release(&entries);
+}
+
+/* The rules' words are the default policy's under the other one, too. */
+static void test_matcher__plain_words(void **state)
+{
+    struct query_candidates entries = {0};
+    const struct words *plain;
+    struct world w;
+
+    (void)state;
+    query_candidates_lines(&entries, STR("Dog\n"));
+    open_world(&w, QUERY_POLICY_METACLIP, &entries);
+    assert_int_equal(
+        matcher_batch_cut(&w.m, &w.b, STR("(A Dog)"), &plain, NULL), 0);
+    assert_int_equal(plain->n, 2);
+    assert_true(str_eq(words_at(plain, 1), STR("dog")));
+    close_world(&w);
+    query_candidates_release(&entries);
+}
+
+/* Words of every length from 1 to 70 bytes, as first and as second word, and
+ * neighbours of each in one byte; a NUL byte behind a word makes another. */
+static void test_matcher__lengths(void **state)
+{
+    enum { MOST = 70 };
+    struct query_candidates entries = {0};
+    char word[MOST + 1][MOST + 8], text[2 * MOST + 16];
+    struct world w;
+    const uint32_t *ids;
+    size_t n;
+
+    (void)state;
+    for (size_t k = 1; k <= MOST; k++) {
+        memset(word[k], 'a', k);
+        word[k][k] = 0;
+        query_candidates_add(&entries, str_of(word[k]));
+    }
+    for (size_t k = 1; k <= MOST; k++) {
+        snprintf(word[k] + k, 8, " b");
+        query_candidates_add(&entries, str_of(word[k]));
+    }
+    open_world(&w, QUERY_POLICY_METACLIP, &entries);
+    for (uint32_t k = 1; k <= MOST; k++) {
+        ids = find(&w, str_of(word[k]), &n);
+        assert_int_equal(n, 2);
+        assert_int_equal(ids[0], k - 1);
+        assert_int_equal(ids[1], MOST + k - 1);
+        for (size_t i = 0; i < k; i++) {
+            memcpy(text, word[k], k + 3);
+            text[i] = 'c';
+            find(&w, str_of(text), &n);
+            assert_int_equal(n, 0);
+        }
+        memcpy(text, word[k], k);
+        text[k] = 0;
+        find(&w, str_make(text, k + 1), &n);
+        assert_int_equal(n, 0);
+    }
+    find(&w, str_make("", 1), &n);
+    assert_int_equal(n, 0);
+    close_world(&w);
+    query_candidates_release(&entries);
+}
+
+/* More ids than are sorted at once, each found often and out of order. */
+static void test_matcher__many_ids(void **state)
+{
+    enum { N = 1000 };
+    struct query_candidates entries = {0};
+    char(*word)[8] = xmalloc(N * sizeof *word);
+    struct world w;
+    struct buf text;
+    const uint32_t *ids;
+    size_t n;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(word[i], sizeof word[i], "w%u", i);
+        query_candidates_add(&entries, str_of(word[i]));
+    }
+    open_world(&w, QUERY_POLICY_WORDS, &entries);
+    for (unsigned most = 1; most <= N; most += most < 40 ? 1 : 160) {
+        buf_clear(&text);
+        for (unsigned i = 0; i < 3 * most; i++)
+            buf_addf(&text, "w%u ", (i * 7919u + 13) % most);
+        ids = find(&w, buf_str(&text), &n);
+        for (size_t i = 1; i < n; i++)
+            assert_true(ids[i - 1] < ids[i]);
+        assert_true(n <= most && ids[n - 1] < most);
+        if (most % 7919) /* a prime: all of them come */
+            assert_int_equal(n, most);
+    }
+    close_world(&w);
+    buf_release(&text);
+    query_candidates_release(&entries);
+    free(word);
 }
 
 /* ---- against a search of every norm ---- */
@@ -170,68 +348,53 @@ static bool contains(struct str text, struct str norm, struct buf *one,
     return str_find(buf_str(one), buf_str(two), 0) != SIZE_MAX;
 }
 
-struct list {
-    char **norms;
-    size_t n, cap;
-};
-
-static void add_distinct(struct list *l, struct str norm)
+static void search(struct world *w, struct str text, struct buf *one,
+                   struct buf *two, size_t *hits)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (str_eq(str_of(l->norms[i]), norm))
-            return;
-    l->norms = xgrow(l->norms, &l->cap, l->n + 1, sizeof *l->norms);
-    l->norms[l->n++] = xstrndup(norm);
+    size_t n, found = 0;
+    const uint32_t *ids = find(w, text, &n);
+
+    for (uint32_t i = 0; i < qlist_count(&w->list); i++)
+        if (contains(text, qlist_norm(&w->list, i), one, two)) {
+            assert_true(found < n);
+            assert_int_equal(ids[found++], i);
+        }
+    assert_int_equal(found, n);
+    *hits += found;
 }
 
 static void test_matcher__agrees_with_a_plain_search(void **state)
 {
-    struct buf b, one, two;
-    struct match_ids ids = {0};
-    struct words w;
+    struct buf lines, b, one, two;
     size_t hits = 0;
 
     (void)state;
+    buf_init(&lines, 1 << 20);
     buf_init(&b, 1 << 20);
     buf_init(&one, 1 << 20);
     buf_init(&two, 1 << 20);
-    words_init(&w);
-    for (unsigned turn = 0; turn < 30; turn++) {
+    for (unsigned turn = 0; turn < 60; turn++) {
+        struct query_candidates entries = {0};
         unsigned alphabet = 2 + dice(8);
-        struct list l = {0};
-        struct matcher m;
+        struct world w;
 
-        matcher_init(&m);
+        buf_clear(&lines);
         for (unsigned i = 0; i < 60; i++) {
             random_words(&b, 1 + dice(4), alphabet);
-            add_distinct(&l, buf_str(&b));
+            buf_addf(&lines, "%s\n", b.p);
         }
-        for (size_t i = 0; i < l.n; i++)
-            matcher_add(&m, (uint32_t)(i * 3), str_of(l.norms[i]));
-        assert_int_equal(matcher_build(&m, NULL), 0);
+        query_candidates_lines(&entries, buf_str(&lines));
+        open_world(&w, turn % 2 ? QUERY_POLICY_METACLIP : QUERY_POLICY_WORDS,
+                   &entries);
         for (unsigned k = 0; k < 60; k++) {
-            size_t found = 0;
-
             random_words(&b, dice(14), alphabet + 1);
-            assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, buf_str(&b)),
-                             0);
-            matcher_find(&m, &w, &ids);
-            for (size_t i = 0; i < l.n; i++)
-                if (contains(buf_str(&b), str_of(l.norms[i]), &one, &two)) {
-                    assert_true(found < ids.n);
-                    assert_int_equal(ids.v[found++], i * 3);
-                }
-            assert_int_equal(found, ids.n);
-            hits += found;
+            search(&w, buf_str(&b), &one, &two, &hits);
         }
-        for (size_t i = 0; i < l.n; i++)
-            free(l.norms[i]);
-        free(l.norms);
-        matcher_release(&m);
+        close_world(&w);
+        query_candidates_release(&entries);
     }
     assert_true(hits > 1000);
-    match_ids_release(&ids);
-    words_release(&w);
+    buf_release(&lines);
     buf_release(&b);
     buf_release(&one);
     buf_release(&two);
@@ -243,39 +406,35 @@ static void test_matcher__many_norms(void **state)
 {
     enum { N = 200000 };
     char(*norms)[24] = xmalloc(N * sizeof *norms);
-    struct match_ids ids = {0};
-    struct matcher m;
-    struct words w;
+    struct query_candidates entries = {0};
+    const uint32_t *ids;
+    struct world w;
+    size_t n;
 
     (void)state;
-    matcher_init(&m);
-    words_init(&w);
     for (unsigned i = 0; i < N; i++) {
         snprintf(norms[i], sizeof norms[i],
                  i % 3 == 0   ? "x%u"
                  : i % 3 == 1 ? "y%u z"
-                              : "x0 y%u z",
+                              : "x0 longer%u z",
                  i);
-        matcher_add(&m, i, str_of(norms[i]));
+        query_candidates_add(&entries, str_of(norms[i]));
     }
-    assert_int_equal(matcher_build(&m, NULL), 0);
+    open_world(&w, QUERY_POLICY_WORDS, &entries);
     for (unsigned i = 0; i < N; i += 7) {
         bool self = false;
 
-        words_split(&w, QUERY_POLICY_WORDS, str_of(norms[i]));
-        matcher_find(&m, &w, &ids);
-        /* "x0 y5 z" says "x0", too. */
-        assert_int_equal(ids.n, i % 3 == 2 ? 2 : 1);
-        for (size_t k = 0; k < ids.n; k++)
-            self |= ids.v[k] == i;
+        ids = find(&w, str_of(norms[i]), &n);
+        /* "x0 longer5 z" says "x0", too. */
+        assert_int_equal(n, i % 3 == 2 ? 2 : 1);
+        for (size_t k = 0; k < n; k++)
+            self |= ids[k] == i;
         assert_true(self);
     }
-    words_split(&w, QUERY_POLICY_WORDS, STR("x1 y0 x2 z y2 z y1"));
-    matcher_find(&m, &w, &ids);
-    assert_int_equal(ids.n, 0);
-    match_ids_release(&ids);
-    words_release(&w);
-    matcher_release(&m);
+    find(&w, STR("x1 y0 x2 z longer2 z y3 z y2"), &n);
+    assert_int_equal(n, 0);
+    close_world(&w);
+    query_candidates_release(&entries);
     free(norms);
 }
 
@@ -284,6 +443,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matcher__table),
         cmocka_unit_test(test_matcher__no_norms),
+        cmocka_unit_test(test_matcher__batch),
+        cmocka_unit_test(test_matcher__plain_words),
+        cmocka_unit_test(test_matcher__lengths),
+        cmocka_unit_test(test_matcher__many_ids),
         cmocka_unit_test(test_matcher__agrees_with_a_plain_search),
         cmocka_unit_test(test_matcher__many_norms),
     };

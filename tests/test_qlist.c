@@ -129,8 +129,8 @@ static void test_qlist__golden(void **state)
     compile(QUERY_POLICY_WORDS, &two);
     assert_true(str_eq(buf_str(&one), buf_str(&two)));
     if (getenv("WITMILL_WRITE_GOLDEN"))
-        io_write_file("tests/golden/queries-v1.bin", buf_str(&one), &e);
-    if (io_read_file("tests/golden/queries-v1.bin", &golden, &e))
+        io_write_file("tests/golden/queries-v2.bin", buf_str(&one), &e);
+    if (io_read_file("tests/golden/queries-v2.bin", &golden, &e))
         fail_msg("%s", e.message);
     assert_true(str_eq(buf_str(&one), buf_str(&golden)));
     buf_release(&one);
@@ -209,6 +209,11 @@ static void test_qlist__damage(void **state)
         {TABLE, 24, 3, -E_DAMAGED, "string"},
         {TABLE, 40, 32, -E_DAMAGED, "synset"},
         {TABLE, 56, 4, -E_DAMAGED, "hypernyms"},
+        {TABLE, 72, 0, -E_DAMAGED, "no table of words"},
+        {TABLE, 72, 17, -E_DAMAGED, "section"},
+        {TABLE, 104, 0, -E_DAMAGED, "no table of steps"},
+        {TABLE, 120, 0, -E_DAMAGED, "filter"},
+        {TABLE, 120, 3, -E_DAMAGED, "filter"},
         {ENTRY, ENTRY_TEXT_AT, 0xfffffff0, -E_DAMAGED, "string"},
         {ENTRY, ENTRY_NORM_AT, 0xfffffff0, -E_DAMAGED, "string"},
         {ENTRY, ENTRY_GROUP, 1, -E_DAMAGED, "group"},
@@ -248,6 +253,77 @@ static void test_qlist__damage(void **state)
     buf_release(&b);
 }
 
+/* Every used slot of either table of the match table, with one field changed,
+ * and a table without a free slot. */
+static void test_qlist__damaged_table(void **state)
+{
+    static const struct {
+        enum trie_section table;
+        size_t at;
+        uint32_t v;
+        bool fill; /* all of the table's free slots */
+        const char *says;
+    } cases[] = {
+        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_BEGINS, false, "without a number"},
+        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_LONG | 2, false, "outside"},
+        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_LONG | TRIE_ID, false, "outside"},
+        {TRIE_WORDS, TRIE_SLOT_GROUP, 1, false, "no group"},
+        {TRIE_WORDS, TRIE_SLOT_GROUP, 7, false, "no group"},
+        {TRIE_WORDS, TRIE_WORD_NODE, 1, true, "without an end"},
+        {TRIE_STEPS, TRIE_STEP_BEFORE, TRIE_LONG | 1, false, "no words"},
+        {TRIE_STEPS, TRIE_STEP_WORD, TRIE_BEGINS | 1, false, "no words"},
+        {TRIE_STEPS, TRIE_STEP_NODE, TRIE_BEGINS, false, "no words"},
+        {TRIE_STEPS, TRIE_SLOT_GROUP, 2, false, "no group"},
+        {TRIE_STEPS, TRIE_STEP_BEFORE, 1, true, "without an end"},
+    };
+    struct buf b;
+    struct qlist l;
+
+    (void)state;
+    buf_init(&b, BUF_NO_LIMIT);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t row = QLIST_TABLE + 16 * (QLIST_TRIE + (size_t)cases[i].table);
+        size_t used =
+            cases[i].table == TRIE_WORDS ? TRIE_WORD_NODE : TRIE_STEP_BEFORE;
+        size_t from, n, changed = 0;
+
+        buf_clear(&b);
+        compile(QUERY_POLICY_WORDS, &b);
+        from = get32(&b, row);
+        n = get32(&b, row + 8);
+        for (size_t at = from; at < from + n; at += TRIE_SLOT_SIZE) {
+            uint32_t before = get32(&b, at + cases[i].at);
+            struct err e = ERR_INIT;
+
+            if ((get32(&b, at + used) != 0) == cases[i].fill)
+                continue;
+            changed++;
+            put32(&b, at + cases[i].at, cases[i].v);
+            if (cases[i].fill) {
+                put32(&b, at + TRIE_STEP_NODE, 1);
+                put32(&b, at + TRIE_SLOT_GROUP, TRIE_NO_GROUP);
+                continue;
+            }
+            seal(&b);
+            assert_int_equal(qlist_open_memory(&l, buf_str(&b), "mem", &e),
+                             -E_DAMAGED);
+            if (!strstr(e.message, cases[i].says))
+                fail_msg("case %zu: %s", i, e.message);
+            put32(&b, at + cases[i].at, before);
+        }
+        assert_true(changed);
+        if (cases[i].fill) {
+            struct err e = ERR_INIT;
+
+            seal(&b);
+            assert_int_equal(qlist_open_memory(&l, buf_str(&b), "mem", &e),
+                             -E_DAMAGED);
+            assert_non_null(strstr(e.message, cases[i].says));
+        }
+    }
+    buf_release(&b);
+}
+
 /* Any byte changed, any length cut: never a list. */
 static void test_qlist__every_byte_counts(void **state)
 {
@@ -280,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_qlist__golden),
         cmocka_unit_test(test_qlist__file),
         cmocka_unit_test(test_qlist__damage),
+        cmocka_unit_test(test_qlist__damaged_table),
         cmocka_unit_test(test_qlist__every_byte_counts),
     };
 

@@ -170,6 +170,39 @@ static void test_stream__large_streams(void **state)
     world_release(&w);
 }
 
+/* More than is carried from piece to piece, in streams of all sizes. */
+static void test_stream__past_what_is_carried(void **state)
+{
+    struct world w, group;
+    uint64_t x = 1;
+
+    (void)state;
+    world_init(&w);
+    world_init(&group);
+    for (size_t i = 0; i < 20000; i++) {
+        x = x * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        buf_add_u64le(&group.plain, x ^ x >> 29);
+    }
+    {
+        unsigned n = (unsigned)group.plain.n, room = n + n / 50 + 1000;
+        char *to = buf_reserve(&group.packed, room);
+
+        assert_int_equal(
+            BZ2_bzBuffToBuffCompress(to, &room, group.plain.p, n, 9, 0, 0),
+            BZ_OK);
+        group.packed.n += room;
+    }
+    for (size_t i = 0; i < 40; i++)
+        add_stream(&group, 1 + i * 7, 1);
+    while (w.packed.n < BZIP2_PIECE + BZIP2_PIECE / 4) {
+        buf_add(&w.packed, buf_str(&group.packed));
+        buf_add(&w.plain, buf_str(&group.plain));
+    }
+    good(&w, buf_str(&w.plain));
+    world_release(&w);
+    world_release(&group);
+}
+
 static void test_stream__large_output(void **state)
 {
     struct world w;
@@ -408,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_stream__many_streams),
         cmocka_unit_test(test_stream__empty_streams),
         cmocka_unit_test(test_stream__large_streams),
+        cmocka_unit_test(test_stream__past_what_is_carried),
         cmocka_unit_test(test_stream__large_output),
         cmocka_unit_test(test_stream__cut_anywhere),
         cmocka_unit_test(test_stream__cut_inside),

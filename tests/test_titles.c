@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "querylist/pageviews.h"
 #include "querylist/title.h"
 #include "querylist/titles.h"
 #include "tests/folder.h"
@@ -124,6 +125,31 @@ static void test_titles__idempotent(void **state)
     }
     title_form_release(&a);
     title_form_release(&b);
+}
+
+/* A Wiktionary's dog is another page than its Dog. */
+static void test_titles__exact_case(void **state)
+{
+    static const char *const names[] = {"dog", "Dog", "\xc3\xa9t\xc3\xa9",
+                                        "\xc3\x89t\xc3\xa9"};
+    struct pageviews_project p;
+    struct title_form t;
+    struct str normal;
+
+    (void)state;
+    title_form_init(&t);
+    t.exact_case = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(title_normal(&t, str_of(names[i]), &normal), 0);
+        assert_true(str_eq(normal, str_of(names[i])));
+    }
+    title_form_release(&t);
+    assert_int_equal(pageviews_project(&p, "en.wiktionary", NULL), 0);
+    assert_true(p.exact_case);
+    assert_int_equal(pageviews_project(&p, "en.d", NULL), 0);
+    assert_true(p.exact_case);
+    assert_int_equal(pageviews_project(&p, "en", NULL), 0);
+    assert_false(p.exact_case);
 }
 
 /* ---- aliases ---- */
@@ -439,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_titles__normal),
         cmocka_unit_test(test_titles__lengths),
         cmocka_unit_test(test_titles__idempotent),
+        cmocka_unit_test(test_titles__exact_case),
         cmocka_unit_test(test_titles__aliases),
         cmocka_unit_test(test_titles__many_aliases),
         cmocka_unit_test(test_titles__floors),

@@ -352,8 +352,8 @@ static void test_wikipedia__bad_pages(void **state)
                     str_find(s, STR("page 6 "), 0));
         /* Of 20 the last is the 18th of those 30. */
         assert_int_equal(
-            occurrences(s, STR("page 38 is left out: a reference to what is no "
-                               "character; further ones are counted")),
+            occurrences(s, STR("page 38 is left out: a character that XML "
+                               "forbids; further ones are counted")),
             1);
         reading_release(&r);
     }

@@ -26,6 +26,7 @@ DOORS = {
         r"base/image[a-z0-9_]*\.[ch]",
     r"archive": r"shards/[a-z_]+\.c",
     r"utf8proc": r"base/fold\.c",
+    r"cld2/": r"filter/language_cld2\.cc",
     r"xxhash|openssl/": r"base/hash\.c",
     r"zlib|bzlib|zstd|libdeflate": r"(base/(stream|jsonl)|crawler/fetch)[a-z0-9_]*\.[ch]",
     r"seccomp": r"base/jail[a-z0-9_]*\.c",

@@ -1,11 +1,13 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "querylist/qlist.h"
 #include "querylist/queries.h"
 #include "tools/command.h"
+#include "tools/interrupt.h"
 #include "tools/list_show.h"
 #include "tools/merge.h"
 #include "tools/summary.h"
@@ -29,7 +31,8 @@ static const struct opt rows[] = {
     {.name = "pageviews", .type = OPT_LIST, AT(pageviews), .arg = "PATH",
      .help = "Rank titles by the views in this file of Wikimedia's page "
              "views, hourly or complete, or in the files named pageviews-* "
-             "and pagecounts-* of this folder (repeatable)."},
+             "and pagecounts-* of this folder (repeatable). Hours that are "
+             "given twice, also as the file of their day, count twice."},
     {.name = "project", .type = OPT_STRING, AT(project), .arg = "NAME",
      .def = "en", .flags = OPT_BYTES,
      .help = "Whose views: a Wikipedia's language, or another project like "
@@ -123,14 +126,15 @@ static const struct opt rows[] = {
     {.name = "check", .type = OPT_LIST, AT(check), .arg = "FILE",
      .help = "Say which class names of an evaluation set (read like "
              "--queries) the list contains, and which it misses "
-             "(repeatable). Where no option says how a list is made, it is "
-             "the one that the corpus has."},
+             "(repeatable); it ends with exit code 1 when any is missing. "
+             "Where no option says how a list is made, it is the one that the "
+             "corpus has."},
     /* How it runs. */
     {.name = "memory", .type = OPT_SIZE, AT(memory),
      .arg = "SIZE", .def = "1G", .min = 1 << 20, .max = 1e15,
-     .help = "Ceiling of the tables that count words, bigrams and views; what "
-             "does not fit is sorted, written to CORPUS and merged at the end, "
-             "with the same counts."},
+     .help = "Ceiling of the tables that count words, bigrams and views, in "
+             "bytes or with K, M, G or T; what does not fit is sorted, written "
+             "to CORPUS and merged at the end, with the same counts."},
     STAGE_OPTION_THREADS(struct queries_config, stage),
     STAGE_OPTION_REDO(struct queries_config, stage),
 };
@@ -328,6 +332,7 @@ static int make(const struct queries_config *q, struct queries_summary *sum,
 {
     struct queries_config c = *q;
     struct text_file t = {.to_stdout = is_stdout(q->dump_text)};
+    char tmp[IO_PATH_MAX + 8];
     int rc = 0;
 
     if (!q->dump_text)
@@ -340,13 +345,54 @@ static int make(const struct queries_config *q, struct queries_summary *sum,
         rc = io_file_open(&t.file, q->dump_text, e);
     if (rc)
         return rc;
+    if (!t.to_stdout) {
+        snprintf(tmp, sizeof tmp, "%s.tmp", q->dump_text);
+        interrupt_remove(tmp);
+    }
     c.text_sink = (struct wikipedia_sink){put_text, &t};
     rc = queries_run(&c, &table, sum, e);
-    if (!t.to_stdout && !rc)
+    if (t.to_stdout)
+        return rc;
+    if (!rc)
         rc = io_file_publish(&t.file, e);
-    else if (!t.to_stdout)
+    else
         io_file_abandon(&t.file);
-    return rc;
+    return interrupt_end(rc, e);
+}
+
+/* Is `path` one of the files that are read? */
+static bool is_input(const struct queries_config *q, const char *path)
+{
+    const struct opt_list *lists[] = {&q->wiki, &q->text, &q->pageviews,
+                                      &q->queries, &q->check};
+    struct stat a, b;
+
+    if (is_stdout(path) || stat(path, &a))
+        return false;
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (size_t i = 0; i < lists[k]->n; i++)
+            if (stat(lists[k]->v[i], &b) == 0 && a.st_dev == b.st_dev &&
+                a.st_ino == b.st_ino)
+                return true;
+    return false;
+}
+
+/* What is to be written, before any work. */
+static int check_outputs(const struct queries_config *q, struct err *e)
+{
+    bool lists = is_stdout(q->export), texts = is_stdout(q->dump_text);
+
+    if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
+        return err_set(e, E_USAGE,
+                       "--export -, --dump-text - and --check each write to "
+                       "standard output: only one of them");
+    if (q->export && is_input(q, q->export))
+        return err_set(e, E_USAGE, "--export %s is a file to be read",
+                       q->export);
+    if (q->dump_text && is_input(q, q->dump_text))
+        return err_set(e, E_USAGE, "--dump-text %s is a file to be read",
+                       q->dump_text);
+    return list_show_ready(q->stage.corpus, q->export, &q->check, e);
 }
 
 static int run(const void *config, struct err *e)
@@ -357,10 +403,9 @@ static int run(const void *config, struct err *e)
     struct corpus c;
     int rc;
 
-    if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
-        return err_set(e, E_USAGE,
-                       "--export -, --dump-text - and --check each write to "
-                       "standard output: only one of them");
+    rc = check_outputs(q, e);
+    if (rc)
+        return rc;
     if (shows_existing(q))
         return show(q, e);
     rc = make(q, &sum, e);

@@ -56,7 +56,9 @@ static const struct opt_table table = {
     .summary = "Run all stages, rounds included, continuing where it stopped.",
     .details = "Killed at any moment, the same command continues. A stage "
                "whose options changed stops with a message; --redo makes it "
-               "and what comes after anew.",
+               "and what comes after anew. Exit code 1, at the end, when "
+               "[queries] has a check = FILE and the list lacks a class name "
+               "of it.",
     .examples = "witmill run my-corpus my-corpus.ini\n"
                 "witmill run my-corpus my-corpus.ini --rounds 1 --threads 8",
     .rows = rows,
@@ -76,6 +78,7 @@ struct run {
     const struct run_config *config;
     struct section *sections[RUN_SECTIONS];
     size_t n;
+    bool negative; /* a stage answered so, like --check of [queries] */
 };
 
 /* ---- the file ---- */
@@ -193,7 +196,8 @@ static int read_file(struct run *r, struct err *e)
 
 /* ---- the chain ---- */
 
-static int run_section(struct section *s, struct err *e)
+/* A negative answer stops nothing: it is the whole run's in the end. */
+static int run_section(struct run *r, struct section *s, struct err *e)
 {
     int rc;
 
@@ -201,6 +205,10 @@ static int run_section(struct section *s, struct err *e)
     fflush(stdout);
     rc = s->command->run(s->config, e);
     fflush(stdout);
+    if (rc == -E_NEGATIVE) {
+        r->negative = true;
+        return 0;
+    }
     return rc ? err_wrap(e, rc, "%.*s", STR_ARG(s->name)) : 0;
 }
 
@@ -211,7 +219,7 @@ static int run_stage(struct run *r, const char *stage, struct err *e)
 
     for (size_t i = 0; !rc && i < r->n; i++)
         if (!strcmp(r->sections[i]->command->options->command, stage))
-            rc = run_section(r->sections[i], e);
+            rc = run_section(r, r->sections[i], e);
     return rc;
 }
 
@@ -224,7 +232,7 @@ static int run_round(struct run *r, const char *stage, unsigned round,
 
     snprintf(text, sizeof text, "%u", round);
     rc = opt_put(&s->set, STR("round"), str_of(text), e);
-    return rc ? rc : run_section(s, e);
+    return rc ? rc : run_section(r, s, e);
 }
 
 /* How many queries' caps a round's plan raised. */
@@ -301,7 +309,7 @@ static int run(const void *config, struct err *e)
     for (size_t i = 0; !rc && i < sizeof after / sizeof *after; i++)
         rc = run_stage(&r, after[i], e);
     release(&r);
-    return rc;
+    return rc ? rc : r.negative ? -E_NEGATIVE : 0;
 }
 
 const struct command cmd_run = {&table, run, false};

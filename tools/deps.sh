@@ -12,6 +12,8 @@ libseccomp-dev libcmocka-dev wordnet-base python3'
 dev='clang clang-format libomp-14-dev clang-tidy libclang-rt-14-dev lbzip2
 valgrind nginx python3-venv python3-pil python3-html5lib chromium strace
 sqlite3 libopenmpi-dev'
+# Used where it is there: installed if the archive has it, else done without.
+optional='libcld2-dev'
 
 case "${1:-deps}" in
 deps) wanted=$deps ;;
@@ -19,14 +21,28 @@ deps-dev) wanted="$deps $dev" ;;
 *) echo "usage: tools/deps.sh deps|deps-dev" >&2; exit 2 ;;
 esac
 
+absent()
+{
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || :)
+    [ "$state" != installed ]
+}
+
 missing=
 for package in $wanted; do
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :)
-    [ "$state" = installed ] || missing="$missing $package"
+    ! absent "$package" || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+extra=
+for package in $optional; do
+    ! absent "$package" || extra="$extra $package"
+done
+# What could not be had once is not asked for at every build.
+tried=build/deps.tried
+[ "$(cat "$tried" 2>/dev/null)" != "$extra" ] || extra=
+[ -n "$missing$extra" ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then
+    [ -z "$extra" ] || echo "optional packages that are not there:$extra" >&2
+    [ -n "$missing" ] || exit 0
     echo "missing packages; run as root:" >&2
     echo "  apt-get update" >&2
     echo "  apt-get install --no-install-recommends$missing" >&2
@@ -54,17 +70,26 @@ mkdir -p build
 # shellcheck disable=SC2086  # one word a package
 install()
 {
-    apt-get install -y -q --no-install-recommends "$@" $missing
+    apt-get install -y -q --no-install-recommends "$@"
 }
-echo "installing" $missing
-echo "(apt-get's own words: $log)"
-{
-    install -s >/dev/null 2>&1 || apt-get update -q
-    install || {
-        apt-get update -q
-        install
+if [ -n "$missing" ]; then
+    echo "installing" $missing
+    echo "(apt-get's own words: $log)"
+    {
+        install -s $missing >/dev/null 2>&1 || apt-get update -q
+        install $missing || {
+            apt-get update -q
+            install $missing
+        }
+    } >"$log" 2>&1 || {
+        cat "$log" >&2
+        exit 1
     }
-} >"$log" 2>&1 || {
-    cat "$log" >&2
-    exit 1
-}
+fi
+if [ -n "$extra" ]; then
+    echo "installing, if they can be had:" $extra
+    install $extra >>"$log" 2>&1 || {
+        echo "done without$extra; remove $tried to try again"
+        echo "$extra" >"$tried"
+    }
+fi

@@ -24,6 +24,7 @@ struct texts {
     unsigned rounds;
     unsigned round; /* of the file being read */
     unsigned n;     /* texts printed */
+    bool against;   /* a text of it was left out for an evaluation set */
 };
 
 int explain_order(const struct explain *x, struct str url)
@@ -133,6 +134,51 @@ static int unique_line(struct explain *x, struct str line, struct arena *a,
     hash_hex(p.uid, MD5_SIZE, uid);
     fprintf(x->out, "    uid %s\n", uid);
     print_draws(t, &p);
+    return 0;
+}
+
+/* ---- unique/: what an evaluation set has ---- */
+
+static int against_line(struct explain *x, struct str line, struct arena *a,
+                        int *order, struct err *e)
+{
+    struct texts *t = (struct texts *)x;
+    struct str name, text = STR_NONE, why = STR_NONE, by = STR_NONE;
+    struct json j;
+    int rc;
+
+    *order = -1;
+    json_open(&j, line, a);
+    json_object(&j);
+    while (json_member(&j, &name)) {
+        struct str value = STR_NONE;
+
+        if (json_peek(&j) == JSON_STRING)
+            value = json_string(&j);
+        else
+            json_skip(&j);
+        if (str_eq(name, STR("url")))
+            *order = explain_order(x, value);
+        else if (str_eq(name, STR("text")))
+            text = value;
+        else if (str_eq(name, STR("why")))
+            why = value;
+        else if (str_eq(name, STR("by")))
+            by = value;
+    }
+    rc = json_close(&j, e);
+    if (rc || *order)
+        return rc;
+    if (!t->against)
+        fprintf(x->out, "\nleft out by gather\n");
+    t->against = true;
+    x->met = true;
+    fprintf(x->out, "  ");
+    print_safe(x->out, text, 60);
+    fprintf(x->out, "\n    its %s is in an evaluation set: ",
+            str_eq(why, STR("against-url")) ? "URL" : "text");
+    print_safe(x->out, by, 0);
+    fprintf(x->out, "\n");
     return 0;
 }
 
@@ -296,11 +342,15 @@ static int explain_all(struct texts *t, bool everywhere, struct err *e)
 {
     struct explain *x = &t->x;
     char name[80];
-    bool there, known;
+    bool there, known, listed;
     int rc;
 
     snprintf(name, sizeof name, "unique/bucket-%04u.jsonl.zst", x->bucket);
     rc = explain_lines(x, name, unique_line, &there, e);
+    snprintf(name, sizeof name, "unique/bucket-%04u.against.jsonl.zst",
+             x->bucket);
+    if (!rc)
+        rc = explain_lines(x, name, against_line, &listed, e);
     if (!rc)
         rc = explain_selected(t, e);
     if (!rc)

@@ -3,15 +3,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #define WAKE SIGRTMIN /* to the listener alone */
 
 static atomic_bool stop, over;
-static bool listening; /* the thread is there */
+static bool listening;     /* the thread is there */
+static const char *doomed; /* goes with the process, or NULL */
 static pthread_t listener;
 static sigset_t asked, before;
 
-/* The first signal asks; the second ends the process as if nobody listened. */
+/* The first signal asks, unless something is doomed; the second ends the
+ * process as if nobody listened. */
 static void *listen_for(void *unused)
 {
     int got;
@@ -20,7 +23,9 @@ static void *listen_for(void *unused)
     while (!atomic_load(&over)) {
         if (sigwait(&asked, &got) || got == WAKE)
             continue;
-        if (atomic_exchange(&stop, true)) {
+        if (atomic_exchange(&stop, true) || doomed) {
+            if (doomed)
+                unlink(doomed);
             signal(got, SIG_DFL);
             pthread_sigmask(SIG_UNBLOCK, &asked, NULL);
             raise(got);
@@ -48,18 +53,29 @@ static int signals_of(sigset_t *set)
 }
 
 /* Blocked first: threads inherit that, and the one that waits must have it. */
-const atomic_bool *interrupt_listen(void)
+static void begin_listening(const char *path)
 {
     atomic_store(&stop, false);
     atomic_store(&over, false);
+    doomed = path;
     if (!signals_of(&asked))
-        return &stop;
+        return;
     sigaddset(&asked, WAKE);
     pthread_sigmask(SIG_BLOCK, &asked, &before);
     listening = !pthread_create(&listener, NULL, listen_for, NULL);
     if (!listening) /* a signal ends the process then, as it does outside */
         pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+const atomic_bool *interrupt_listen(void)
+{
+    begin_listening(NULL);
     return &stop;
+}
+
+void interrupt_remove(const char *path)
+{
+    begin_listening(path);
 }
 
 static void end_listening(void)

@@ -6,6 +6,9 @@
  *          process, which loses nothing that was saved.  Outside, one is
  *          enough: in `witmill run` the stages after a crawl are killed at
  *          once.  What is ignored (nohup) stays so.
+ *          interrupt_remove() is for a stage that may be killed at any moment
+ *          but makes a file outside the corpus, where nobody would miss or
+ *          replace it: the first signal removes it and ends the process.
  *          A thread of its own waits for the signals, and all others have them
  *          blocked: nothing runs on the stack of a thread that computes.  That
  *          is not for beauty: oneDNN 2.6's sgemm lets the stack pointer point
@@ -24,6 +27,9 @@
 
 /* The flag, unset. */
 const atomic_bool *interrupt_listen(void);
+
+/* path: borrowed until interrupt_end(). */
+void interrupt_remove(const char *path);
 
 /* rc; but -E_CANCEL for a stage that ended well before it saw the flag, so
  * that nothing comes after it. */

@@ -1,9 +1,13 @@
 #include "tools/list_show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "querylist/list_check.h"
 #include "querylist/list_io.h"
 #include "querylist/qlist.h"
@@ -62,14 +66,7 @@ int list_show_export(const char *corpus, const char *path, int form,
 
     if (rc)
         return rc;
-    if (str_iends(str_of(path), STR(".gz")) ||
-        str_iends(str_of(path), STR(".bz2")) ||
-        str_iends(str_of(path), STR(".zst")))
-        rc = err_set(e, E_USAGE,
-                     "--export %s: lists are written as they are; compress "
-                     "the file, or what --export - gives",
-                     path);
-    else if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0)
         rc = query_list_export(&l, as, put_stdout, NULL, e);
     else
         rc = export_file(&l, as, path, e);
@@ -117,26 +114,40 @@ static void print_verdicts(const char *path, const struct verdicts *v,
     }
 }
 
-static int check_file(struct list_check *c, const char *path, struct err *e)
+/* Class names of a file; names and arena are the caller's to release. */
+static int read_names(struct query_candidates *names, const char *path,
+                      struct arena *arena, struct err *e)
+{
+    struct tally drops;
+    int rc;
+
+    tally_init(&drops);
+    rc = query_list_read(names, path, arena, &drops, e);
+    if (!rc && tally_sum(&drops))
+        rc = err_set(e, E_FORMAT, "%s: a line of it is no class name", path);
+    tally_release(&drops);
+    return rc;
+}
+
+/* c NULL: the file is only read. */
+static int check_file(struct list_check *c, const char *path, uint64_t *missing,
+                      struct err *e)
 {
     struct query_candidates names = {0};
     struct verdicts v = {0};
-    struct tally drops;
     struct arena arena;
     int rc;
 
     arena_init(&arena, CLASSES_MAX);
-    tally_init(&drops);
-    rc = query_list_read(&names, path, &arena, &drops, e);
-    if (!rc && tally_sum(&drops))
-        rc = err_set(e, E_FORMAT, "%s: a line of it is no class name", path);
-    if (!rc)
+    rc = read_names(&names, path, &arena, e);
+    if (!rc && c) {
         rc = judge(c, &names, &v, e);
-    if (!rc)
-        print_verdicts(path, &v, &names);
+        if (!rc)
+            print_verdicts(path, &v, &names);
+        *missing += v.missing.n;
+    }
     query_candidates_release(&v.missing);
     query_candidates_release(&names);
-    tally_release(&drops);
     arena_release(&arena);
     return rc;
 }
@@ -145,6 +156,7 @@ int list_show_check(const char *corpus, const struct opt_list *files,
                     struct err *e)
 {
     struct list_check c;
+    uint64_t missing = 0;
     struct qlist l;
     int rc = open_list(&l, corpus, e);
 
@@ -152,8 +164,64 @@ int list_show_check(const char *corpus, const struct opt_list *files,
         return rc;
     rc = list_check_open(&c, &l, e);
     for (size_t i = 0; !rc && i < files->n; i++)
-        rc = check_file(&c, files->v[i], e);
+        rc = check_file(&c, files->v[i], &missing, e);
     list_check_close(&c);
     qlist_close(&l);
+    return rc ? rc : missing ? -E_NEGATIVE : 0;
+}
+
+/* ---- before there is a list ---- */
+
+/* Is path queries.bin, corpus.db or what belongs to them? */
+static bool is_of_corpus(const char *corpus, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct str name = str_of(slash ? slash + 1 : path);
+    struct stat a, b;
+    char *folder;
+    bool same;
+
+    if (!str_starts(name, STR("queries.")) && !str_starts(name, STR("corpus.")))
+        return false;
+    folder = xasprintf("%.*s", slash ? (int)(slash - path) + 1 : 1,
+                       slash ? path : ".");
+    same = stat(folder, &a) == 0 && stat(corpus, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    free(folder);
+    return same;
+}
+
+/* Whether a file can be made there shows when one is begun. */
+static int can_write(const char *corpus, const char *path, struct err *e)
+{
+    struct io_file f;
+    int rc;
+
+    if (strcmp(path, "-") == 0)
+        return 0;
+    if (str_iends(str_of(path), STR(".gz")) ||
+        str_iends(str_of(path), STR(".bz2")) ||
+        str_iends(str_of(path), STR(".zst")))
+        return err_set(e, E_USAGE,
+                       "--export %s: lists are written as they are; compress "
+                       "the file, or what --export - gives",
+                       path);
+    if (is_of_corpus(corpus, path))
+        return err_set(e, E_USAGE,
+                       "--export %s: the corpus keeps a file of its own there",
+                       path);
+    rc = io_file_open(&f, path, e);
+    if (!rc)
+        io_file_abandon(&f);
+    return rc;
+}
+
+int list_show_ready(const char *corpus, const char *path,
+                    const struct opt_list *files, struct err *e)
+{
+    int rc = path ? can_write(corpus, path, e) : 0;
+
+    for (size_t i = 0; !rc && i < files->n; i++)
+        rc = check_file(NULL, files->v[i], NULL, e);
     return rc;
 }

@@ -4,7 +4,11 @@
  * Model.   Reads CORPUS/queries.bin.  list_show_export() writes it in one of
  *          querylist/list_io's forms; list_show_check() prints which class
  *          names of evaluation sets it contains (querylist/list_check).
- * Fails.   -E_NOTFOUND without a list; what reading and writing report.
+ *          list_show_ready() finds out before a list is made, which may take
+ *          hours, whether they will be able to.
+ * Fails.   -E_NOTFOUND without a list; -E_NEGATIVE, with what is missing on
+ *          stdout, when a list lacks class names; what reading and writing
+ *          report.
  * Threads. One.
  */
 #ifndef TOOLS_LIST_SHOW_H
@@ -16,11 +20,17 @@
 /* "name" (the form that the file's name ends in), "text", "tsv", "json". */
 extern const char *const list_show_forms[];
 
+/* Can path (NULL: none is asked for) be written and is none of the corpus's
+ * own files, are files lists of names? */
+int list_show_ready(const char *corpus, const char *path,
+                    const struct opt_list *files, struct err *e);
+
 /* path "-": standard output; form: index in list_show_forms. */
 int list_show_export(const char *corpus, const char *path, int form,
                      struct err *e);
 
-/* For each file "N of M", and the names that are missing. */
+/* For each file "N of M", and the names that are missing: -E_NEGATIVE when
+ * there are any. */
 int list_show_check(const char *corpus, const struct opt_list *files,
                     struct err *e);
 
