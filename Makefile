@@ -356,22 +356,13 @@ demo: deps
 
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
-bench_parts := text views dump wikitext counts queries rules products train \
-               tokenizer picture loader scale match-disk dedup costs match
+bench_parts := text views dump wikitext counts queries rules match match-disk \
+               scale balance dedup costs products train tokenizer picture loader
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump bench_rules stream_cat \
-                  make_records bench_records bench_dedup make_photos httpd \
-                  bench_match
-               tokenizer picture loader match-disk
-bench_programs := witmill jsonl_cat bench_products train_bench \
-                  tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump bench_rules stream_cat bench_records
-bench_parts := text views dump wikitext counts queries balance products train \
-               tokenizer picture loader
-bench_programs := witmill jsonl_cat bench_products train_bench \
-                  tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump stream_cat make_records bench_draws
+                  bench_counts bench_dump bench_rules stream_cat make_records \
+                  bench_records bench_dedup bench_draws bench_match \
+                  make_photos httpd
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
