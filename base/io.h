@@ -29,6 +29,8 @@
  * that ends early is -E_FORMAT. */
 int io_write_full(int fd, const void *p, size_t n, const char *path,
                   struct err *e);
+int io_pwrite_full(int fd, const void *p, size_t n, uint64_t offset,
+                   const char *path, struct err *e);
 int io_pread_full(int fd, void *p, size_t n, uint64_t offset, const char *path,
                   struct err *e);
 
