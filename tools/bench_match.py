@@ -128,7 +128,7 @@ def witmill(build, policy, rows):
           f"{got['none']:.0f} texts match nothing")
     print(f"  ns a text: cut {ns['cut']:.0f}, hash {ns['hash'] - ns['cut']:.0f}"
           f", find and sort {ns['find'] - ns['hash']:.0f}; queries.bin mapped "
-          f"and checked in {got['open_wall_s'] * 1e3:.0f} ms", flush=True)
+          f"and checked in {got['open_cpu_s'] * 1e3:.0f} ms", flush=True)
     return got["matches"]
 
 

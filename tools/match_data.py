@@ -13,6 +13,7 @@ Wikipedia in windows of a caption's length, and noise of many scripts.  Where
 a function of the files and of a fixed seed.
 """
 import bz2
+import functools
 import gzip
 import json
 import pathlib
@@ -24,6 +25,7 @@ import tarfile
 
 WORDS, BIGRAMS = 251_465, 100_646  # as published
 SEED = 7
+FULL = 500_000  # entries; a shorter list is every k-th of them
 NOISE = 20_000  # of 200,000 texts
 
 DUMPS = ["enwiki-2021-plaintext-rewrapped-dev", "enwiki-2013-export08-44pages",
@@ -35,9 +37,9 @@ def lines_of(path):
         yield from f
 
 
-def dump_text(shared):
-    """The large dump's markup-free XML."""
-    return bz2.decompress((shared / f"data/wiki/{DUMPS[0]}.xml.bz2")
+@functools.lru_cache
+def dump_text(shared, name):
+    return bz2.decompress((shared / f"data/wiki/{name}.xml.bz2")
                           .read_bytes()).decode()
 
 
@@ -45,10 +47,9 @@ def dump_text(shared):
 
 def titles(shared):
     for name in DUMPS:
-        text = bz2.decompress((shared / f"data/wiki/{name}.xml.bz2")
-                              .read_bytes()).decode()
         yield from (unescape(t) for t in
-                    re.findall("<title>([^<]*)</title>", text))
+                    re.findall("<title>([^<]*)</title>",
+                               dump_text(shared, name)))
     path = shared / "data/pageviews/enwiki-top-monthly-202306.pageviews.gz"
     for line in lines_of(path):
         yield line.split(" ")[1].replace("_", " ")
@@ -97,7 +98,8 @@ def entries(program, folder, shared, size):
         frequent = [line.split("\t")[0] for line in
                     lines_of(shared / "data/wiki/wordfreq-large-en.tsv.gz")]
         seen.update(dict.fromkeys(frequent[:WORDS]))
-        seen.update(dict.fromkeys(bigrams(program, folder, shared)))
+        if size == FULL:
+            seen.update(dict.fromkeys(bigrams(program, folder, shared)))
         seen.update(dict.fromkeys(titles(shared)))
         seen.update(dict.fromkeys(
             line.rsplit(" ", 1)[0] for line in
@@ -105,14 +107,15 @@ def entries(program, folder, shared, size):
     else:
         words = made_up(draw, WORDS)
         seen.update(dict.fromkeys(words))
-        while len(seen) < size:
+        while len(seen) < FULL:
             k = 2 if draw.random() < .8 else 3
             seen[" ".join(word(draw, words) for _ in range(k))] = None
     good = [e for e in seen if e and e == e.strip() and len(e.encode()) <= 1024
             and len(e.splitlines()) == 1 and min(e) >= " "]
     if len(good) < size:
         raise SystemExit(f"only {len(good)} entries for a list of {size}")
-    return good[:size]
+    good = good[:FULL]
+    return good[::len(good) // size][:size]
 
 
 # ---- texts ----
@@ -141,7 +144,7 @@ def captions(shared):
 def sentences(shared, draw):
     """Windows of 4 to 11 words, with their punctuation, from the articles in
     turn; as many as anybody asks for."""
-    text = unescape(re.sub("<[^>]*>", "\n", dump_text(shared)))
+    text = unescape(re.sub("<[^>]*>", "\n", dump_text(shared, DUMPS[0])))
     for line in text.split("\n"):
         tokens = line.split()
         at = 0
@@ -195,7 +198,7 @@ def texts(list_, shared, n):
 
 # ---- files ----
 
-def make(program, folder, shared, size=500_000, count=200_000):
+def make(program, folder, shared, size=FULL, count=200_000):
     folder, shared = pathlib.Path(folder), pathlib.Path(shared)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "texts.txt").exists():
