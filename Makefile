@@ -356,12 +356,13 @@ demo: deps
 
 # BENCH=NAME for one part of it.  (What the list costs at the size of Wikipedia,
 # `bench_counts size FOLDER`, takes minutes and 8 GB of disk: by hand.)
-bench_parts := text views dump wikitext counts queries rules products train \
-               tokenizer picture loader scale match-disk dedup
+bench_parts := text views dump wikitext counts queries rules match match-disk \
+               scale balance dedup costs products train tokenizer picture loader
 bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
-                  bench_counts bench_dump bench_rules stream_cat \
-                  make_records bench_records bench_dedup
+                  bench_counts bench_dump bench_rules stream_cat make_records \
+                  bench_records bench_dedup bench_draws bench_match \
+                  make_photos httpd
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B
@@ -369,6 +370,7 @@ bench-wikitext = tools/compare_wikitext.py $B
 bench-counts = $B/bench_counts
 bench-queries = tools/bench_queries.py $B
 bench-rules = $B/bench_rules $${WITMILL_SHARED:-../shared}/data/alt-text/laion400m-url-text.tsv.gz
+bench-balance = tools/bench_balance.py $B
 bench-products = $B/bench_products
 bench-train = tools/bench_train.py $B
 bench-tokenizer = tools/bench_tokenizer.py $B
@@ -377,6 +379,8 @@ bench-loader = tools/bench_loader.py $B
 bench-scale = tools/bench_scale.py $B
 bench-match-disk = tools/bench_match_disk.py $B
 bench-dedup = tools/bench_dedup.py $B
+bench-costs = tools/bench_costs.py $B
+bench-match = tools/bench_match.py $B
 
 bench: deps
 	$(if $(filter-out $(bench_parts),$(BENCH)),$(error BENCH is one of: $(bench_parts)))

@@ -35,6 +35,25 @@ int io_write_full(int fd, const void *p, size_t n, const char *path,
     return 0;
 }
 
+int io_pwrite_full(int fd, const void *p, size_t n, uint64_t offset,
+                   const char *path, struct err *e)
+{
+    const char *at = p;
+
+    while (n) {
+        ssize_t did = pwrite(fd, at, n, (off_t)offset);
+
+        if (did < 0 && errno == EINTR)
+            continue;
+        if (did < 0)
+            return err_errno(e, E_IO, "write", path);
+        at += did;
+        offset += (uint64_t)did;
+        n -= (size_t)did;
+    }
+    return 0;
+}
+
 int io_pread_full(int fd, void *p, size_t n, uint64_t offset, const char *path,
                   struct err *e)
 {
@@ -409,11 +428,20 @@ static int flush_pending(struct io_file *f, struct err *e)
     return f->rc;
 }
 
+void io_file_unhashed(struct io_file *f)
+{
+    char unused[SHA256_HEX];
+
+    if (f->hash.ctx)
+        sha256_final_hex(&f->hash, unused);
+}
+
 int io_file_write(struct io_file *f, struct str s, struct err *e)
 {
     if (f->rc)
         return f->rc;
-    sha256_add(&f->hash, s);
+    if (f->hash.ctx)
+        sha256_add(&f->hash, s);
     f->bytes += s.n;
     if (f->pending.n + s.n > IO_CHUNK && flush_pending(f, e))
         return f->rc;
@@ -430,17 +458,7 @@ int io_file_patch(struct io_file *f, uint64_t offset, struct str s,
     f->patched = true;
     if (flush_pending(f, e))
         return f->rc;
-    while (s.n) {
-        ssize_t n = pwrite(f->fd, s.p, s.n, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return f->rc = err_errno(e, E_IO, "write", f->path);
-        s = str_slice(s, (size_t)n, s.n);
-        offset += (uint64_t)n;
-    }
-    return 0;
+    return f->rc = io_pwrite_full(f->fd, s.p, s.n, offset, f->path, e);
 }
 
 /*
@@ -475,7 +493,8 @@ int io_file_publish(struct io_file *f, struct err *e)
     if (f->rc)
         goto fail;
     release_lock(f);
-    sha256_final_hex(&f->hash, f->sha256);
+    if (f->hash.ctx)
+        sha256_final_hex(&f->hash, f->sha256);
     if (f->patched)
         f->sha256[0] = 0;
     buf_release(&f->pending);

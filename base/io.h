@@ -29,6 +29,8 @@
  * that ends early is -E_FORMAT. */
 int io_write_full(int fd, const void *p, size_t n, const char *path,
                   struct err *e);
+int io_pwrite_full(int fd, const void *p, size_t n, uint64_t offset,
+                   const char *path, struct err *e);
 int io_pread_full(int fd, void *p, size_t n, uint64_t offset, const char *path,
                   struct err *e);
 
@@ -89,6 +91,8 @@ int io_file_open(struct io_file *f, const char *path, struct err *e);
  * are none, each writes a file of its own, and the last name given holds.  A
  * killed process leaves path.NUMBER.tmp behind. */
 int io_file_open_shared(struct io_file *f, const char *path, struct err *e);
+/* Behind open: sha256 is not asked for and stays "". */
+void io_file_unhashed(struct io_file *f);
 int io_file_write(struct io_file *f, struct str s, struct err *e);
 /* Put s over bytes that were written before, at offset (a header that holds a
  * count).  sha256 then stays "". */

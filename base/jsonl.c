@@ -60,6 +60,7 @@ int jsonl_open_write(struct jsonl_writer *w, const char *path, struct err *e)
         return w->rc;
     buf_init(&w->content, BUF_NO_LIMIT);
     buf_init(&w->packed, BUF_NO_LIMIT);
+    io_file_unhashed(&w->file); /* the content is hashed */
     sha256_init(&w->hash);
     return 0;
 }
@@ -303,6 +304,8 @@ static int decode(struct jsonl_reader *r, bool *more, struct err *e)
                        "%llu",
                        r->path, JSONL_LINE_MAX,
                        (unsigned long long)r->line + 1);
+    if (!r->mid_frame)
+        r->frame_at = r->at - (r->packed.n - r->packed_at);
     in = (ZSTD_inBuffer){r->packed.p, r->packed.n, r->packed_at};
     out = (ZSTD_outBuffer){r->content.p, r->content.cap - 1, r->content.n};
     left = ZSTD_decompressStream(r->zstd, &out, &in);

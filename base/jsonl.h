@@ -104,9 +104,10 @@ struct jsonl_reader {
     size_t packed_at;
     struct buf content; /* decoded, not yet given */
     size_t content_at;
-    bool mid_frame;  /* a frame is open: the end here is a cut */
-    uint64_t expect; /* lines in all, UINT64_MAX: not known */
-    uint64_t line;   /* number of the line last given, from 1 */
+    bool mid_frame;    /* a frame is open: the end here is a cut */
+    uint64_t frame_at; /* where the frame of the line last given begins */
+    uint64_t expect;   /* lines in all, UINT64_MAX: not known */
+    uint64_t line;     /* number of the line last given, from 1 */
 };
 
 int jsonl_open(struct jsonl_reader *r, const char *path, struct err *e);

@@ -214,29 +214,28 @@ void pair_scan_ids(struct str ids, uint32_t *v)
         *v = id;
 }
 
-/* Two digits a step, from the last to the first, in a buffer of its own. */
-static size_t put_number(uint32_t v, char *to)
+/* Its length first, so that the digits go straight to their places, from the
+ * last to the first, two a step. */
+static inline size_t put_number(uint32_t v, char *to)
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021"
                                 "22232425262728293031323334353637383940414243"
                                 "44454647484950515253545556575859606162636465"
                                 "66676869707172737475767778798081828384858687"
                                 "888990919293949596979899";
-    char text[10];
-    size_t at = sizeof text;
+    size_t n = 1 + (v > 9) + (v > 99) + (v > 999) + (v > 9999) + (v > 99999) +
+               (v > 999999) + (v > 9999999) + (v > 99999999) + (v > 999999999);
+    char *end = to + n;
 
     for (; v >= 100; v /= 100) {
-        at -= 2;
-        memcpy(text + at, pairs + 2 * (v % 100), 2);
+        end -= 2;
+        memcpy(end, pairs + 2 * (v % 100), 2);
     }
-    if (v >= 10) {
-        at -= 2;
-        memcpy(text + at, pairs + 2 * v, 2);
-    } else {
-        text[--at] = (char)('0' + v);
-    }
-    memcpy(to, text + at, sizeof text - at);
-    return sizeof text - at;
+    if (v >= 10)
+        memcpy(to, pairs + 2 * v, 2);
+    else
+        *to = (char)('0' + v);
+    return n;
 }
 
 size_t pair_put_ids(const uint32_t *v, size_t n, char *to)

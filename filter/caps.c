@@ -119,7 +119,7 @@ static int map_file(struct caps *k, const char *path, struct err *e)
 
     if (rc)
         return rc;
-    if (size < HEAD_SIZE)
+    if (size == 0) /* cannot be mapped */
         return err_set(e, E_DAMAGED, "%s is cut short", path);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -157,7 +157,8 @@ static bool lay_out(struct caps *k, const struct head *h)
     return true;
 }
 
-/* Offsets must ascend before anything is found by them. */
+/* Offsets must ascend, and ties have a rank, before anything is found by
+ * them. */
 static bool offsets_hold(const struct caps *k, uint64_t n_ranks)
 {
     if (!k->exact)
@@ -167,6 +168,12 @@ static bool offsets_hold(const struct caps *k, uint64_t n_ranks)
     for (uint32_t q = 0; q < k->n; q++)
         if (k->first[q] > k->first[q + 1])
             return false;
+    for (uint64_t i = 0; i < k->n_ties; i++) {
+        uint32_t q = k->ties[i].q;
+
+        if (q >= k->n || k->ties[i].rank >= k->first[q + 1] - k->first[q])
+            return false;
+    }
     return true;
 }
 
@@ -174,6 +181,8 @@ static int check(struct caps *k, const char *path, struct err *e)
 {
     const struct head *h = k->map;
 
+    if (k->map_size < HEAD_SIZE)
+        return err_set(e, E_DAMAGED, "%s is cut short", path);
     if (memcmp(h->magic, magic, sizeof magic))
         return err_set(e, E_DAMAGED, "%s holds no caps", path);
     if (h->version != CAPS_VERSION)
@@ -192,6 +201,17 @@ static int check(struct caps *k, const char *path, struct err *e)
                        "balance again",
                        path);
     return 0;
+}
+
+int caps_open_memory(struct caps *k, struct str bytes, const char *name,
+                     struct err *e)
+{
+    int rc;
+
+    *k = (struct caps){.map = (void *)(uintptr_t)bytes.p, .map_size = bytes.n};
+    rc = check(k, name, e);
+    k->map = NULL; /* nothing to unmap */
+    return rc;
 }
 
 int caps_open(struct caps *k, const struct corpus *c, unsigned round,

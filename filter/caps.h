@@ -59,6 +59,10 @@ struct caps {
 
 int caps_open(struct caps *k, const struct corpus *c, unsigned round,
               struct err *e);
+/* Over bytes that stay put, at an address that 8 divides; name is for
+ * messages. */
+int caps_open_memory(struct caps *k, struct str bytes, const char *name,
+                     struct err *e);
 void caps_close(struct caps *k);
 
 /* Publish as path.  Of an exact k each query's first `depth` ranks are

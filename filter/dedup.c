@@ -94,7 +94,8 @@ static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
 static int gather(struct dedup *d, struct err *e)
 {
     struct dedup_join j;
-    int rc = dedup_join_open(&j, d->corpus, &d->sources, d->is_exact, e);
+    int rc = dedup_join_open(&j, d->corpus, &d->sources, d->is_exact,
+                             d->search.config.memory_bytes / LEDGER_SHARE, e);
 
     if (rc)
         return rc;

@@ -1,6 +1,5 @@
 #include "filter/dedup_join.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +7,6 @@
 #include "base/selected.h"
 
 #define LINE_MEMORY ((size_t)8 << 20) /* bytes of one record, decoded */
-#define NO_LEDGER   UINT32_MAX
 
 /* ---- sources ---- */
 
@@ -89,12 +87,12 @@ struct dedup_record {
 };
 
 static int bad_record(const struct jsonl_reader *in, const char *what,
-                      const char *maker, struct err *e)
+                      struct err *e)
 {
     return err_set(e, E_DAMAGED,
                    "%s, line %llu: %s; run `witmill verify`, remove its "
-                   "sidecar and run `witmill %s` again",
-                   in->path, (unsigned long long)in->line, what, maker);
+                   "sidecar and run `witmill balance` again",
+                   in->path, (unsigned long long)in->line, what);
 }
 
 static int advance_pair(struct dedup_join *j, struct dedup_record *r,
@@ -112,11 +110,11 @@ static int advance_pair(struct dedup_join *j, struct dedup_record *r,
         return rc;
     arena_reset(&r->arena);
     if (pair_read(r->line, &r->arena, &r->pair, &inner))
-        return bad_record(&r->in, inner.message, "balance", e);
+        return bad_record(&r->in, inner.message, e);
     r->key = (struct pair_key){corpus_url_hash(j->corpus, r->pair.url),
                                r->pair.url, r->pair.uid};
     if (r->key.h < r->last_h)
-        return bad_record(&r->in, "records out of order", "balance", e);
+        return bad_record(&r->in, "records out of order", e);
     r->last_h = r->key.h;
     r->ready = true;
     return 0;
@@ -159,162 +157,25 @@ static struct dedup_record *least_round(struct dedup_join *j)
     return least;
 }
 
-/* ---- ledgers ---- */
-
-struct dedup_ledger {
-    struct jsonl_reader in;
-    bool open;
-    const char *name; /* "GGG-RR" */
-    struct str line;
-    struct arena arena; /* of record */
-    struct ledger record;
-    uint64_t h;
-};
-
-/* The next record of l, or the end, which closes it. */
-static int advance_ledger(struct dedup_join *j, struct dedup_ledger *l,
-                          struct err *e)
-{
-    struct err inner = ERR_INIT;
-    uint64_t before = l->h;
-    bool more;
-    int rc = jsonl_next(&l->in, &l->line, &more, e);
-
-    if (rc || !more) {
-        jsonl_close(&l->in);
-        l->open = false;
-        return rc;
-    }
-    arena_reset(&l->arena);
-    if (ledger_read(l->line, &l->arena, &l->record, &inner))
-        return bad_record(&l->in, inner.message, "download", e);
-    l->h = corpus_url_hash(j->corpus, l->record.url);
-    if (l->h < before)
-        return bad_record(&l->in, "records out of order", "download", e);
-    return 0;
-}
-
-/* (H(url), url), then the ledger that was first. */
-static bool ledger_before(const struct dedup_join *j, uint32_t a, uint32_t b)
-{
-    const struct dedup_ledger *x = &j->ledgers[a], *y = &j->ledgers[b];
-    int c;
-
-    if (x->h != y->h)
-        return x->h < y->h;
-    c = str_cmp(x->record.url, y->record.url);
-    return c ? c < 0 : a < b;
-}
-
-static void sift_down(struct dedup_join *j, size_t at)
-{
-    for (;;) {
-        size_t least = at, kid = 2 * at + 1;
-        uint32_t swap;
-
-        for (size_t i = kid; i < kid + 2 && i < j->n_heap; i++)
-            if (ledger_before(j, j->heap[i], j->heap[least]))
-                least = i;
-        if (least == at)
-            return;
-        swap = j->heap[at];
-        j->heap[at] = j->heap[least];
-        j->heap[least] = swap;
-        at = least;
-    }
-}
-
-/* Past the top record of the heap. */
-static int pop_ledger(struct dedup_join *j, struct err *e)
-{
-    struct dedup_ledger *top = &j->ledgers[j->heap[0]];
-    int rc = advance_ledger(j, top, e);
-
-    if (!rc && !top->open)
-        j->heap[0] = j->heap[--j->n_heap];
-    if (!rc)
-        sift_down(j, 0);
-    return rc;
-}
-
-/* What the ledgers say of url; records before it are passed over. */
-static int find_record(struct dedup_join *j, struct dedup_url *url,
-                       struct err *e)
-{
-    while (j->n_heap) {
-        struct dedup_ledger *top = &j->ledgers[j->heap[0]];
-        int c = top->h != url->h ? (top->h < url->h ? -1 : 1)
-                                 : str_cmp(top->record.url, url->url);
-        int rc;
-
-        if (c > 0)
-            return 0;
-        url->asked |= c == 0;
-        if (c == 0 && top->record.outcome == LEDGER_IMAGE) {
-            url->image = &top->record;
-            url->group = top->name;
-            j->shown = j->heap[0];
-            return 0;
-        }
-        rc = pop_ledger(j, e);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
 /* ---- the join ---- */
-
-static int open_ledgers(struct dedup_join *j, struct err *e)
-{
-    char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
-
-    for (size_t i = 0; i < j->sources->ledgers.n; i++) {
-        struct dedup_ledger *l = &j->ledgers[i];
-        int rc;
-
-        l->name = j->sources->ledgers.names[i];
-        snprintf(name, sizeof name, "images/%s.ledger.jsonl.zst", l->name);
-        rc = corpus_path(j->corpus, name, path, e);
-        if (rc)
-            return rc;
-        l->open = true;
-        rc = jsonl_open(&l->in, path, e);
-        if (!rc)
-            rc = advance_ledger(j, l, e);
-        if (rc)
-            return rc;
-        if (l->open)
-            j->heap[j->n_heap++] = (uint32_t)i;
-    }
-    for (size_t i = j->n_heap / 2; i-- > 0;)
-        sift_down(j, i);
-    return 0;
-}
 
 int dedup_join_open(struct dedup_join *j, const struct corpus *c,
                     const struct dedup_sources *s, bool want_pairs,
-                    struct err *e)
+                    uint64_t memory_bytes, struct err *e)
 {
     int rc;
 
-    *j = (struct dedup_join){.corpus = c,
-                             .sources = s,
-                             .want_pairs = want_pairs,
-                             .shown = NO_LEDGER};
+    *j = (struct dedup_join){
+        .corpus = c, .sources = s, .want_pairs = want_pairs};
+    rc = dedup_ledgers_open(&j->ledgers, c, &s->ledgers, memory_bytes, e);
+    if (rc)
+        return rc;
     arena_init(&j->arena, DEDUP_URL_MEMORY);
     j->rounds = xcalloc(s->rounds, sizeof *j->rounds);
-    j->ledgers = xcalloc(s->ledgers.n, sizeof *j->ledgers);
-    j->heap = xcalloc(s->ledgers.n, sizeof *j->heap);
     for (unsigned i = 0; i < s->rounds; i++)
         arena_init(&j->rounds[i].arena, LINE_MEMORY);
-    for (size_t i = 0; i < s->ledgers.n; i++)
-        arena_init(&j->ledgers[i].arena, LINE_MEMORY);
-    io_allow_files(s->rounds + s->ledgers.n);
-    rc = open_ledgers(j, e);
-    if (rc)
-        dedup_join_close(j);
-    return rc;
+    io_allow_files(s->rounds);
+    return 0;
 }
 
 /* The record of r goes to the URL's pairs, copied: its line and arena are
@@ -338,17 +199,11 @@ static int take_pair(struct dedup_join *j, struct dedup_record *r,
 int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
                     struct err *e)
 {
+    struct dedup_answer answer;
     struct dedup_record *r;
     int rc;
 
     *url = (struct dedup_url){0};
-    if (j->shown != NO_LEDGER) {
-        assert(j->heap[0] == j->shown);
-        j->shown = NO_LEDGER;
-        rc = pop_ledger(j, e);
-        if (rc)
-            return rc;
-    }
     arena_reset(&j->arena);
     r = least_round(j);
     *more = r != NULL;
@@ -365,7 +220,11 @@ int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
         r = least_round(j);
     } while (r && r->key.h == url->h && str_eq(r->key.url, url->url));
     url->pairs = j->want_pairs ? j->pairs : NULL;
-    return find_record(j, url, e);
+    rc = dedup_ledgers_find(&j->ledgers, url->url, url->h, &answer, e);
+    url->asked = answer.asked;
+    url->image = answer.image;
+    url->group = answer.group;
+    return rc;
 }
 
 void dedup_join_close(struct dedup_join *j)
@@ -375,14 +234,8 @@ void dedup_join_close(struct dedup_join *j)
             jsonl_close(&j->rounds[i].in);
         arena_release(&j->rounds[i].arena);
     }
-    for (size_t i = 0; i < j->sources->ledgers.n; i++) {
-        if (j->ledgers[i].open)
-            jsonl_close(&j->ledgers[i].in);
-        arena_release(&j->ledgers[i].arena);
-    }
+    dedup_ledgers_close(&j->ledgers);
     free(j->rounds);
-    free(j->ledgers);
-    free(j->heap);
     free(j->pairs);
     arena_release(&j->arena);
 }

@@ -5,15 +5,15 @@
  * Model.   open finds the rounds and the ledgers and states them as inputs;
  *          then, for K = 0, 1, ... in order, dedup_join_bucket(K) and
  *          dedup_join_next() until *more is false.  URLs come in (H(url), url)
- *          order; buckets follow each other in H.  Ledgers are merged by a
- *          heap and read once from front to back, so buckets may not be left
- *          out.  URLs of ledgers that are not in selected/ are passed over.
+ *          order; buckets follow each other in H.  What the ledgers say comes
+ *          from dedup_ledgers; URLs of theirs that are not in selected/ are
+ *          passed over.
  * Owns.    All readers.  A URL and its pairs are valid until the next call.
  * Fails.   -E_NOTFOUND when a stage before has not run (says which),
  *          -E_DAMAGED for records out of order or unreadable.
  * Threads. One.
- * Cost.    One pass over selected/ and all ledgers; about 2 MiB for each
- *          ledger with records left, one file descriptor each.
+ * Cost.    One pass over selected/ and all ledgers; a file a round open, and
+ *          one ledger; memory_bytes, and 2 MiB a round.
  */
 #ifndef FILTER_DEDUP_JOIN_H
 #define FILTER_DEDUP_JOIN_H
@@ -23,6 +23,7 @@
 #include "base/ledger.h"
 #include "base/pair.h"
 #include "base/stage.h"
+#include "filter/dedup_ledgers.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,26 +53,22 @@ struct dedup_url {
 };
 
 struct dedup_record;
-struct dedup_ledger;
 
 struct dedup_join {
     const struct corpus *corpus;
     const struct dedup_sources *sources;
     bool want_pairs;
     struct dedup_record *rounds; /* a reader for each round */
-    struct dedup_ledger *ledgers;
-    uint32_t *heap; /* indexes of ledgers with a record */
-    size_t n_heap;
+    struct dedup_ledgers ledgers;
     struct arena arena; /* of the URL last given */
     struct pair *pairs;
     size_t cap_pairs;
-    uint32_t shown; /* ledger whose record was given, to move on
-                       with the next call */
 };
 
+/* memory_bytes: of ledger records. */
 int dedup_join_open(struct dedup_join *j, const struct corpus *c,
                     const struct dedup_sources *s, bool want_pairs,
-                    struct err *e);
+                    uint64_t memory_bytes, struct err *e);
 int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e);
 int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
                     struct err *e);

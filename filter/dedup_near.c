@@ -239,8 +239,8 @@ static int search_halves(struct pass *p, struct dedup_spool *s, uint32_t part,
                                   n_b * sizeof *back, e);
 }
 
-static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
-                      struct err *e)
+static int search_pairs(struct pass *p, struct dedup_spool *s, uint32_t part,
+                        struct err *e)
 {
     uint64_t n = rows_of(s, part), half = p->near->cap / 2;
     int rc = 0;
@@ -255,10 +255,116 @@ static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
             if (b >= n)
                 break;
         }
-    for (uint64_t at = 0; !rc && at < n; at += half) {
+    return rc;
+}
+
+/* A part that is cut once more, by the bits of mask, into `into`. */
+struct cutting {
+    uint64_t vary, first; /* bits in which its looks differ */
+    bool any;
+    uint64_t mask;
+    struct dedup_spool into;
+};
+
+static int see_bits(void *ctx, const void *record, struct err *e)
+{
+    struct cutting *c = ctx;
+    struct dedup_look look;
+
+    (void)e;
+    memcpy(&look, record, sizeof look);
+    if (!c->any)
+        c->first = look.phash;
+    c->any = true;
+    c->vary |= look.phash ^ c->first;
+    return 0;
+}
+
+static int cut_look(void *ctx, const void *record, struct err *e)
+{
+    struct cutting *c = ctx;
+    struct dedup_look look;
+
+    memcpy(&look, record, sizeof look);
+    return dedup_spool_add(&c->into, dedup_bits_take(look.phash, c->mask),
+                           &look, sizeof look, e);
+}
+
+/* Search one piece, and put its looks back into the part of s. */
+static int search_piece(struct pass *p, struct dedup_spool *from,
+                        uint32_t piece, struct dedup_spool *s, uint32_t part,
+                        struct err *e)
+{
+    struct dedup_part *w = &p->big->part;
+    uint64_t n = rows_of(from, piece), most = p->near->cap;
+    int rc = n > most ? search_pairs(p, from, piece, e) : 0;
+
+    for (uint64_t at = 0; !rc && at < n; at += most) {
+        w->n = (size_t)(n - at < most ? n - at : most);
+        rc = read_rows(from, piece, at, w->rows, w->n, e);
+        if (!rc && n <= most) {
+            dedup_part_order(w);
+            rc = dedup_part_search(w, &p->near->bands, p->band, e);
+        }
+        if (!rc)
+            rc = dedup_spool_add(s, part, w->rows, w->n * sizeof *w->rows, e);
+    }
+    dedup_spool_clear(from, piece);
+    return rc;
+}
+
+/* By one group of bits: those that agree in it are in one piece. */
+static int search_group(struct pass *p, struct dedup_spool *s, uint32_t part,
+                        struct cutting *c, struct err *e)
+{
+    uint32_t pieces = 1u << __builtin_popcountll(c->mask);
+    int rc = dedup_spool_open(&c->into, p->near->store, pieces, e);
+
+    if (!rc)
+        rc = dedup_spool_each(s, part, sizeof(struct dedup_look), cut_look, c,
+                              e);
+    dedup_spool_clear(s, part);
+    for (uint32_t i = 0; !rc && i < pieces; i++)
+        rc = search_piece(p, &c->into, i, s, part, e);
+    dedup_spool_close(&c->into);
+    return rc;
+}
+
+/* A crowd is cut as in memory: near ones agree in one of radius + 1 groups of
+ * the bits that vary in it. */
+static int search_crowd(struct pass *p, struct dedup_spool *s, uint32_t part,
+                        struct err *e)
+{
+    unsigned groups = p->near->bands.radius + 1, bits;
+    struct cutting c = {.any = false};
+    int rc =
+        dedup_spool_each(s, part, sizeof(struct dedup_look), see_bits, &c, e);
+
+    bits = (unsigned)__builtin_popcountll(c.vary);
+    if (rc || bits < 2 * groups)
+        return rc ? rc : search_pairs(p, s, part, e);
+    for (unsigned g = 0; !rc && g < groups; g++) {
+        uint64_t group = dedup_bits_highest(c.vary, bits * (g + 1) / groups -
+                                                        bits * g / groups);
+
+        c.vary &= ~group;
+        c.mask = dedup_bits_highest(group, p->near->bands.key_bits);
+        rc = search_group(p, s, part, &c, e);
+    }
+    return rc;
+}
+
+static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
+                      struct err *e)
+{
+    uint64_t n = rows_of(s, part), most = p->near->cap;
+    int rc =
+        n > most ? search_crowd(p, s, part, e) : search_pairs(p, s, part, e);
+
+    for (uint64_t at = 0; !rc && at < n; at += most) {
         struct dedup_part *w = &p->big->part;
 
-        w->n = (size_t)(n - at < half ? n - at : half);
+        w->n = (size_t)(n - at < most ? n - at : most);
         w->n_twins = 0;
         rc = read_rows(s, part, at, w->rows, w->n, e);
         if (rc)

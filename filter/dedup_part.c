@@ -157,8 +157,7 @@ static void compare(struct search *s, struct run r)
     s->part->scan->run(r.phash, r.at, r.n, s->bands->radius, s->part->least);
 }
 
-/* The set bits of mask in v, side by side. */
-static uint32_t take_bits(uint64_t v, uint64_t mask)
+uint32_t dedup_bits_take(uint64_t v, uint64_t mask)
 {
     uint32_t key = 0;
 
@@ -167,8 +166,7 @@ static uint32_t take_bits(uint64_t v, uint64_t mask)
     return key;
 }
 
-/* The n highest bits of mask. */
-static uint64_t highest(uint64_t mask, unsigned n)
+uint64_t dedup_bits_highest(uint64_t mask, unsigned n)
 {
     uint64_t out = 0;
 
@@ -208,7 +206,7 @@ static void sort_by(struct dedup_part_level *to, const struct run *r,
     memset(end, 0, keys * sizeof *end);
     for (size_t i = 0; i < r->n; i++)
         end[plain ? r->phash[i] >> shift & (keys - 1)
-                  : take_bits(r->phash[i], digit)]++;
+                  : dedup_bits_take(r->phash[i], digit)]++;
     for (uint32_t d = 0; d < keys; d++) {
         uint32_t count = end[d];
 
@@ -217,7 +215,7 @@ static void sort_by(struct dedup_part_level *to, const struct run *r,
     }
     for (size_t i = 0; i < r->n; i++) {
         uint32_t at = end[plain ? r->phash[i] >> shift & (keys - 1)
-                                : take_bits(r->phash[i], digit)]++;
+                                : dedup_bits_take(r->phash[i], digit)]++;
 
         to->phash[at] = r->phash[i];
         to->at[at] = r->at[i];
@@ -232,7 +230,8 @@ static void split(struct search *s, struct run r)
     unsigned bits = 64 - (unsigned)__builtin_clzll(r.n);
     uint64_t digit;
 
-    digit = highest(r.todo, bits < DEDUP_KEY_BITS ? bits : DEDUP_KEY_BITS);
+    digit = dedup_bits_highest(r.todo,
+                               bits < DEDUP_KEY_BITS ? bits : DEDUP_KEY_BITS);
     keys = 1u << __builtin_popcountll(digit);
     if (!level_room(s->part, r.level, r.n))
         return;
@@ -282,7 +281,8 @@ static void crowd(struct search *s, struct run r)
     for (unsigned g = 0; g < groups; g++) {
         struct run in = r;
 
-        in.todo = highest(vary, bits * (g + 1) / groups - bits * g / groups);
+        in.todo = dedup_bits_highest(vary, bits * (g + 1) / groups -
+                                               bits * g / groups);
         vary &= ~in.todo;
         split(s, in);
     }

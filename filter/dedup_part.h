@@ -97,6 +97,10 @@ void dedup_part_release(struct dedup_part *p);
 /* Room for n rows; those there are lost. */
 int dedup_part_reserve(struct dedup_part *p, size_t n, struct err *e);
 
+/* The set bits of mask in v, side by side; the n highest bits of mask. */
+uint32_t dedup_bits_take(uint64_t v, uint64_t mask);
+uint64_t dedup_bits_highest(uint64_t mask, unsigned n);
+
 /* rows[0, n), in order of ids. */
 void dedup_part_order(struct dedup_part *p);
 

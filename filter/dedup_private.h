@@ -15,6 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The part of the memory that ledgers get, while the search has its share for
+ * parts in work to spare; their buffers may take it twice. */
+#define LEDGER_SHARE 5
+
 struct dedup {
     const struct corpus *corpus;
     const struct dedup_config *config;

@@ -105,10 +105,16 @@ struct sha_table {
     unsigned bits;
 };
 
+static uint64_t sha_mix(const struct sha_row *row)
+{
+    return (row->hi ^ row->lo * UINT64_C(0xd6e8feb86659fd93)) *
+           UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static const struct sha_row *sha_first(struct sha_table *t,
                                        const struct sha_row *row)
 {
-    size_t slot = (size_t)(row->lo >> (64 - t->bits));
+    size_t slot = (size_t)(sha_mix(row) >> (64 - t->bits));
 
     while (t->rows[slot].id &&
            (t->rows[slot].lo != row->lo || t->rows[slot].hi != row->hi))
@@ -141,7 +147,7 @@ static int equals_class(struct dedup_search *s, uint32_t part,
         for (size_t i = 0; !rc && i < n; i++) {
             struct dedup_pushed p = {.id = piece[i].id};
 
-            if ((piece[i].lo & 0xffffffff) % classes != class)
+            if ((sha_mix(&piece[i]) & UINT32_MAX) % classes != class)
                 continue;
             p.by = sha_first(t, &piece[i])->id - 1;
             if (p.by != p.id)

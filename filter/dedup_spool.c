@@ -1,8 +1,6 @@
 #include "filter/dedup_spool.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,44 +46,14 @@ void dedup_store_close(struct dedup_store *s)
     s->fd = -1;
 }
 
-static int open_file(struct dedup_store *s, struct err *e)
-{
-    char path[IO_PATH_MAX];
-    int rc;
-
-    s->fd = open(s->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (s->fd >= 0)
-        return 0;
-    rc = io_join(path, s->folder, ".dedup-XXXXXX", e);
-    if (rc)
-        return rc;
-    s->fd = mkstemp(path); /* file systems without O_TMPFILE */
-    if (s->fd < 0)
-        return err_errno(e, E_IO, "create", path);
-    unlink(path);
-    return 0;
-}
-
 static int write_at(struct dedup_store *s, uint32_t block, size_t at,
                     const char *p, size_t n, struct err *e)
 {
     uint64_t offset = (uint64_t)(block - FILE_BLOCK) * s->block_bytes + at;
+    int rc = io_pwrite_full(s->fd, p, n, offset, s->folder, e);
 
-    while (n) {
-        ssize_t put = pwrite(s->fd, p, n, (off_t)offset);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0) {
-            errno = put ? errno : ENOSPC;
-            return err_errno(e, E_IO, "write a temporary file in", s->folder);
-        }
-        p += put;
-        n -= (size_t)put;
-        offset += (uint64_t)put;
-        s->written_bytes += (uint64_t)put;
-    }
-    return 0;
+    s->written_bytes += rc ? 0 : n;
+    return rc;
 }
 
 /* A block to hold p, which fills it. */
@@ -102,7 +70,7 @@ static int store_put(struct dedup_store *s, const char *p, uint32_t *block,
         *block = s->n_memory++;
         s->memory[*block] = room;
     } else {
-        int rc = s->fd < 0 ? open_file(s, e) : 0;
+        int rc = s->fd < 0 ? io_open_unnamed(s->folder, &s->fd, e) : 0;
 
         if (rc)
             return rc;

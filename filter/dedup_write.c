@@ -199,7 +199,8 @@ static int sweep(struct dedup *d, struct err *e)
     int rc = dedup_mail_open(&d->mail, &d->search, d->config->set, e);
 
     if (!rc)
-        rc = dedup_join_open(&j, d->corpus, &d->sources, true, e);
+        rc = dedup_join_open(&j, d->corpus, &d->sources, true,
+                             d->search.config.memory_bytes / LEDGER_SHARE, e);
     if (rc) {
         dedup_mail_close(&d->mail);
         return rc;

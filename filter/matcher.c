@@ -2,11 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 
-#define INSERT_MOST 16 /* ids sorted by insertion */
+#define FEW 16 /* ids sorted at once */
 
 /* Key of a word that ends with a NUL byte, which no norm's does and its zeros
  * would hide: bytes that are not UTF-8, as norms are. */
@@ -159,9 +158,9 @@ static void compare_long(const struct trie *t, struct matcher_batch *b)
     }
 }
 
-/* Behind the last of the steps that there may be. */
-static const struct matcher_step *ask_steps(const struct trie *t,
-                                            struct matcher_batch *b)
+/* Pairs of words that both sides allow: their bits of the filter are asked
+ * for. */
+static size_t ask_filter(const struct trie *t, struct matcher_batch *b)
 {
     size_t n = 0;
 
@@ -172,21 +171,30 @@ static const struct matcher_step *ask_steps(const struct trie *t,
 
         b->step[n] = (struct matcher_step){hash, (uint32_t)i};
         if (one & TRIE_BEGINS && two & TRIE_CONTINUES) {
-            __builtin_prefetch(t->at[TRIE_FILTER] + ((hash & t->filter_mask) >> 3));
+            trie_fetch_filter(t, hash);
             n++;
         }
     }
-    size_t k = 0;
+    return n;
+}
+
+/* Of these, those that the filter allows: their slots are asked for.  Returns
+ * the end of them. */
+static const struct matcher_step *ask_steps(const struct trie *t,
+                                            struct matcher_batch *b, size_t n)
+{
+    size_t kept = 0;
+
     for (size_t i = 0; i < n; i++) {
-        struct matcher_step st = b->step[i];
-        b->step[k] = st;
-        if (trie_may_step(t, st.hash)) {
-            trie_fetch(t->at[TRIE_STEPS], trie_slot(st.hash, t->steps));
-            k++;
+        struct matcher_step step = b->step[i];
+
+        b->step[kept] = step;
+        if (trie_may_step(t, step.hash)) {
+            trie_fetch(t->at[TRIE_STEPS], trie_slot(step.hash, t->steps));
+            kept++;
         }
     }
-    n = k;
-    return b->step + n;
+    return b->step + kept;
 }
 
 /* Norms that begin with the two words of a step. */
@@ -215,66 +223,79 @@ static size_t walk(const struct trie *t, const struct matcher_batch *b,
 
 /* ---- ids ---- */
 
-static void insert_sorted(uint32_t *v, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        uint32_t x = v[i];
-        size_t k = i;
+/* Four ids as the processor compares them: signed, so 2^31 lower. */
+typedef int32_t ids4 __attribute__((vector_size(16)));
 
-        for (; k && v[k - 1] > x; k--)
-            v[k] = v[k - 1];
-        v[k] = x;
+#define FOUR(x) ((ids4){(x), (x), (x), (x)})
+
+/* At most FEW ids, ascending and each once; returns how many that are.  An
+ * id's place is the number of smaller ones: all against all, without a branch
+ * that depends on them.  Equal ones have one place and leave others empty. */
+static size_t sort_few(uint32_t *ids, size_t n)
+{
+    int32_t v[FEW], place[FEW];
+    ids4 all[FEW / 4], rank[FEW / 4];
+    uint32_t sorted[FEW];
+    size_t fours = (n + 3) / 4, kept = 0;
+
+    for (size_t i = 0; i < 4 * fours; i++) {
+        v[i] = i < n ? (int32_t)(ids[i] ^ (UINT32_C(1) << 31)) : INT32_MAX;
+        sorted[i] = TRIE_NO_GROUP;
     }
-}
-
-static void merge(const uint32_t *v, size_t n, size_t half, uint32_t *to)
-{
-    size_t a = 0, b = half < n ? half : n, end = b;
-
+    memcpy(all, v, fours * sizeof *all);
+    memset(rank, 0, fours * sizeof *rank);
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < fours; i++)
+            rank[i] -= all[i] > FOUR(v[k]);
+    memcpy(place, rank, fours * sizeof *rank);
+    for (size_t i = 0; i < n; i++)
+        sorted[place[i]] = ids[i];
     for (size_t i = 0; i < n; i++) {
-        bool first = a < end && (b == n || v[a] <= v[b]);
-
-        to[i] = first ? v[a] : v[b];
-        a += first;
-        b += !first;
+        ids[kept] = sorted[i];
+        kept += sorted[i] != TRIE_NO_GROUP;
     }
+    return kept;
 }
 
-/* Sorts v; the result is there or in spare, each with room for n. */
-static uint32_t *sort_many(uint32_t *v, size_t n, uint32_t *spare)
+static size_t merge_unique(const uint32_t *a, size_t n_a, const uint32_t *b,
+                           size_t n_b, uint32_t *to)
 {
-    for (size_t i = 0; i < n; i += INSERT_MOST)
-        insert_sorted(v + i, n - i < INSERT_MOST ? n - i : INSERT_MOST);
-    for (size_t half = INSERT_MOST; half < n; half *= 2) {
-        uint32_t *from = v;
+    size_t i = 0, k = 0, n = 0;
 
-        for (size_t i = 0; i < n; i += 2 * half)
-            merge(from + i, n - i < 2 * half ? n - i : 2 * half, half,
-                  spare + i);
-        v = spare;
-        spare = from;
+    while (i < n_a && k < n_b) {
+        uint32_t x = a[i], y = b[k];
+
+        to[n++] = x < y ? x : y;
+        i += x <= y;
+        k += y <= x;
     }
-    return v;
+    while (i < n_a)
+        to[n++] = a[i++];
+    while (k < n_b)
+        to[n++] = b[k++];
+    return n;
+}
+
+/* Any number: its halves, merged; spare has room for as many. */
+static size_t sort_many(uint32_t *ids, size_t n, uint32_t *spare)
+{
+    size_t half = n / 2, n_a, n_b;
+
+    if (n <= FEW)
+        return sort_few(ids, n);
+    n_a = sort_many(ids, half, spare);
+    n_b = sort_many(ids + half, n - half, spare);
+    n = merge_unique(ids, n_a, ids + half, n_b, spare);
+    memcpy(ids, spare, n * sizeof *ids);
+    return n;
 }
 
 static size_t sort_unique(struct matcher_batch *b, uint32_t *ids, size_t n)
 {
-    const uint32_t *from = ids;
-    size_t kept = 0;
-
-    if (n <= INSERT_MOST) {
-        insert_sorted(ids, n);
-    } else {
-        b->spare = xgrow(b->spare, &b->cap_spare, n, sizeof *b->spare);
-        from = sort_many(ids, n, b->spare);
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = from[i];
-
-        kept -= kept && ids[kept - 1] == id;
-        ids[kept++] = id;
-    }
-    return kept;
+    if (n <= FEW)
+        return sort_few(ids, n);
+    b->spare = xgrow(b->spare, &b->cap_spare, n, sizeof *b->spare);
+    return sort_many(ids, n, b->spare);
 }
 
 /* The groups of text i behind the n ids so far; steps before *end. */
@@ -310,7 +331,7 @@ void matcher_batch_find(const struct matcher *m, struct matcher_batch *b)
 
     find_words(t, b);
     compare_long(t, b);
-    end = ask_steps(t, b);
+    end = ask_steps(t, b, ask_filter(t, b));
     step = b->step;
     for (size_t i = 0; i < b->n; i++)
         n = collect(t, b, i, n, &step, end);

@@ -184,7 +184,7 @@ static const struct scan_ops rank_ops = {.item_size = sizeof(struct rank_item),
 static int flush(struct ranking *r, struct err *e)
 {
     size_t n = r->buffered * sizeof *r->buffer;
-    int rc = spill_pwrite(r->fd, r->buffer, n, r->written, r->corpus->dir, e);
+    int rc = io_pwrite_full(r->fd, r->buffer, n, r->written, r->corpus->dir, e);
 
     r->written += n;
     r->buffered = 0;
@@ -289,7 +289,7 @@ static int sort_all(struct ranking *r, struct err *e)
 {
     unsigned depth = r->config->threads + 1;
     struct sort_item *items = xcalloc(depth, sizeof *items);
-    int rc = spill_file(r->corpus->dir, &r->fd, e);
+    int rc = io_open_unnamed(r->corpus->dir, &r->fd, e);
 
     r->buffer = xcalloc(WRITE_BUFFER, sizeof *r->buffer);
     if (!rc)

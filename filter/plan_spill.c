@@ -1,7 +1,5 @@
 #include "filter/plan_spill.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,42 +18,6 @@ struct spill_part {
     size_t n_chunks, cap_chunks;
 };
 
-int spill_file(const char *folder, int *fd, struct err *e)
-{
-    *fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (*fd < 0) { /* file systems without O_TMPFILE */
-        char path[IO_PATH_MAX];
-        int rc = io_join(path, folder, ".spill-XXXXXX", e);
-
-        if (rc)
-            return rc;
-        *fd = mkostemp(path, O_CLOEXEC);
-        if (*fd < 0)
-            return err_errno(e, E_IO, "create", path);
-        unlink(path);
-    }
-    return 0;
-}
-
-int spill_pwrite(int fd, const void *p, size_t n, uint64_t at,
-                 const char *folder, struct err *e)
-{
-    const char *from = p;
-
-    while (n) {
-        ssize_t done = pwrite(fd, from, n, (off_t)at);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return err_errno(e, E_IO, "write a temporary file in", folder);
-        from += done;
-        at += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 int spill_open(struct plan_spill *s, const char *folder, uint32_t parts,
                size_t record_bytes, size_t memory_bytes, struct err *e)
 {
@@ -71,7 +33,7 @@ int spill_open(struct plan_spill *s, const char *folder, uint32_t parts,
     s->parts = xcalloc(parts, sizeof *s->parts);
     for (uint32_t k = 0; k < parts; k++)
         pthread_mutex_init(&s->parts[k].lock, NULL);
-    return spill_file(folder, &s->fd, e);
+    return io_open_unnamed(folder, &s->fd, e);
 }
 
 /* The part's lock is held. */
@@ -83,7 +45,7 @@ static int add_locked(struct plan_spill *s, struct spill_part *p,
                        s->chunk);
     if (p->used == s->chunk) {
         uint64_t at = atomic_fetch_add(&s->file_bytes, s->chunk);
-        int rc = spill_pwrite(s->fd, p->buffer, s->chunk, at, s->folder, e);
+        int rc = io_pwrite_full(s->fd, p->buffer, s->chunk, at, s->folder, e);
 
         if (rc)
             return rc;

@@ -31,11 +31,6 @@ struct plan_spill {
     char folder[IO_PATH_MAX];
 };
 
-/* An unlinked file in folder, for what is not to outlive the process. */
-int spill_file(const char *folder, int *fd, struct err *e);
-int spill_pwrite(int fd, const void *p, size_t n, uint64_t at,
-                 const char *folder, struct err *e);
-
 int spill_open(struct plan_spill *s, const char *folder, uint32_t parts,
                size_t record_bytes, size_t memory_bytes, struct err *e);
 int spill_add(struct plan_spill *s, uint32_t part, const void *record,

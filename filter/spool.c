@@ -1,6 +1,5 @@
 #include "filter/spool.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -32,23 +31,6 @@ int spool_open(struct spool *s, const char *folder, uint32_t n_buckets,
     return 0;
 }
 
-static int open_file(struct spool *s, struct err *e)
-{
-    s->fd = open(s->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (s->fd < 0) { /* file systems without O_TMPFILE */
-        char path[IO_PATH_MAX];
-        int rc = io_join(path, s->folder, ".spool-XXXXXX", e);
-
-        if (rc)
-            return rc;
-        s->fd = mkstemp(path);
-        if (s->fd < 0)
-            return err_errno(e, E_IO, "create", path);
-        unlink(path);
-    }
-    return 0;
-}
-
 /* ---- to the file ---- */
 
 static int move(struct spool *s, struct err *e)
@@ -65,7 +47,7 @@ static int move(struct spool *s, struct err *e)
 
 static int spill(struct spool *s, struct err *e)
 {
-    int rc = s->fd < 0 ? open_file(s, e) : 0;
+    int rc = s->fd < 0 ? io_open_unnamed(s->folder, &s->fd, e) : 0;
 
     for (uint32_t k = 0; !rc && k < s->n; k++) {
         struct spool_bucket *b = &s->buckets[k];

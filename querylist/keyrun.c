@@ -54,11 +54,8 @@ int keyrun_write(const struct keytab *t, struct runfile *f, struct run *r,
     char text[KEYTAB_KEY_MAX];
     int rc = keyrun_open(&w, f, e), rc_close;
 
-    for (uint32_t i = 0; !rc && i < t->n; i++) {
-        const struct keytab_slot *s = keytab_at(t, i);
-
-        rc = keyrun_put(&w, keytab_text(t, s, text), s->n, e);
-    }
+    for (uint32_t i = 0; !rc && i < t->n; i++)
+        rc = keyrun_put(&w, keytab_text_at(t, i, text), keytab_at(t, i)->n, e);
     rc_close = keyrun_close(&w, r, e);
     return rc ? rc : rc_close;
 }
@@ -121,10 +118,8 @@ int key_cursor_next(struct key_cursor *c, bool *more, struct err *e)
     } else {
         *more = c->at < c->table->n;
         if (*more) {
-            const struct keytab_slot *s = keytab_at(c->table, c->at++);
-
-            c->n = s->n;
-            c->key = keytab_text(c->table, s, c->text);
+            c->n = keytab_at(c->table, c->at)->n;
+            c->key = keytab_text_at(c->table, c->at++, c->text);
         }
     }
     if (!rc && *more)

@@ -12,6 +12,7 @@
 #define ID_BITS     25u
 #define LEN_BITS    13u
 #define LEN_MASK    ((1u << LEN_BITS) - 1)
+#define FETCH_AHEAD 16u /* keys */
 
 void keytab_init(struct keytab *t, size_t max_bytes)
 {
@@ -46,6 +47,13 @@ static struct str tail_of(const struct keytab *t, const struct keytab_slot *s)
     return str_make(t->tails + s->head[1], length(s) - 8);
 }
 
+static inline void fetch_tail(const struct keytab *t,
+                              const struct keytab_slot *s)
+{
+    if (length(s) > KEYTAB_SHORT)
+        __builtin_prefetch(tail_of(t, s).p);
+}
+
 struct str keytab_text(const struct keytab *t, const struct keytab_slot *s,
                        char *to)
 {
@@ -57,6 +65,13 @@ struct str keytab_text(const struct keytab *t, const struct keytab_slot *s,
     return str_make(to, len);
 }
 
+struct str keytab_text_at(const struct keytab *t, uint32_t place, char *to)
+{
+    if (t->n - place > FETCH_AHEAD)
+        fetch_tail(t, &t->slots[place + FETCH_AHEAD]);
+    return keytab_text(t, &t->slots[place], to);
+}
+
 /* ---- hashing ---- */
 
 static inline uint64_t mix(uint64_t a, uint64_t b)
@@ -66,14 +81,20 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/* second: of a short key its second word, of a long one its tail's hash. */
+static inline uint64_t hash_of(const struct keytab *t, const uint64_t head[2],
+                               uint32_t len, uint64_t second)
+{
+    return mix(head[0] ^ t->key[0] ^ (uint64_t)len << 56, second ^ t->key[1]);
+}
+
 static inline uint64_t hash(const struct keytab *t, const uint64_t head[2],
                             uint32_t len, const char *tail)
 {
-    uint64_t second = len > KEYTAB_SHORT
-                          ? hash_xxh3_seeded(str_make(tail, len - 8), t->key[0])
-                          : head[1];
-
-    return mix(head[0] ^ t->key[0] ^ (uint64_t)len << 56, second ^ t->key[1]);
+    return hash_of(t, head, len,
+                   len > KEYTAB_SHORT
+                       ? hash_xxh3_seeded(str_make(tail, len - 8), t->key[0])
+                       : head[1]);
 }
 
 static inline size_t home(uint64_t h, size_t n_slots)
@@ -149,8 +170,9 @@ static int grow_slots(struct keytab *t)
 
 /* ---- adding ---- */
 
-static int add_new(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
-                   uint32_t *id)
+static __attribute__((noinline)) int add_new(struct keytab *t,
+                                             const struct keytab_lookup *l,
+                                             uint64_t n, uint32_t *id)
 {
     uint64_t second = l->head[1];
     size_t i;
@@ -177,28 +199,29 @@ static int add_new(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
 }
 
 static inline bool is_key(const struct keytab *t, const struct keytab_slot *s,
-                          const struct keytab_lookup *l)
+                          const struct keytab_lookup *l, bool is_short)
 {
     if (s->head[0] != l->head[0])
         return false;
-    if (l->len <= KEYTAB_SHORT)
+    if (is_short)
         return s->head[1] == l->head[1];
     return memcmp(tail_of(t, s).p, l->p + 8, l->len - 8) == 0;
 }
 
 static inline int finish(struct keytab *t, const struct keytab_lookup *l,
-                         uint64_t n, uint32_t *id)
+                         uint64_t n, uint32_t *id, bool is_short)
 {
     uint64_t want = label(l->h, l->len);
     size_t i;
 
     if (!t->n_slots)
         return add_new(t, l, n, id);
-    for (i = home(l->h, t->n_slots); t->slots[i].meta;
-         i = i + 1 == t->n_slots ? 0 : i + 1) {
+    for (i = home(l->h, t->n_slots);; i = i + 1 == t->n_slots ? 0 : i + 1) {
         struct keytab_slot *s = &t->slots[i];
 
-        if (s->meta >> ID_BITS != want || !is_key(t, s, l))
+        if (!s->meta)
+            return add_new(t, l, n, id);
+        if (s->meta >> ID_BITS != want || !is_key(t, s, l, is_short))
             continue;
         if (__builtin_add_overflow(s->n, n, &s->n)) {
             s->n -= n;
@@ -207,13 +230,21 @@ static inline int finish(struct keytab *t, const struct keytab_lookup *l,
         *id = keytab_number(s);
         return 0;
     }
-    return add_new(t, l, n, id);
+}
+
+/* Apart, for what it calls: short keys, which most are, save no registers. */
+static __attribute__((noinline)) int finish_long(struct keytab *t,
+                                                 const struct keytab_lookup *l,
+                                                 uint64_t n, uint32_t *id)
+{
+    return finish(t, l, n, id, false);
 }
 
 int keytab_finish(struct keytab *t, const struct keytab_lookup *l, uint64_t n,
                   uint32_t *id)
 {
-    return finish(t, l, n, id);
+    return l->len > KEYTAB_SHORT ? finish_long(t, l, n, id)
+                                 : finish(t, l, n, id, true);
 }
 
 /* First 16 bytes of p[0, n), n <= 16, zeros behind: without a branch, which
@@ -223,12 +254,27 @@ static inline void load_head(const char *p, size_t n, uint64_t head[2])
     static const unsigned char ones[32] = {255, 255, 255, 255, 255, 255,
                                            255, 255, 255, 255, 255, 255,
                                            255, 255, 255, 255};
-    uint64_t mask[2];
+    uint64_t first, second, mask;
 
-    memcpy(mask, ones + 16 - n, 16);
-    memcpy(head, p, 16);
-    head[0] &= mask[0];
-    head[1] &= mask[1];
+    memcpy(&first, p, 8);
+    memcpy(&mask, ones + 16 - n, 8);
+    head[0] = first & mask;
+    memcpy(&second, p + 8, 8);
+    memcpy(&mask, ones + 24 - n, 8);
+    head[1] = second & mask;
+}
+
+static inline void fetch(const struct keytab *t, uint64_t h)
+{
+    if (t->n_slots)
+        __builtin_prefetch(&t->slots[home(h, t->n_slots)], 1);
+}
+
+static __attribute__((noinline)) void look_up_long(const struct keytab *t,
+                                                   struct keytab_lookup *l)
+{
+    l->h = hash(t, l->head, l->len, l->p + 8);
+    fetch(t, l->h);
 }
 
 void keytab_look_up(const struct keytab *t, struct keytab_lookup *l,
@@ -237,9 +283,12 @@ void keytab_look_up(const struct keytab *t, struct keytab_lookup *l,
     l->p = key.p;
     l->len = (uint32_t)key.n;
     load_head(key.p, key.n < KEYTAB_SHORT ? key.n : KEYTAB_SHORT, l->head);
-    l->h = hash(t, l->head, l->len, key.p + 8);
-    if (t->n_slots)
-        __builtin_prefetch(&t->slots[home(l->h, t->n_slots)], 1);
+    if (key.n > KEYTAB_SHORT) {
+        look_up_long(t, l);
+        return;
+    }
+    l->h = hash_of(t, l->head, l->len, l->head[1]);
+    fetch(t, l->h);
 }
 
 int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id)
@@ -251,7 +300,7 @@ int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id)
     if (key.n)
         memcpy(l.head, key.p, key.n < KEYTAB_SHORT ? key.n : KEYTAB_SHORT);
     l.h = hash(t, l.head, l.len, l.len > KEYTAB_SHORT ? key.p + 8 : NULL);
-    return finish(t, &l, n, id);
+    return keytab_finish(t, &l, n, id);
 }
 
 const struct keytab_slot *keytab_find(const struct keytab *t, uint32_t id)
@@ -266,21 +315,26 @@ const struct keytab_slot *keytab_find(const struct keytab *t, uint32_t id)
 
 /* ---- sorting: multikey quicksort, eight bytes a step ---- */
 
-/* Eight bytes of a key from `depth` on, zeros behind its end, as a number. */
-static inline uint64_t bytes_at(const struct keytab *t,
-                                const struct keytab_slot *s, uint32_t depth)
+/* Eight bytes of a key from `depth` on, at least 8, zeros behind its end. */
+static inline uint64_t load_at(const struct keytab *t,
+                               const struct keytab_slot *s, uint32_t depth)
 {
     uint32_t len = length(s);
     uint64_t x = 0;
 
-    if (depth == 0)
-        return be64toh(s->head[0]);
     if (len <= KEYTAB_SHORT)
-        return depth == 8 ? be64toh(s->head[1]) : 0;
+        return depth == 8 ? s->head[1] : 0;
     if (depth < len)
         memcpy(&x, tail_of(t, s).p + depth - 8,
                len - depth < 8 ? len - depth : 8);
-    return be64toh(x);
+    return x;
+}
+
+/* While keys are sorted from a depth on, head[0] holds their bytes there: all
+ * keys of a part share what is above. */
+static inline uint64_t top(const struct keytab_slot *s)
+{
+    return be64toh(s->head[0]);
 }
 
 static void swap(struct keytab_slot *a, struct keytab_slot *b)
@@ -294,14 +348,17 @@ static void swap(struct keytab_slot *a, struct keytab_slot *b)
 static int compare_from(const struct keytab *t, const struct keytab_slot *a,
                         const struct keytab_slot *b, uint32_t depth)
 {
-    for (;; depth += 8) {
-        uint64_t x = bytes_at(t, a, depth), y = bytes_at(t, b, depth);
+    uint64_t x = top(a), y = top(b);
 
+    for (;;) {
         if (x != y)
             return x < y ? -1 : 1;
         /* One ends: it is what the other begins with. */
         if (length(a) <= depth + 8 || length(b) <= depth + 8)
             return length(a) < length(b) ? -1 : length(a) > length(b);
+        depth += 8;
+        x = be64toh(load_at(t, a, depth));
+        y = be64toh(load_at(t, b, depth));
     }
 }
 
@@ -340,18 +397,38 @@ static size_t ended_first(struct keytab_slot *v, size_t n, uint32_t depth)
     return ended;
 }
 
-static uint64_t pivot_of(const struct keytab *t, const struct keytab_slot *v,
-                         size_t n, uint32_t depth)
+static uint64_t pivot_of(const struct keytab_slot *v, size_t n)
 {
     uint64_t x[3];
 
     for (size_t i = 0; i < 3; i++) {
         const struct keytab_slot *s = v + i * (n / 2 - 1);
 
-        x[i] = middle(bytes_at(t, s, depth), bytes_at(t, s + 1, depth),
-                      bytes_at(t, s + (i == 2 ? 0 : 2), depth));
+        x[i] = middle(top(s), top(s + 1), top(s + (i == 2 ? 0 : 2)));
     }
     return middle(x[0], x[1], x[2]);
+}
+
+static void sort(const struct keytab *t, struct keytab_slot *v, size_t n,
+                 uint32_t depth);
+
+/* Keys that are equal above `depth` and go on there: their bytes are fetched
+ * once, from where nothing is near to anything, and then lie in a row. */
+static void sort_deeper(const struct keytab *t, struct keytab_slot *v, size_t n,
+                        uint32_t depth)
+{
+    uint64_t above = n ? v->head[0] : 0;
+
+    if (n < 2)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (i + FETCH_AHEAD < n)
+            fetch_tail(t, &v[i + FETCH_AHEAD]);
+        v[i].head[0] = load_at(t, &v[i], depth);
+    }
+    sort(t, v, n, depth);
+    for (size_t i = 0; i < n; i++)
+        v[i].head[0] = above;
 }
 
 /* Below, equal, above; the equal ones are at a depth that grows by eight, so
@@ -360,11 +437,11 @@ static void sort(const struct keytab *t, struct keytab_slot *v, size_t n,
                  uint32_t depth)
 {
     while (n > 12) {
-        uint64_t pivot = pivot_of(t, v, n, depth);
+        uint64_t pivot = pivot_of(v, n);
         size_t low = 0, i = 0, high = n, ended;
 
         while (i < high) {
-            uint64_t at = bytes_at(t, &v[i], depth);
+            uint64_t at = top(&v[i]);
 
             if (at < pivot)
                 swap(&v[i++], &v[low++]);
@@ -374,7 +451,7 @@ static void sort(const struct keytab *t, struct keytab_slot *v, size_t n,
                 i++;
         }
         ended = ended_first(v + low, high - low, depth);
-        sort(t, v + low + ended, high - low - ended, depth + 8);
+        sort_deeper(t, v + low + ended, high - low - ended, depth + 8);
         if (low < n - high) {
             sort(t, v, low, depth);
             v += high;

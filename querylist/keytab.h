@@ -55,8 +55,8 @@ void keytab_reset(struct keytab *t);
 
 int keytab_add(struct keytab *t, struct str key, uint64_t n, uint32_t *id);
 
-/* keytab_add() in steps, so that the lines of several keys are fetched at the
- * same time: look up each, then finish each. */
+/* keytab_add() in two steps, so that a key's line is fetched while others are
+ * worked on: look up some keys ahead of the one that is finished. */
 struct keytab_lookup {
     uint64_t head[2], h;
     uint32_t len;
@@ -91,5 +91,9 @@ static inline uint32_t keytab_number(const struct keytab_slot *s)
 /* The key's bytes, written to `to` (KEYTAB_KEY_MAX). */
 struct str keytab_text(const struct keytab *t, const struct keytab_slot *s,
                        char *to);
+
+/* Likewise of keytab_at(t, place), where places are asked one after another:
+ * what is needed for those that follow is fetched. */
+struct str keytab_text_at(const struct keytab *t, uint32_t place, char *to);
 
 #endif

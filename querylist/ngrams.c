@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "querylist/ngrams_private.h"
 
-#define BATCH 32 /* words looked up at the same time */
+#define AHEAD 16u /* words looked up before they are counted: a power of two   \
+                   */
 
 /* ---- counters ---- */
 
@@ -198,22 +199,31 @@ static int count_word(struct ngrams_counter *c, const struct keytab_lookup *l,
     return rc ? err_set(e, -rc, "no memory to count words") : 0;
 }
 
-/* Words from `from` up to `to`, at most a batch. */
-static int count_batch(struct ngrams_counter *c, size_t from, size_t to,
-                       struct err *e)
+static inline void look_up(const struct ngrams_counter *c,
+                           struct keytab_lookup *l, size_t i)
+{
+    if (c->split.span[i].n <= NGRAMS_WORD_MAX)
+        keytab_look_up(&c->words, &l[i % AHEAD], words_at(&c->split, i));
+}
+
+/* The words of c->split, a few of them looked up ahead. */
+static int count_words(struct ngrams_counter *c, struct err *e)
 {
     const struct words *w = &c->split;
-    struct keytab_lookup l[BATCH];
+    struct keytab_lookup l[AHEAD];
     int rc = 0;
 
-    for (size_t i = from; i < to; i++)
-        if (w->span[i].n <= NGRAMS_WORD_MAX)
-            keytab_look_up(&c->words, &l[i - from], words_at(w, i));
-    for (size_t i = from; !rc && i < to; i++) {
-        if (w->stop[i] || w->span[i].n > NGRAMS_WORD_MAX)
+    for (size_t i = 0; i < AHEAD && i < w->n; i++)
+        look_up(c, l, i);
+    for (size_t i = 0; !rc && i < w->n; i++) {
+        bool counts = w->span[i].n <= NGRAMS_WORD_MAX;
+
+        if (w->stop[i] || !counts)
             c->has_last = false;
-        if (w->span[i].n <= NGRAMS_WORD_MAX)
-            rc = count_word(c, &l[i - from], e);
+        if (counts)
+            rc = count_word(c, &l[i % AHEAD], e);
+        if (i + AHEAD < w->n)
+            look_up(c, l, i + AHEAD);
     }
     return rc;
 }
@@ -231,8 +241,7 @@ int ngrams_add(struct ngrams_counter *c, struct str text, struct err *e)
     if (w->n > NGRAMS_TOKENS_MAX - c->tokens)
         return err_set(e, E_TOOBIG, "more than %llu words of text",
                        (unsigned long long)NGRAMS_TOKENS_MAX);
-    for (size_t i = 0; !rc && i < w->n; i += BATCH)
-        rc = count_batch(c, i, w->n - i < BATCH ? w->n : i + BATCH, e);
+    rc = count_words(c, e);
     c->tokens += w->n;
     if (w->stop_behind)
         c->has_last = false;

@@ -55,7 +55,7 @@ static struct pairtab_big *find_big(uint64_t key, struct pairtab_big *big,
     return &big[i];
 }
 
-static int carry(struct pairtab *t, uint64_t pair)
+static __attribute__((noinline)) int carry(struct pairtab *t, uint64_t pair)
 {
     struct pairtab_big *b;
 
@@ -105,7 +105,7 @@ static size_t next_size(const struct pairtab *t)
     return n;
 }
 
-static int grow(struct pairtab *t)
+static __attribute__((noinline)) int grow(struct pairtab *t)
 {
     size_t n = next_size(t), bytes = n * sizeof *t->slots;
     uint64_t *slots;
@@ -123,20 +123,15 @@ static int grow(struct pairtab *t)
     bigmem_free(t->slots, t->mapped);
     t->slots = slots;
     t->n_slots = n;
+    t->most = n / 4 * 3 - PAIRTAB_AHEAD; /* which may still come when full */
     t->mapped = bytes;
     return 0;
 }
 
-/* Is there room for another batch, and else for a larger table? */
-static int make_room(struct pairtab *t)
+static inline int count(struct pairtab *t, uint64_t pair)
 {
-    if (t->n + PAIRTAB_BATCH <= t->n_slots / 4 * 3)
-        return 0;
-    return grow(t);
-}
+    size_t i = home(hash(t->key, pair), t->n_slots);
 
-static int count(struct pairtab *t, uint64_t pair, size_t i)
-{
     for (;; i = i + 1 == t->n_slots ? 0 : i + 1) {
         uint64_t slot = t->slots[i];
 
@@ -150,28 +145,37 @@ static int count(struct pairtab *t, uint64_t pair, size_t i)
         }
         if (!slot) {
             t->slots[i] = pair << COUNT_BITS | 1;
-            t->n++;
-            return 0;
+            return ++t->n < t->most || t->full ? 0 : grow(t);
         }
     }
 }
 
-int pairtab_enter(struct pairtab *t)
+int pairtab_add(struct pairtab *t, uint32_t first, uint32_t second)
 {
-    size_t at[PAIRTAB_BATCH];
-    unsigned n = t->n_pending;
-    int rc = t->slots || !n ? 0 : grow(t);
+    /* The first number goes up by one, so that no pair is 0. */
+    uint64_t pair = ((uint64_t)first + 1) << PAIRTAB_BITS | second;
+    unsigned at = t->next;
+    uint64_t due = t->waiting[at];
 
-    if (rc)
-        return rc;
-    for (unsigned i = 0; i < n; i++) {
-        at[i] = home(hash(t->key, t->pending[i]), t->n_slots);
-        __builtin_prefetch(&t->slots[at[i]], 1);
+    t->waiting[at] = pair;
+    t->next = (at + 1) % PAIRTAB_AHEAD;
+    if (!due) /* there may be no table either */
+        return t->slots ? 0 : grow(t);
+    __builtin_prefetch(&t->slots[home(hash(t->key, pair), t->n_slots)], 1);
+    return count(t, due);
+}
+
+/* What waits. */
+static int enter(struct pairtab *t)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; !rc && i < PAIRTAB_AHEAD; i++) {
+        if (t->waiting[i])
+            rc = count(t, t->waiting[i]);
+        t->waiting[i] = 0;
     }
-    for (unsigned i = 0; !rc && i < n; i++)
-        rc = count(t, t->pending[i], at[i]);
-    t->n_pending = 0;
-    return rc ? rc : make_room(t);
+    return rc;
 }
 
 /* ---- sorting: by bytes from the highest, in place ---- */
@@ -241,7 +245,7 @@ static int compare_big(const void *a, const void *b)
 int pairtab_sort(struct pairtab *t, const uint32_t *rank)
 {
     size_t n = 0;
-    int rc = pairtab_enter(t);
+    int rc = enter(t);
 
     if (rc)
         return rc;

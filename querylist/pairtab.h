@@ -1,12 +1,13 @@
 /*
  * pairtab - pairs of small numbers, counted, in memory of a ceiling.
  *
- * Model.   pairtab_add() counts a pair; a batch of them is entered together,
- *          so that the processor fetches the batch's lines of a table that no
- *          cache holds at the same time.  When pairtab_full() says so - it is
- *          asked behind every add - another batch would not find room: sort,
- *          write, reset.  pairtab_sort() enters what waits and gives all pairs
- *          in order, as their numbers are renamed on the way.
+ * Model.   pairtab_add() has the processor fetch the pair's line of a table
+ *          that no cache holds, and counts the pair that came PAIRTAB_AHEAD
+ *          before it, whose line has come: the caller's own work lies between.
+ *          When pairtab_full() says so - it is asked behind every add - no
+ *          more would find room than what waits: sort, write, reset.
+ *          pairtab_sort() enters what waits and gives all pairs in order, as
+ *          their numbers are renamed on the way.
  * Owns.    The table.
  * Fails.   -E_NOMEM.
  * Threads. One at a time.
@@ -24,7 +25,7 @@
 #include <stdint.h>
 
 #define PAIRTAB_BITS  25u         /* of a number, which is below 2^25 - 1 */
-#define PAIRTAB_BATCH 64u         /* pairs entered together */
+#define PAIRTAB_AHEAD 32u         /* pairs on their way, a power of two */
 #define PAIRTAB_MIN   (64u << 10) /* bytes that max_bytes should have */
 
 struct pairtab_big { /* a count that does not fit 14 bits */
@@ -35,29 +36,22 @@ struct pairtab_big { /* a count that does not fit 14 bits */
 struct pairtab {
     uint64_t *slots; /* pair << 14 | count; 0: empty */
     size_t n_slots, n;
+    size_t most;   /* pairs before it has to grow */
     size_t mapped; /* bytes of slots, as they were asked for */
     struct pairtab_big *big;
     size_t n_big, cap_big; /* a power of two, at most half full */
     size_t max_bytes;
     uint64_t key; /* of the hash, odd: base/hash.h's secret */
     bool full;
-    unsigned n_pending;
-    uint64_t pending[PAIRTAB_BATCH];
+    unsigned next;                   /* place in waiting */
+    uint64_t waiting[PAIRTAB_AHEAD]; /* 0: none */
 };
 
 void pairtab_init(struct pairtab *t, size_t max_bytes);
 void pairtab_release(struct pairtab *t);
 void pairtab_reset(struct pairtab *t); /* also what waits to be entered */
 
-int pairtab_enter(struct pairtab *t); /* what waits */
-
-static inline int pairtab_add(struct pairtab *t, uint32_t first,
-                              uint32_t second)
-{
-    /* The first number goes up by one, so that no pair is 0. */
-    t->pending[t->n_pending++] = ((uint64_t)first + 1) << PAIRTAB_BITS | second;
-    return t->n_pending == PAIRTAB_BATCH ? pairtab_enter(t) : 0;
-}
+int pairtab_add(struct pairtab *t, uint32_t first, uint32_t second);
 
 static inline bool pairtab_full(const struct pairtab *t)
 {

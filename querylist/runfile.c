@@ -24,24 +24,6 @@ void runfile_close(struct runfile *f)
     f->fd = -1;
 }
 
-static int make_file(struct runfile *f, struct err *e)
-{
-    char path[IO_PATH_MAX];
-    int rc;
-
-    f->fd = open(f->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (f->fd >= 0)
-        return 0;
-    rc = io_join(path, f->folder, ".runs-XXXXXX", e); /* without O_TMPFILE */
-    if (rc)
-        return rc;
-    f->fd = mkostemp(path, O_CLOEXEC);
-    if (f->fd < 0)
-        return err_errno(e, E_IO, "create", path);
-    unlink(path);
-    return 0;
-}
-
 void runfile_release(const struct run *r)
 {
     if (r->bytes &&
@@ -54,7 +36,7 @@ void runfile_release(const struct run *r)
 
 int run_writer_open(struct run_writer *w, struct runfile *f, struct err *e)
 {
-    int rc = f->fd < 0 ? make_file(f, e) : 0;
+    int rc = f->fd < 0 ? io_open_unnamed(f->folder, &f->fd, e) : 0;
 
     *w = (struct run_writer){.run = {.file = f, .at = f->end}};
     if (rc)

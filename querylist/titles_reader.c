@@ -45,10 +45,8 @@ static int hand_on(struct titles_reader *r, struct err *e)
         rc = keycount_open(&r->more_hours, r->part, r->c->folder, e);
     keytab_sort(&r->hours);
     for (uint32_t i = 0; !rc && i < r->hours.n; i++) {
-        const struct keytab_slot *s = keytab_at(&r->hours, i);
-
-        rc = keycount_add(r->more_hours, keytab_text(&r->hours, s, text), s->n,
-                          e);
+        rc = keycount_add(r->more_hours, keytab_text_at(&r->hours, i, text),
+                          keytab_at(&r->hours, i)->n, e);
     }
     keytab_reset(&r->hours);
     return rc;
@@ -154,9 +152,8 @@ int titles_reader_end(struct titles_reader *r, struct err *e)
          * badly.  Most hours are below the floor. */
         keytab_sort_least(&r->hours, r->c->min_hour_views);
         for (uint32_t i = 0; !rc && i < r->hours.n; i++) {
-            const struct keytab_slot *s = keytab_at(&r->hours, i);
-
-            rc = add_sum(r, keytab_text(&r->hours, s, text), s->n, e);
+            rc = add_sum(r, keytab_text_at(&r->hours, i, text),
+                         keytab_at(&r->hours, i)->n, e);
         }
         keytab_reset(&r->hours);
         return rc;

@@ -29,7 +29,7 @@
  * Threads. A view is constant; a maker has one thread.
  * Cost.    A look-up is a line of memory, and rarely a second: slots have 16
  *          bytes and are at most 5/8 full.  The caller asks for it
- *          (trie_fetch_word(), trie_fetch_step()) some look-ups ahead.
+ *          (trie_fetch(), trie_fetch_filter()) some look-ups ahead.
  */
 #ifndef QUERYLIST_TRIE_H
 #define QUERYLIST_TRIE_H
@@ -198,6 +198,11 @@ static inline struct trie_found trie_word(const struct trie *t, uint64_t *slot,
             p = t->at[TRIE_WORDS];
         }
     }
+}
+
+static inline void trie_fetch_filter(const struct trie *t, uint64_t hash)
+{
+    __builtin_prefetch(t->at[TRIE_FILTER] + ((hash & t->filter_mask) >> 3));
 }
 
 /* Can there be a step of that hash?  False is certain. */

@@ -2,6 +2,8 @@
 """The draw, recomputed: words, matches, unique records, counts, s, keep and the
 kept set of small corpora agree with oracle_chain.py in every pair, by draws,
 by --exact ranks and by --target, under two seeds."""
+import json
+import math
 import os
 import pathlib
 import sys
@@ -79,6 +81,50 @@ def check(corpus, seed):
     return unique, counts, norms
 
 
+def check_summary(corpus, unique, counts, norms):
+    """What --json tells, from counts and pairs alone."""
+    t = 7
+    told = json.loads(chain.stage("balance", corpus, "--cap", t, "--dry-run",
+                                  "--json").stdout)
+    c = {q: counts.get(q, 0) for q in norms}
+    picks = sum(min(n, t) for n in c.values())
+    expected = {
+        "cap": t, "cap_by": "cap", "groups": len(c),
+        "zero": sum(n == 0 for n in c.values()),
+        "tail": sum(0 < n <= t for n in c.values()),
+        "head": sum(n > t for n in c.values()),
+        "matches": sum(c.values()),
+        "head_matches": sum(n for n in c.values() if n > t),
+        "tail_matches": sum(n for n in c.values() if n <= t),
+        "picks_expected": picks, "pairs": len(unique),
+        "kept_if_independent":
+            round(len(unique) * -math.expm1(-picks / len(unique))),
+        "top": [{"id": q, "norm": norms[q], "matches": n, "cap": t}
+                for q, n in sorted(c.items(), key=lambda x: (-x[1], x[0]))[:20]
+                if n]}
+    for name, value in expected.items():
+        same(f"--json {name}", told[name], value)
+    chance = sum(1 - math.prod(1 - min(1, t / c[q]) for q in r["q"])
+                 for r in unique)
+    if abs(told["kept_expected"] - chance) > 4:  # rounded bucket by bucket
+        sys.exit(f"{told['kept_expected']} expected, by hand {chance}")
+    share = 0.3
+    order, best, total = sorted(c.values()), None, sum(c.values())
+    for i, n in enumerate(order):
+        off = abs(sum(order[:i + 1]) / total - share)
+        if best is None or off < best[0]:
+            best = off, n
+    told = json.loads(chain.stage("balance", corpus, "--tail-share", share,
+                                  "--dry-run", "--json").stdout)
+    same("--tail-share", (told["cap"], told["cap_by"]),
+         (best[1], "tail-share"))
+    for options in (["--cap", 5, "--target", 5], ["--cap", 5, "--tail-share",
+                    0.5], ["--target", 5, "--tail-share", 0.5]):
+        if "only one" not in chain.stage("balance", corpus, *options,
+                                         code=2).stderr:
+            sys.exit(f"{options} were not refused")
+
+
 def main():
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "draw"
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +149,7 @@ def main():
                 print(f"seed {seed}, {'ranks' if exact else 'draws'}, "
                       f"{option} {t}: cap {cap}, {len(kept)} of "
                       f"{len(unique)} pairs kept, all equal")
+        check_summary(corpus, unique, counts, norms)
         plain = len(chain.records(*chain.parts(
             corpus, "selected/round-0/*.jsonl.zst")))
         dry = chain.stage("balance", corpus, "--target", 10 ** 6, "--exact",

@@ -44,6 +44,7 @@ struct pool {
     uint32_t n;  /* queries */
     uint64_t *c; /* by id */
     uint64_t pairs;
+    unsigned copies; /* further ones of each record, which gather would drop */
     /* of pool_fill(): */
     struct pool_pair {
         uint64_t h; /* H(url) */
@@ -333,8 +334,10 @@ static void pool_bucket(struct pool *p, uint32_t bucket, uint64_t *k)
             continue; /* matches nothing: match drops it */
         buf_clear(&line);
         pair_write(&pair, &line);
-        POOL_MUST(jsonl_write(&w, buf_str(&line), e));
-        tally_add(&o.out.counts, "records", 1);
+        for (unsigned i = 0; i <= p->copies; i++) {
+            POOL_MUST(jsonl_write(&w, buf_str(&line), e));
+            tally_add(&o.out.counts, "records", 1);
+        }
     }
     POOL_MUST(jsonl_publish(&w, e));
     snprintf(name, sizeof name, "%s.jsonl.zst", o.out.name);
@@ -343,7 +346,7 @@ static void pool_bucket(struct pool *p, uint32_t bucket, uint64_t *k)
     buf_release(&line);
 }
 
-static void pool_fill(struct pool *p)
+static inline void pool_fill(struct pool *p)
 {
     char url[64], text[64];
     uint64_t k = 0;

@@ -408,7 +408,7 @@ static int part_teardown(void **state)
 
 static void test_pool__caps_against_brute_force(void **state)
 {
-    uint64_t t = POOL_CAP / scale;
+    uint64_t t = scale < POOL_CAP ? POOL_CAP / scale : 1;
 
     (void)state;
     for (int exact = 0; exact < 2; exact++) {
@@ -492,6 +492,96 @@ static void test_pool__ranks_without_slack_and_memory(void **state)
         plan_ranks_release(&first);
     }
     draw_table_release(&table);
+}
+
+/* Records that stand there twice have one h and are ties, also where only the
+ * first of the two is among the ranks. */
+static void test_pool__ties(void **state)
+{
+    enum { QUERIES = 60, PAIRS = 1009, DEPTH = 151 };
+    uint64_t *c = xcalloc(QUERIES, sizeof *c), ties = 0;
+    struct draw_table table;
+    struct plan_ranks r;
+    struct plan_ranks_config config = {.threads = 2,
+                                       .memory_bytes = 1 << 20,
+                                       .depth = DEPTH,
+                                       .slack = PLAN_SLACK};
+    struct pool *p;
+
+    (void)state;
+    for (uint32_t q = 0; q < QUERIES; q++)
+        c[q] = 5 * q;
+    p = pool_new(c, QUERIES, 2, PAIRS);
+    p->copies = 1;
+    pool_fill(p);
+    for (uint32_t q = 0; q < QUERIES; q++)
+        p->c[q] *= 2;
+    pool_write_counts(p);
+    POOL_MUST(draw_table_make(&table, &p->list, p->corpus.head.seed, p->c, e));
+    POOL_MUST(plan_ranks_make(&r, &p->corpus, &(struct counts){p->c, p->n},
+                              &table, &config, e));
+    for (uint32_t q = 0; q < QUERIES; q++) {
+        uint64_t n = p->c[q] < DEPTH ? p->c[q] : DEPTH;
+        const uint64_t *h = r.ranks + r.first[q];
+
+        assert_int_equal(r.first[q + 1] - r.first[q], n);
+        for (uint64_t i = 0; i < n; i++, ties++) {
+            assert_true(ties < r.n_ties);
+            assert_int_equal(r.ties[ties].q, q);
+            assert_int_equal(r.ties[ties].rank, i);
+            if (i % 2) {
+                assert_true(h[i] == h[i - 1]);
+                assert_memory_equal(r.ties[ties].uid, r.ties[ties - 1].uid,
+                                    MD5_SIZE);
+            } else if (i) {
+                assert_true(h[i] > h[i - 1]);
+            }
+        }
+    }
+    assert_int_equal(ties, r.n_ties);
+    plan_ranks_release(&r);
+    draw_table_release(&table);
+    pool_free(p);
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct plan_rank *x = a, *y = b;
+    uint64_t hx = plan_rank_h(x), hy = plan_rank_h(y);
+
+    return x->q != y->q ? (x->q < y->q ? -1 : 1)
+           : hx != hy   ? (hx < hy ? -1 : 1)
+                        : memcmp(x->uid, y->uid, MD5_SIZE);
+}
+
+/* Even spreads and crowds, of one query and of many. */
+static void test_ranks__sort(void **state)
+{
+    enum { N = 5000 };
+    static struct plan_rank v[N], want[N], room[N];
+    static uint32_t places[N + 1];
+
+    (void)state;
+    for (int kind = 0; kind < 6; kind++)
+        for (size_t n = 0; n <= N; n = 3 * n + 1) {
+            for (size_t i = 0; i < n; i++) {
+                uint64_t x = pool_hash(9 + (unsigned)kind, i);
+                uint64_t h = kind == 1   ? x % 7
+                             : kind == 2 ? x % 100 + (x & UINT64_C(1) << 63)
+                             : kind == 3 ? UINT64_MAX
+                             : kind == 4 ? x >> (x & 63)
+                                         : x;
+
+                v[i] = (struct plan_rank){
+                    .q = 7 + (kind % 2 ? 0 : (uint32_t)(x % 50)),
+                    .h = {(uint32_t)h, (uint32_t)(h >> 32)},
+                    .uid = {(uint8_t)(x >> 8), (uint8_t)(x >> 16)}};
+            }
+            memcpy(want, v, sizeof v);
+            qsort(want, n, sizeof *want, by_rank);
+            plan_ranks_sort(v, n, 7, 56, room, places);
+            assert_memory_equal(v, want, n * sizeof *v);
+        }
 }
 
 /* ---- the same for any parts and threads ---- */
@@ -593,6 +683,8 @@ int main(void)
         cmocka_unit_test(test_pool__tail_share),
         cmocka_unit_test(test_pool__tail_cap_by_hand),
         cmocka_unit_test(test_target__bins),
+        cmocka_unit_test(test_ranks__sort),
+        cmocka_unit_test(test_pool__ties),
         cmocka_unit_test(test_pool__target_among_large_draws),
     };
     const struct CMUnitTest by_pairs[] = {

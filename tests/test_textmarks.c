@@ -109,6 +109,28 @@ static void test_textmarks__filename(void **state)
           "brown old dog.png");
 }
 
+/* Names at every place of texts of every length around those that are looked
+ * at 16 bytes at a time. */
+static void test_textmarks__filename_places(void **state)
+{
+    char text[80];
+
+    (void)state;
+    for (size_t n = 6; n < 70; n++)
+        for (size_t at = 0; at + 6 <= n; at++) {
+            memset(text, ' ', n);
+            text[n] = 0;
+            assert_false(textmarks_filename(str_make(text, n)));
+            memcpy(text + at, "1.PnG ", n - at < 6 ? n - at : 6);
+            if (!textmarks_filename(str_make(text, n)))
+                fail_msg("\"%s\"", text);
+            text[at + 2] = '7'; /* no letter behind the dot */
+            assert_false(textmarks_filename(str_make(text, n)));
+            memcpy(text + at, "1.xnG ", 6);
+            assert_false(textmarks_filename(str_make(text, n)));
+        }
+}
+
 static void test_textmarks__filler(void **state)
 {
     static const char *const fillers[] = {
@@ -149,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_textmarks__code),
         cmocka_unit_test(test_textmarks__link),
         cmocka_unit_test(test_textmarks__filename),
+        cmocka_unit_test(test_textmarks__filename_places),
         cmocka_unit_test(test_textmarks__filler),
         cmocka_unit_test(test_textmarks__scan),
     };

@@ -1,5 +1,6 @@
 /* querylist/words: the readings of the design by hand, and Python's answer on
  * real and random texts. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,6 +147,76 @@ static void test_words__pieces(void **state)
     buf_release(&text);
     buf_release(&want);
     words_release(&one);
+    words_release(&w);
+}
+
+/* The words of ASCII byte by byte, | before one that a stop is before. */
+static void slow_words(struct str s, struct buf *out)
+{
+    bool open = false, stop = false, first = true;
+    unsigned lines = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        bool joins = isalnum((unsigned char)s.p[i]);
+
+        if (joins || (s.p[i] == '\'' && open && i + 1 < s.n &&
+                      isalnum((unsigned char)s.p[i + 1]))) {
+            if (!open && !first)
+                buf_add_char(out, ' ');
+            if (!open && (stop || lines > 1))
+                buf_add_char(out, '|');
+            if (!open)
+                lines = stop = 0;
+            open = true;
+            first = false;
+            buf_add_char(out, (char)tolower((unsigned char)s.p[i]));
+            continue;
+        }
+        open = false;
+        stop = stop || !strchr(" \n", s.p[i]);
+        lines += s.p[i] == '\n';
+    }
+}
+
+/* Blocks of words end everywhere: random texts of few characters, mostly of
+ * words with one space between them. */
+static void test_words__blocks(void **state)
+{
+    static const char some[] = "aZ0bcdexyzaZ0bcdexyz   '.\n";
+    char text[300];
+    struct words w;
+    struct buf want, got;
+    uint64_t x = 1;
+
+    (void)state;
+    words_init(&w);
+    buf_init(&want, BUF_NO_LIMIT);
+    buf_init(&got, BUF_NO_LIMIT);
+    for (size_t i = 0; i < 30000; i++) {
+        size_t n = i % sizeof text, few = i % 7 ? 24 : sizeof some - 1;
+
+        for (size_t k = 0; k < n; k++) {
+            x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+            text[k] = some[(x >> 33) % (i % 31 ? few : 20)];
+        }
+        buf_clear(&want);
+        buf_clear(&got);
+        slow_words(str_make(text, n), &want);
+        assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, str_make(text, n)),
+                         0);
+        for (size_t k = 0; k < w.n; k++) {
+            if (k)
+                buf_add_char(&got, ' ');
+            if (w.stop[k])
+                buf_add_char(&got, '|');
+            buf_add(&got, words_at(&w, k));
+        }
+        if (!str_eq(buf_str(&got), buf_str(&want)))
+            fail_msg("\"%.*s\": \"%.*s\", not \"%.*s\"", (int)n, text,
+                     (int)got.n, got.p, (int)want.n, want.p);
+    }
+    buf_release(&want);
+    buf_release(&got);
     words_release(&w);
 }
 
@@ -302,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_words__default_policy),
         cmocka_unit_test(test_words__kept),
         cmocka_unit_test(test_words__pieces),
+        cmocka_unit_test(test_words__blocks),
         cmocka_unit_test(test_words__one_character_words),
         cmocka_unit_test(test_words__metaclip_policy),
         cmocka_unit_test(test_words__stops),

@@ -4,13 +4,15 @@
 usage: tools/compare_wikitext.py BUILD [--words N]
        tools/compare_wikitext.py --make   a virtual environment for the peers
 
-For every dump in ../shared/data/wiki: the words of each side, cut by the same
-regular expression, and their count-weighted overlap, 2 sum(min) / (ours +
-theirs).  A peer is asked as it comes and once more for each thing that it
-decides otherwise by design (docs/wikitext.md), so that what is left shows.
-Our speed comes first, for which no peer is needed; without the environment,
-or the data, the rest says "skipped".  Of a large dump every Nth page is taken.
---words N prints the N words in which they differ most.
+For every dump in ../shared/data/wiki, all of its articles: the words of each
+side, cut by the same regular expression, and their count-weighted overlap,
+2 sum(min) / (ours + theirs).  Ours are what `witmill queries --dump-text`
+writes of the dump itself; the peers get its articles as an XML parser of
+another kind reads them.  A peer is asked as it comes and once more for each
+thing that it decides otherwise by design (docs/wikitext.md), so that what is
+left shows.  Our speed comes first, for which no peer is needed; without the
+environment, or the data, the rest says "skipped".  It takes some minutes: the
+peers are slow.  --words N prints the N words in which they differ most.
 """
 import bz2
 import collections
@@ -22,6 +24,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as tree
 
@@ -35,7 +38,6 @@ REFERENCE = re.compile(r"<ref\b[^<>]*/>|<ref(?=[\s>])[^<>]*>.*?</ref\s*>|"
                        r"<references\b[^<>]*/>|"
                        r"<references\b[^<>]*>.*?</references\s*>", re.S | re.I)
 WANTED = 0.97
-SAMPLE = 2_500_000  # characters of a dump at most: the peers are slow
 
 
 def words(text):
@@ -68,16 +70,13 @@ def records(names, texts):
     return b"".join(parts)
 
 
-def ours(build, names, texts):
-    done = subprocess.run([build / "wikitext_dump"], check=True,
-                          input=records(names, texts), stdout=subprocess.PIPE)
-    out, at, result = done.stdout, 0, []
-    while at < len(out):
-        end = out.index(b"\n", at)
-        size = int(out[at + 5:end])
-        result.append(out[end + 1:end + 1 + size].decode())
-        at = end + 1 + size
-    return result
+def ours(build, path):
+    with tempfile.TemporaryDirectory() as corpus:
+        done = subprocess.run(
+            [build / "witmill", "queries", corpus, "--wiki", path, "--sources",
+             "word", "--dump-text", "-"], check=True, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+    return [json.loads(line)["text"] for line in done.stdout.splitlines()]
 
 
 class WikiExtractor:
@@ -193,21 +192,16 @@ def differences(mine, theirs, n):
         print(f"        {d:+7d}  {word}")
 
 
-def chosen(path):
-    """Of a dump, its names and at most SAMPLE bytes of pages, spread evenly."""
-    names, texts = pages(path)
-    size = sum(len(text) for text in texts)
-    return names, texts[::max(1, round(size / SAMPLE))]
-
-
 def count(job):
-    """A side's words over a dump, and the seconds that it took."""
+    """A side's words over a dump, the seconds that it took, how many articles
+    and how many bytes of wikitext it had."""
     build, path, peer, variant = job
-    names, texts = chosen(path)
-    began = time.process_time()
     if peer is None:
-        result = ours(build, names, texts)
+        texts = result = ours(build, path)
+        began = time.process_time()
     else:
+        names, texts = pages(path)
+        began = time.process_time()
         result = map(peer(names, variant).text, texts)
     counts = collections.Counter()
     for text in result:
@@ -229,9 +223,10 @@ def speed(build, path):
 
 def report(path, answers, n_words):
     """The lines of one dump; names of peers below what is wanted."""
-    mine, _, n_texts, size = answers[path, None, 0]
-    print(f"{path.name}: {n_texts:,} articles, {size:,} bytes, "
-          f"{sum(mine.values()):,} words of ours")
+    mine, _, n_mine, _ = answers[path, None, 0]
+    n_texts, size = answers[path, PEERS[0], 0][2:]
+    print(f"{path.name}: {n_texts:,} articles, {size:,} bytes; of ours "
+          f"{n_mine:,} with text, {sum(mine.values()):,} words")
     below = []
     for peer in PEERS:
         for variant, says in enumerate(peer.variants):
@@ -241,9 +236,9 @@ def report(path, answers, n_words):
                   f"{sum(theirs.values()):,} words, of which "
                   f"{of_theirs:.2%} ours; of ours {of_ours:.2%} theirs; "
                   f"{size / took / 1e6:.2f} MB/s")
+            differences(mine, theirs, n_words)
         if overlap < WANTED:
             below.append(peer.name)
-        differences(mine, theirs, n_words)
     return below
 
 
@@ -280,7 +275,10 @@ def main():
         print(f"wikitext: comparison skipped, {why}")
         return None
     n_words = int(sys.argv[3]) if sys.argv[2:3] == ["--words"] else 0
-    keys = [(path, peer, variant) for path in dumps for peer in PEERS
+    # (The largest dump, and the slowest peer, first.)
+    keys = [(path, peer, variant)
+            for path in sorted(dumps, key=lambda p: -p.stat().st_size)
+            for peer in reversed(PEERS)
             for variant in range(len(peer.variants))]
     keys += [(path, None, 0) for path in dumps]
     with multiprocessing.Pool() as pool:

@@ -100,7 +100,7 @@ static int duplicate_line(struct explain *x, struct str line, struct arena *a,
 {
     struct image *m = (struct image *)x;
     struct str name, url = STR_NONE, by = STR_NONE, reason = STR_NONE;
-    uint64_t bits = 0;
+    uint64_t bits = UINT64_MAX;
     struct json j;
     int rc;
 
@@ -127,7 +127,9 @@ static int duplicate_line(struct explain *x, struct str line, struct arena *a,
     m->duplicate = true;
     fprintf(x->out, "  left out: %.*s of ", STR_ARG(reason));
     print_safe(x->out, by, 0);
-    fprintf(x->out, ", %llu bits between them\n", (unsigned long long)bits);
+    if (bits != UINT64_MAX) /* else a sample whose look is not known */
+        fprintf(x->out, ", %llu bits between them", (unsigned long long)bits);
+    fprintf(x->out, "\n");
     return 0;
 }
 
@@ -229,6 +231,9 @@ int explain_place(struct explain *x, struct err *e)
     fprintf(x->out, "\nduplicates and shards\n");
     rc = explain_lines(&m.x, "survivors/duplicates.jsonl.zst", duplicate_line,
                        &ran, e);
+    if (!rc && !m.duplicate)
+        rc = explain_lines(&m.x, "survivors/against.jsonl.zst", duplicate_line,
+                           &there, e);
     if (rc || m.duplicate)
         return rc;
     snprintf(name, sizeof name, "survivors/bucket-%04u.jsonl.zst", x->bucket);

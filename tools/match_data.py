@@ -2,7 +2,7 @@
 
 make(program, folder, shared, size, texts) writes, unless they are there:
   folder/metaclip, folder/words   corpora of one list under either policy
-  folder/list.json                its entries, by query id
+  folder/entries.txt              its entries, an entry a line, by query id
   folder/texts.txt                a text a line, UTF-8
 
 The list: WordNet's names and numerals, a frequency list's words, bigrams and
@@ -13,17 +13,19 @@ Wikipedia in windows of a caption's length, and noise of many scripts.  Where
 a function of the files and of a fixed seed.
 """
 import bz2
+import functools
 import gzip
-import io
 import json
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import tarfile
 
 WORDS, BIGRAMS = 251_465, 100_646  # as published
 SEED = 7
+FULL = 500_000  # entries; a shorter list is every k-th of them
 NOISE = 20_000  # of 200,000 texts
 
 DUMPS = ["enwiki-2021-plaintext-rewrapped-dev", "enwiki-2013-export08-44pages",
@@ -35,9 +37,9 @@ def lines_of(path):
         yield from f
 
 
-def dump_text(shared):
-    """The large dump's markup-free XML."""
-    return bz2.decompress((shared / f"data/wiki/{DUMPS[0]}.xml.bz2")
+@functools.lru_cache
+def dump_text(shared, name):
+    return bz2.decompress((shared / f"data/wiki/{name}.xml.bz2")
                           .read_bytes()).decode()
 
 
@@ -45,10 +47,9 @@ def dump_text(shared):
 
 def titles(shared):
     for name in DUMPS:
-        text = bz2.decompress((shared / f"data/wiki/{name}.xml.bz2")
-                              .read_bytes()).decode()
         yield from (unescape(t) for t in
-                    re.findall("<title>([^<]*)</title>", text))
+                    re.findall("<title>([^<]*)</title>",
+                               dump_text(shared, name)))
     path = shared / "data/pageviews/enwiki-top-monthly-202306.pageviews.gz"
     for line in lines_of(path):
         yield line.split(" ")[1].replace("_", " ")
@@ -60,24 +61,24 @@ def unescape(text):
     return text
 
 
-def wordnet(program, folder):
-    out = folder / "wordnet.txt"
-    subprocess.run([program, "queries", folder / "wordnet", "--sources",
-                    "wordnet,numeral", "--export", out], check=True,
+def export(program, folder, name, *options):
+    """The entries of a list that witmill makes."""
+    out = folder / f"{name}.txt"
+    subprocess.run([program, "queries", folder / name, *options, "--redo",
+                    "--export", out], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return out.read_text().splitlines()
+    entries_ = out.read_bytes().decode().split("\n")[:-1]
+    shutil.rmtree(folder / name)
+    out.unlink()
+    return entries_
 
 
-def bigrams(shared):
-    """Neighbours in the articles, the most frequent first."""
-    found = {}
-    text = re.sub("<[^>]*>", "\n", dump_text(shared))
-    for run in re.findall(r"[^\W_]+(?: [^\W_]+)+", text):
-        words = run.split(" ")
-        for pair in zip(words, words[1:]):
-            found[pair] = found.get(pair, 0) + 1
-    best = sorted(found.items(), key=lambda x: (-x[1], x[0]))[:BIGRAMS]
-    return [" ".join(pair) for pair, _ in best]
+def bigrams(program, folder, shared):
+    """Those of high mutual information, as CLIP's list has them."""
+    return export(program, folder, "bigrams", "--wiki",
+                  shared / f"data/wiki/{DUMPS[0]}.xml.bz2", "--sources",
+                  "bigram", "--min-bigram-count", "3", "--bigram-budget",
+                  str(BIGRAMS), "--count-case", "keep")
 
 
 def made_up(draw, n):
@@ -91,12 +92,14 @@ def made_up(draw, n):
 
 def entries(program, folder, shared, size):
     draw = random.Random(SEED)
-    seen = dict.fromkeys(wordnet(program, folder))
+    seen = dict.fromkeys(export(program, folder, "wordnet", "--sources",
+                                "wordnet,numeral"))
     if shared.is_dir():
         frequent = [line.split("\t")[0] for line in
                     lines_of(shared / "data/wiki/wordfreq-large-en.tsv.gz")]
         seen.update(dict.fromkeys(frequent[:WORDS]))
-        seen.update(dict.fromkeys(bigrams(shared)))
+        if size == FULL:
+            seen.update(dict.fromkeys(bigrams(program, folder, shared)))
         seen.update(dict.fromkeys(titles(shared)))
         seen.update(dict.fromkeys(
             line.rsplit(" ", 1)[0] for line in
@@ -104,14 +107,15 @@ def entries(program, folder, shared, size):
     else:
         words = made_up(draw, WORDS)
         seen.update(dict.fromkeys(words))
-        while len(seen) < size:
+        while len(seen) < FULL:
             k = 2 if draw.random() < .8 else 3
             seen[" ".join(word(draw, words) for _ in range(k))] = None
     good = [e for e in seen if e and e == e.strip() and len(e.encode()) <= 1024
-            and min(e) >= " "]
+            and len(e.splitlines()) == 1 and min(e) >= " "]
     if len(good) < size:
         raise SystemExit(f"only {len(good)} entries for a list of {size}")
-    return good[:size]
+    good = good[:FULL]
+    return good[::len(good) // size][:size]
 
 
 # ---- texts ----
@@ -140,7 +144,7 @@ def captions(shared):
 def sentences(shared, draw):
     """Windows of 4 to 11 words, with their punctuation, from the articles in
     turn; as many as anybody asks for."""
-    text = unescape(re.sub("<[^>]*>", "\n", dump_text(shared)))
+    text = unescape(re.sub("<[^>]*>", "\n", dump_text(shared, DUMPS[0])))
     for line in text.split("\n"):
         tokens = line.split()
         at = 0
@@ -194,24 +198,21 @@ def texts(list_, shared, n):
 
 # ---- files ----
 
-def make(program, folder, shared, size=500_000, count=200_000):
+def make(program, folder, shared, size=FULL, count=200_000):
     folder, shared = pathlib.Path(folder), pathlib.Path(shared)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "texts.txt").exists():
         list_ = entries(program, folder, shared, size)
-        (folder / "entries.txt").write_text("\n".join(list_) + "\n")
+        (folder / "entries.txt").write_bytes(
+            "".join(e + "\n" for e in list_).encode())
         for policy in "metaclip", "words":
             subprocess.run([program, "queries", folder / policy, "--queries",
                             folder / "entries.txt", "--sources", "file",
                             "--policy", policy, "--redo"], check=True,
                            stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
-        subprocess.run([program, "queries", folder / "metaclip", "--export",
-                        folder / "list.json"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         made = texts(list_, shared, count)
-        with io.open(folder / "texts.part", "w", encoding="utf-8",
-                     newline="\n") as out:
-            out.writelines(t + "\n" for t in made)
+        (folder / "texts.part").write_bytes(
+            "".join(t + "\n" for t in made).encode())
         (folder / "texts.part").rename(folder / "texts.txt")
     return folder
