@@ -1,6 +1,8 @@
 /* Why an output on disk is not the one that is asked for, in words. */
 #include "base/stage.h"
 
+#include <string.h>
+
 #define SHOWN_MAX   3         /* options named; the rest is "..." */
 #define VALUE_MAX   80        /* bytes of a value shown */
 #define NAME_MEMORY (1 << 24) /* bytes of names with escapes */
@@ -87,7 +89,8 @@ void stage_changes(const struct sidecar *old, struct str options,
         return;
     input = input_changed(old, now);
     if (input)
-        buf_addf(out, "from another %s", input);
+        buf_addf(out, "from another %s",
+                 strcmp(input, "-") ? input : "standard input");
     else
         buf_add(out, STR("from fewer or other inputs, or under another seed"));
 }
