@@ -10,8 +10,10 @@
  *            QUERY_ORDER_METACLIP: file, numerals, WordNet, words, bigrams,
  *            titles.  (file: a list of the user's own, in its own order.)
  *          - Titles are taken until the list, with what WordNet and numerals
- *            still will add, has config.size entries.  No other source fills
- *            up; an entry past config.size is left out and counted ("size").
+ *            still will add, has config.size entries; those behind are not
+ *            looked at, and add no views to what other sources brought.  No
+ *            other source fills up; an entry past config.size is left out and
+ *            counted ("size").
  *          - Each entry gets its norm; entries of one norm are one group,
  *            whose id is its smallest query id.
  * Owns.    Texts and norms.  Synsets stay wordnet.h's and are borrowed.

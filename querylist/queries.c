@@ -62,6 +62,9 @@ static int publish(struct queries_job *r, struct stage_output *o, struct err *e)
     rc = qlist_encode(&r->list, r->want[QUERY_WORDNET] ? &r->wordnet : NULL,
                       (enum query_policy)r->c->policy, r->c->seed,
                       (uint32_t)r->c->bucket_bits, &bytes, e);
+    if (!rc && r->list.n == 0)
+        log_event("warning", "%s: the list has no entries: nothing will match",
+                  r->corpus.dir);
     if (!rc)
         rc = stage_path(o, ".bin", path, e);
     if (!rc)

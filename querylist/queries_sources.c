@@ -163,13 +163,13 @@ int queries_list_inputs(struct queries_job *r, struct err *e)
     from = r->inputs.n;
     if (!rc)
         rc = list_dumps(r, e);
-    if (!rc)
-        warn_of_twins(&r->inputs, from);
     if (r->want[QUERY_WORD] || r->want[QUERY_BIGRAM])
         for (size_t i = 0; !rc && i < c->text.n; i++)
             rc = textfiles_list(&r->files, c->text.v[i], e);
     for (size_t i = 0; !rc && i < r->files.n; i++)
         rc = stage_inputs_add_file(&r->inputs, r->files.paths[i], e);
+    if (!rc)
+        warn_of_twins(&r->inputs, from);
     from = r->inputs.n;
     if (!rc && r->want[QUERY_TITLE])
         rc = queries_list_views(r, e);
