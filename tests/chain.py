@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,13 @@ def stage(*args, code=0, **kwargs):
                  f"{run.returncode}, expected {code}\n{run.stdout}"
                  f"{run.stderr}")
     return run
+
+
+def heed_signals():
+    """Under nohup, or behind a script's &, signals are ignored, and so they
+    would be by the commands that are started."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def records(*paths):

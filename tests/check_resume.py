@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import chain
 import events_reader
 import mpi_job
 import resume_runs
@@ -366,10 +367,7 @@ def main():
     check_odd()
     check_objectives()
     check_calls()
-    # Under nohup, or behind a script's &, signals are ignored, and so they
-    # would be by the runs.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    chain.heed_signals()
     for asked in signal.SIGTERM, signal.SIGHUP, signal.SIGINT:
         check_asked(args, reference, asked)
     check_damage(args, reference)

@@ -439,6 +439,7 @@ def text_killed(folder):
     part = (HEAD + "".join(page(i, f"P {i}", some)
                            for i in range(300))).encode()
     args = ["--sources", "word", "--wiki", "-", "--dump-text", out]
+    chain.heed_signals()
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
         run = subprocess.Popen([chain.WITMILL, "queries", folder / "asked",
                                 *map(str, args)], stdin=subprocess.PIPE,
