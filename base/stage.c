@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -82,8 +83,17 @@ int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e)
 {
     char hex[SHA256_HEX];
-    int rc = io_sha256_file(path, hex, e);
+    struct stat st;
+    int rc;
 
+    /* A pipe has been read to its end when its hash is known, and would then
+     * be an empty input. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return err_set(e, E_USAGE,
+                       "%s is no file but a pipe or device, and is to be read "
+                       "twice, first for its hash: write it to a file",
+                       path);
+    rc = io_sha256_file(path, hex, e);
     if (!rc)
         stage_inputs_add(in, path, hex);
     return rc;

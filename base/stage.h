@@ -119,7 +119,7 @@ int stage_made_from_all(const struct corpus *c, const char *output,
                         const char *maker, const struct stage_inputs *now,
                         struct err *e);
 
-/* A file from outside, hashed here. */
+/* A file from outside, hashed here; -E_USAGE for what can be read only once. */
 int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e);
 

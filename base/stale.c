@@ -1,6 +1,8 @@
 /* Why an output on disk is not the one that is asked for, in words. */
 #include "base/stage.h"
 
+#include <string.h>
+
 #define SHOWN_MAX   3         /* options named; the rest is "..." */
 #define VALUE_MAX   80        /* bytes of a value shown */
 #define NAME_MEMORY (1 << 24) /* bytes of names with escapes */
@@ -77,7 +79,8 @@ static bool inputs_changed(const struct sidecar *old,
             !str_eq(json_string(&j), str_of(now->v[i].sha256)))
             changed = now->v[i].name;
     if (changed) {
-        buf_addf(out, "from another %s", changed);
+        buf_addf(out, "from another %s",
+                 strcmp(changed, "-") ? changed : "standard input");
     } else if (json_member(&j, &name)) {
         more = true;
         buf_addf(out, "from %.*s too, which is not given now", STR_ARG(name));

@@ -118,16 +118,18 @@ int titles_aliases_add(struct titles_aliases *a, struct str name,
 struct str titles_aliases_target(const struct titles_aliases *a,
                                  struct str name)
 {
-    struct str at = name;
+    struct str way[ALIASES_STEPS], at = name;
 
     for (int i = 0; a && a->n && i < ALIASES_STEPS; i++) {
         uint64_t slot = *slot_of(a, at);
 
         if (!slot)
             break;
+        way[i] = at;
         at = target_at(a, (slot & ((UINT64_C(1) << OFFSET_BITS) - 1)) - 1);
-        if (str_eq(at, name)) /* a circle leads nowhere */
-            break;
+        for (int k = 0; k <= i; k++)
+            if (str_eq(at, way[k]))
+                return name; /* into a circle, which leads nowhere */
     }
     return at;
 }

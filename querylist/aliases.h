@@ -5,7 +5,7 @@
  *          title.h's normal form; of two targets for a name the first counts.
  *          A target's section (#...) is cut off.  titles_aliases_target()
  *          follows from name to name, ALIASES_STEPS at most: the name at the
- *          end, or the name itself when it leads nowhere or back to itself.
+ *          end, or the name itself when it leads nowhere or into a circle.
  * Owns.    Copies of the names, one behind the other.
  * Fails.   -E_TOOBIG past max_bytes, -E_NOMEM.
  * Threads. One while adding; constant afterwards.

@@ -63,7 +63,7 @@ struct ngrams_config {
     uint64_t word_budget; /* words at most */
     uint64_t min_bigram_count;
     uint64_t bigram_budget; /* bigrams at most; 0: bigrams are not counted */
-    double min_pmi;
+    double min_pmi; /* bits, -100 to 100; whole ones are compared exactly */
 };
 
 struct ngrams;

@@ -8,6 +8,7 @@
 const uint64_t ngrams_floors[NGRAMS_FLOORS] = {10, 20, 50, 100, 200, 500, 1000};
 
 #define FIRST_BEST ((size_t)4096)
+#define WHOLE_MAX  40 /* bits: with products of 84, it fits 128 */
 
 /* ---- words ---- */
 
@@ -78,6 +79,21 @@ static void see_pmi(struct ngrams *n, const struct ngrams_bigram *b)
         n->report.pmi[i]++;
 }
 
+/* PMI >= min_pmi.  Of whole bits exactly, as see_pmi() counts them: logarithms
+ * are a little off either way, and by how much is the library's affair. */
+static bool reaches(const struct ngrams *n, const struct ngrams_bigram *b)
+{
+    double least = n->config.min_pmi;
+    int bits = (int)least;
+    unsigned __int128 l = (unsigned __int128)b->n * n->report.tokens;
+    unsigned __int128 r =
+        (unsigned __int128)n->words[b->first].n * n->words[b->second].n;
+
+    if (bits < -WHOLE_MAX || bits > WHOLE_MAX || bits < least || bits > least)
+        return pmi(n, b) >= least;
+    return bits < 0 ? l << -bits >= r : l >= r << bits;
+}
+
 /* Down from i, where x goes or below: a parent is worse than its children. */
 static void sift_down(struct ngrams *n, size_t i, struct ngrams_bigram x,
                       size_t size)
@@ -127,7 +143,7 @@ int ngrams_see_bigram(struct ngrams *n, uint64_t pair, uint64_t count,
     see_pmi(n, &x);
     if (n->n_best == n->config.bigram_budget && !better(n, &x, &n->best[0]))
         return 0;
-    if (pmi(n, &x) < n->config.min_pmi)
+    if (!reaches(n, &x))
         return 0;
     if (n->n_best < n->config.bigram_budget)
         return add_best(n, x, e);

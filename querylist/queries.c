@@ -116,13 +116,45 @@ static int recall(struct queries_job *r, struct err *e)
     return 0;
 }
 
+/* Other options than the list was made with are known before anything is read,
+ * which may take hours; what else is wrong stage_begin() says. */
+static int check_made_with(struct queries_job *r, const struct opt_table *table,
+                           struct err *e)
+{
+    struct sidecar old;
+    struct stage stage;
+    struct buf why;
+    int rc = 0;
+
+    if (r->c->stage.redo || sidecar_read(&old, &r->corpus, OUTPUT, NULL))
+        return 0;
+    stage_init(&stage, &r->corpus, OUTPUT, QUERIES_VERSION, table, r->c, false);
+    buf_init(&why, ERR_MESSAGE_MAX);
+    if (!str_eq(old.options, buf_str(&stage.options))) {
+        stage_changes(&old, buf_str(&stage.options), &r->inputs, &why);
+        rc = err_set(e, E_STALE,
+                     "%s/%s was made %.*s; --redo replaces it, and what came "
+                     "from it after",
+                     r->corpus.dir, OUTPUT, STR_ARG(buf_str(&why)));
+    }
+    buf_release(&why);
+    stage_release(&stage);
+    sidecar_release(&old);
+    return rc;
+}
+
 /* What comes by standard input can be read once, and only then is it known
  * whether the list was made from it: so it is counted first. */
-static int read_stream(struct queries_job *r, struct err *e)
+static int read_stream(struct queries_job *r, const struct opt_table *table,
+                       struct err *e)
 {
+    int rc;
+
     for (size_t i = 0; i < r->c->wiki.n; i++)
-        if (strcmp(r->c->wiki.v[i], "-") == 0)
-            return queries_read_texts(r, true, e);
+        if (strcmp(r->c->wiki.v[i], "-") == 0) {
+            rc = check_made_with(r, table, e);
+            return rc ? rc : queries_read_texts(r, true, e);
+        }
     return 0;
 }
 
@@ -240,7 +272,7 @@ int queries_run(const struct queries_config *c, const struct opt_table *table,
     if (!rc)
         rc = queries_list_inputs(&r, e);
     if (!rc)
-        rc = read_stream(&r, e);
+        rc = read_stream(&r, table, e);
     if (!rc)
         rc = make(&r, table, e);
     if (fd >= 0)

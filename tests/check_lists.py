@@ -8,6 +8,7 @@ import pathlib
 import random
 import sys
 import tempfile
+import threading
 
 import chain
 
@@ -112,17 +113,59 @@ def looking(folder):
     chain.stage("queries", corpus, "--check", classes, "--export", "-", code=2)
     chain.stage("queries", corpus, "--export", folder / "l.json.gz", code=2)
     for name in ("queries.bin", "queries.meta.json", "corpus.db"):
-        chain.stage("queries", corpus, "--export",
-                    folder / "." / "look" / name, code=2)
+        for option in ("--export", "--dump-text"):
+            chain.stage("queries", corpus, option,
+                        folder / "." / "look" / name, code=2)
+    chain.stage("queries", corpus, "--dump-text", folder / "t.jsonl.gz", code=2)
     chain.stage("queries", corpus, "--export", corpus / "list.txt")
     chain.stage("queries", corpus, "--check", folder / "absent", code=3)
     chain.stage("queries", folder / "made", "--queries", words, "--size", 3,
                 "--check", words, code=1)
     same("made all the same", (folder / "made/queries.bin").exists(), True)
+    new = folder / "new"
+    chain.stage("queries", new, "--queries", words, "--export", new / "queries.x",
+                code=2)
+    chain.stage("queries", new, "--queries", words, "--export", new / "l.txt")
+    same("a list beside the one just made", (new / "l.txt").read_text(),
+         words.read_text())
+    chain.stage("queries", new, "--queries", words, "--export", folder / "x",
+                "--dump-text", folder / "x", code=2)
     never = chain.stage("queries", folder / "never", "--queries", words,
                         "--policy", "metaclip").stdout
     same("entries that cannot match", "cannot match" in never, True)
     print("--export and --check look at the list that is there")
+
+
+def read_once(folder):
+    """What a pipe gives is there once: names are checked, and not before;
+    what a list is made from would be gone with its hash."""
+    corpus, words = folder / "look", folder / "words.txt"
+    pipe = folder / "names"
+    os.mkfifo(pipe)
+
+    def filled(*args, **kwargs):
+        writer = threading.Thread(target=pipe.write_bytes,
+                                  args=(words.read_bytes(),))
+        writer.start()
+        run = chain.stage(*args, **kwargs)
+        writer.join()
+        return run
+
+    want = chain.stage("queries", corpus, "--check", words, code=1).stdout
+    want = want.split(": ", 1)[1]
+    out = filled("queries", corpus, "--check", pipe, code=1).stdout
+    same("a pipe of names", out.split(": ", 1)[1], want)
+    with open(words, "rb") as f:
+        out = chain.stage("queries", corpus, "--check", "-", stdin=f,
+                          code=1).stdout
+    same("names by standard input", out, "standard input: " + want)
+    for more in (["--check", "-"], ["--wiki", "-"]):
+        chain.stage("queries", corpus, "--check", "-", *more, code=2)
+    for option in ("--queries", "--text", "--wiki", "--pageviews"):
+        run = chain.stage("queries", folder / "piped", option, pipe, code=2)
+        same(option, "pipe" in run.stderr, True)
+    same("no list", (folder / "piped/queries.bin").exists(), False)
+    print("pipes: read once, or refused")
 
 
 def lost(folder):
@@ -187,6 +230,7 @@ def main():
         arrays(folder)
         table(folder)
         looking(folder)
+        read_once(folder)
         lost(folder)
         wrong_options(folder)
 

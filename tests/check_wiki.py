@@ -410,6 +410,18 @@ def again(folder):
                           code=code)
         if word not in run.stdout.split("\n")[0]:
             fail(f"standard input: not {word}\n{run.stdout}")
+    # Other options are told before anything is read: the pipe stays open.
+    run = subprocess.Popen([chain.WITMILL, "queries", stream, "--wiki", "-"],
+                           stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        code = run.wait(60)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        fail("standard input was read for a list of other options")
+    if code != 3 or b"--redo" not in run.stderr.read():
+        fail(f"other options: {code}")
+    run.stdin.close()
+    run.stderr.close()
     print("again: done before; another dump is stale, --redo")
 
 

@@ -129,6 +129,36 @@ static void test_ngrams__thresholds(void **state)
     ngrams_close(n);
 }
 
+/* PMI of exactly 0 and 1 bit, where logarithms give a little less: N 26, and
+ * n1 2, n2 13; N 52. */
+static void test_ngrams__on_the_threshold(void **state)
+{
+    static const double least[] = {0, 1, -1, 1.5};
+    static const char *const want[] = {"a b:1 ", "a b:1 ", "a b:1 ", ""};
+    struct ngrams_config c = all;
+    struct ngrams_report r;
+    struct ngrams *n;
+    struct buf text;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        buf_init(&text, BUF_NO_LIMIT);
+        buf_add(&text, STR("a b. a. "));
+        for (int k = 0; k < 12; k++)
+            buf_add(&text, STR("b. "));
+        for (int k = 0; k < (i == 0 ? 11 : 37); k++)
+            buf_add(&text, STR("z, "));
+        c.min_pmi = least[i];
+        count(&c, text.p, &n);
+        ngrams_report(n, &r);
+        assert_int_equal(r.tokens, i == 0 ? 26 : 52);
+        assert_int_equal(r.pmi[i == 0 ? 0 : 1], 1);
+        check_candidates(n, ngrams_bigrams, want[i]);
+        ngrams_close(n);
+        buf_release(&text);
+    }
+}
+
 static void test_ngrams__case(void **state)
 {
     static const char text[] =
@@ -618,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ngrams__phrases),
         cmocka_unit_test(test_ngrams__thresholds),
+        cmocka_unit_test(test_ngrams__on_the_threshold),
         cmocka_unit_test(test_ngrams__case),
         cmocka_unit_test(test_ngrams__long_word),
         cmocka_unit_test(test_ngrams__report),

@@ -125,8 +125,8 @@ static const struct opt rows[] = {
              "text."},
     {.name = "check", .type = OPT_LIST, AT(check), .arg = "FILE",
      .help = "Say which class names of an evaluation set (read like "
-             "--queries) the list contains, and which it misses "
-             "(repeatable); it ends with exit code 1 when any is missing. "
+             "--queries; - is standard input) the list contains, and which "
+             "it misses (repeatable); it ends with exit code 1 when any is missing. "
              "Where no option says how a list is made, it is the one that the "
              "corpus has."},
     /* How it runs. */
@@ -377,22 +377,45 @@ static bool is_input(const struct queries_config *q, const char *path)
     return false;
 }
 
-/* What is to be written, before any work. */
+/* How often standard input is among the files. */
+static size_t streams(const struct opt_list *files)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < files->n; i++)
+        n += strcmp(files->v[i], "-") == 0;
+    return n;
+}
+
+/* What is to be written, and read once, before any work. */
 static int check_outputs(const struct queries_config *q, struct err *e)
 {
     bool lists = is_stdout(q->export), texts = is_stdout(q->dump_text);
+    const char *corpus = q->stage.corpus;
+    int rc;
 
     if (lists + texts + (q->check.n > 0) > 1 && (lists || texts))
         return err_set(e, E_USAGE,
                        "--export -, --dump-text - and --check each write to "
                        "standard output: only one of them");
+    if (streams(&q->wiki) + streams(&q->check) > 1)
+        return err_set(e, E_USAGE,
+                       "standard input is read once: one of --wiki - and "
+                       "--check -, once");
+    if (q->export && q->dump_text && !lists &&
+        strcmp(q->export, q->dump_text) == 0)
+        return err_set(e, E_USAGE, "--export and --dump-text both write %s",
+                       q->export);
     if (q->export && is_input(q, q->export))
         return err_set(e, E_USAGE, "--export %s is a file to be read",
                        q->export);
     if (q->dump_text && is_input(q, q->dump_text))
         return err_set(e, E_USAGE, "--dump-text %s is a file to be read",
                        q->dump_text);
-    return list_show_ready(q->stage.corpus, q->export, &q->check, e);
+    rc = list_show_can_write(corpus, "--export", q->export, e);
+    if (!rc)
+        rc = list_show_can_write(corpus, "--dump-text", q->dump_text, e);
+    return rc ? rc : list_show_can_check(&q->check, e);
 }
 
 static int run(const void *config, struct err *e)

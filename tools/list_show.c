@@ -103,7 +103,7 @@ static int judge(struct list_check *c, const struct query_candidates *names,
 static void print_verdicts(const char *path, const struct verdicts *v,
                            const struct query_candidates *names)
 {
-    print_safe(stdout, str_of(path), 0);
+    print_safe(stdout, str_of(strcmp(path, "-") ? path : "standard input"), 0);
     printf(": %s of %s class names are in the list, %s of them letter for "
            "letter\n",
            print_n(v->norm), print_n(names->n), print_n(v->exact));
@@ -172,56 +172,92 @@ int list_show_check(const char *corpus, const struct opt_list *files,
 
 /* ---- before there is a list ---- */
 
+/* The bytes of path before its last slash; "." where there is none. */
+static struct str folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? str_make(path, (size_t)(slash - path) + 1) : STR(".");
+}
+
+static struct str without_slashes(struct str s)
+{
+    while (s.n > 1 && s.p[s.n - 1] == '/')
+        s.n--;
+    return s;
+}
+
+/* Is the folder of path the corpus, which need not be there yet? */
+static bool is_in_corpus(const char *corpus, const char *path)
+{
+    struct str folder = folder_of(path);
+    struct stat a, b;
+    char *name;
+    bool same;
+
+    if (str_eq(without_slashes(folder), without_slashes(str_of(corpus))))
+        return true;
+    name = xasprintf("%.*s", STR_ARG(folder));
+    same = stat(name, &a) == 0 && stat(corpus, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    free(name);
+    return same;
+}
+
 /* Is path queries.bin, corpus.db or what belongs to them? */
 static bool is_of_corpus(const char *corpus, const char *path)
 {
     const char *slash = strrchr(path, '/');
     struct str name = str_of(slash ? slash + 1 : path);
-    struct stat a, b;
-    char *folder;
-    bool same;
 
-    if (!str_starts(name, STR("queries.")) && !str_starts(name, STR("corpus.")))
-        return false;
-    folder = xasprintf("%.*s", slash ? (int)(slash - path) + 1 : 1,
-                       slash ? path : ".");
-    same = stat(folder, &a) == 0 && stat(corpus, &b) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-    free(folder);
-    return same;
+    return (str_starts(name, STR("queries.")) ||
+            str_starts(name, STR("corpus."))) &&
+           is_in_corpus(corpus, path);
 }
 
-/* Whether a file can be made there shows when one is begun. */
-static int can_write(const char *corpus, const char *path, struct err *e)
+int list_show_can_write(const char *corpus, const char *option,
+                        const char *path, struct err *e)
 {
     struct io_file f;
     int rc;
 
-    if (strcmp(path, "-") == 0)
+    if (!path || strcmp(path, "-") == 0)
         return 0;
     if (str_iends(str_of(path), STR(".gz")) ||
         str_iends(str_of(path), STR(".bz2")) ||
         str_iends(str_of(path), STR(".zst")))
         return err_set(e, E_USAGE,
-                       "--export %s: lists are written as they are; compress "
-                       "the file, or what --export - gives",
-                       path);
+                       "%s %s: it is written as it is; compress the file, or "
+                       "what %s - gives",
+                       option, path, option);
     if (is_of_corpus(corpus, path))
         return err_set(e, E_USAGE,
-                       "--export %s: the corpus keeps a file of its own there",
-                       path);
+                       "%s %s: the corpus keeps a file of its own there",
+                       option, path);
+    if (!io_exists(corpus) && is_in_corpus(corpus, path))
+        return 0; /* the folder will be made */
+    /* Whether a file can be made there shows when one is begun. */
     rc = io_file_open(&f, path, e);
     if (!rc)
         io_file_abandon(&f);
     return rc;
 }
 
-int list_show_ready(const char *corpus, const char *path,
-                    const struct opt_list *files, struct err *e)
+static bool is_read_once(const char *path)
 {
-    int rc = path ? can_write(corpus, path, e) : 0;
+    struct stat st;
+
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+            !S_ISDIR(st.st_mode));
+}
+
+int list_show_can_check(const struct opt_list *files, struct err *e)
+{
+    int rc = 0;
 
     for (size_t i = 0; !rc && i < files->n; i++)
-        rc = check_file(NULL, files->v[i], NULL, e);
+        if (!is_read_once(files->v[i]))
+            rc = check_file(NULL, files->v[i], NULL, e);
     return rc;
 }

@@ -4,7 +4,7 @@
  * Model.   Reads CORPUS/queries.bin.  list_show_export() writes it in one of
  *          querylist/list_io's forms; list_show_check() prints which class
  *          names of evaluation sets it contains (querylist/list_check).
- *          list_show_ready() finds out before a list is made, which may take
+ *          list_show_can_*() find out before a list is made, which may take
  *          hours, whether they will be able to.
  * Fails.   -E_NOTFOUND without a list; -E_NEGATIVE, with what is missing on
  *          stdout, when a list lacks class names; what reading and writing
@@ -21,9 +21,13 @@
 extern const char *const list_show_forms[];
 
 /* Can path (NULL: none is asked for) be written and is none of the corpus's
- * own files, are files lists of names? */
-int list_show_ready(const char *corpus, const char *path,
-                    const struct opt_list *files, struct err *e);
+ * own files?  option, "--export", is for messages. */
+int list_show_can_write(const char *corpus, const char *option,
+                        const char *path, struct err *e);
+
+/* Are files lists of names?  What can be read only once, standard input ("-")
+ * or a pipe, is not looked at yet. */
+int list_show_can_check(const struct opt_list *files, struct err *e);
 
 /* path "-": standard output; form: index in list_show_forms. */
 int list_show_export(const char *corpus, const char *path, int form,
