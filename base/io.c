@@ -511,13 +511,13 @@ void io_file_abandon(struct io_file *f)
     char tmp[IO_TMP_MAX];
     char unused[SHA256_HEX];
 
-    if (f->hash.ctx) {
+    if (f->hash.ctx)
         sha256_final_hex(&f->hash, unused);
+    if (f->fd >= 0) { /* the file has its name, or is gone, once it is -1 */
         tmp_path(f, tmp);
         unlink(tmp);
-    }
-    if (f->fd >= 0)
         close(f->fd);
+    }
     f->fd = -1;
     release_lock(f);
     buf_release(&f->pending);

@@ -60,11 +60,13 @@ static unsigned options_changed(struct str then, struct str now,
     return n;
 }
 
-/* The first place where the two lists part; NULL when all of now was there. */
-static const char *input_changed(const struct sidecar *old,
-                                 const struct stage_inputs *now)
+/* The first place where the two lists part, in words; false when there is
+ * none. */
+static bool inputs_changed(const struct sidecar *old,
+                           const struct stage_inputs *now, struct buf *out)
 {
     const char *changed = NULL;
+    bool more = false;
     struct arena arena;
     struct str name;
     struct json j;
@@ -76,21 +78,21 @@ static const char *input_changed(const struct sidecar *old,
         if (!json_member(&j, &name) || !str_eq(name, str_of(now->v[i].name)) ||
             !str_eq(json_string(&j), str_of(now->v[i].sha256)))
             changed = now->v[i].name;
+    if (changed) {
+        buf_addf(out, "from another %s",
+                 strcmp(changed, "-") ? changed : "standard input");
+    } else if (json_member(&j, &name)) {
+        more = true;
+        buf_addf(out, "from %.*s too, which is not given now", STR_ARG(name));
+    }
     arena_release(&arena);
-    return changed;
+    return changed || more;
 }
 
 void stage_changes(const struct sidecar *old, struct str options,
                    const struct stage_inputs *now, struct buf *out)
 {
-    const char *input;
-
-    if (options_changed(old->options, options, out))
-        return;
-    input = input_changed(old, now);
-    if (input)
-        buf_addf(out, "from another %s",
-                 strcmp(input, "-") ? input : "standard input");
-    else
-        buf_add(out, STR("from fewer or other inputs, or under another seed"));
+    if (!options_changed(old->options, options, out) &&
+        !inputs_changed(old, now, out))
+        buf_add(out, STR("under another seed, or by another version"));
 }

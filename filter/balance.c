@@ -154,7 +154,34 @@ static int open_all(struct balance *b, struct err *e)
     return rc;
 }
 
-/* A part takes the plan as it is: it has to be one of this unique/. */
+/* Buckets say by which options they were selected: those of the plan, or they
+ * would say what is not so. */
+static int same_options(struct balance *b, const char *plan, struct err *e)
+{
+    struct sidecar s;
+    struct buf why;
+    int rc = sidecar_read(&s, b->corpus, plan, e);
+
+    if (rc)
+        return rc;
+    buf_init(&why, BUF_NO_LIMIT);
+    if (!str_eq(s.options, buf_str(&b->stage.options))) {
+        stage_changes(&s, buf_str(&b->stage.options),
+                      &(struct stage_inputs){.n = 0}, &why);
+        rc = err_set(e, E_STALE,
+                     "%s/%s was made %.*s: a part takes the options of the "
+                     "plan, or run `witmill balance %s --plan --redo` with "
+                     "those wanted first",
+                     b->corpus->dir, plan, STR_ARG(buf_str(&why)),
+                     b->corpus->dir);
+    }
+    buf_release(&why);
+    sidecar_release(&s);
+    return rc;
+}
+
+/* A part takes the plan as it is: it has to be one of this unique/, and of
+ * these options. */
 static int check_plan(struct balance *b, struct err *e)
 {
     char name[STAGE_NAME_MAX];
@@ -166,6 +193,8 @@ static int check_plan(struct balance *b, struct err *e)
     snprintf(name, sizeof name, "selected/round-%u/caps", b->round);
     if (!rc)
         rc = stage_made_from(b->corpus, name, "balance --plan", &in, e);
+    if (!rc)
+        rc = same_options(b, name, e);
     stage_inputs_release(&in);
     return rc;
 }

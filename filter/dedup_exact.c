@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+/* Ranks below the last cap: a cap may be far above what there is. */
+static uint64_t ranks_of(const struct dedup_ranks *r, uint32_t q)
+{
+    return r->t_last[q] < r->c[q] ? r->t_last[q] : r->c[q];
+}
+
 int dedup_exact_init(struct dedup_exact *x, const struct dedup_ranks *ranks,
                      struct err *e)
 {
@@ -13,7 +19,7 @@ int dedup_exact_init(struct dedup_exact *x, const struct dedup_ranks *ranks,
     if (x->first && x->cut) {
         for (uint32_t q = 0; q < ranks->n; q++) {
             x->first[q] = bits;
-            bits += ranks->t_last[q];
+            bits += ranks_of(ranks, q);
         }
         x->first[ranks->n] = bits;
         x->marked = calloc((size_t)(bits / 8) + 1, 1);
@@ -48,7 +54,7 @@ void dedup_exact_mark(struct dedup_exact *x, const struct pair *p)
         uint32_t q = p->q[i];
         uint64_t rank = rank_of(x, q, p), bit;
 
-        if (rank == UINT64_MAX || rank >= x->ranks->t_last[q])
+        if (rank == UINT64_MAX || rank >= ranks_of(x->ranks, q))
             continue;
         bit = x->first[q] + rank;
         x->marked[bit / 8] |= (uint8_t)(1u << bit % 8);
@@ -60,7 +66,7 @@ void dedup_exact_cut(struct dedup_exact *x)
     for (uint32_t q = 0; q < x->ranks->n; q++) {
         uint64_t left = x->ranks->t0[q], rank = 0;
 
-        while (left && rank < x->ranks->t_last[q]) {
+        while (left && rank < ranks_of(x->ranks, q)) {
             uint64_t bit = x->first[q] + rank++;
 
             left -= x->marked[bit / 8] >> bit % 8 & 1;

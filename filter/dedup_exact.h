@@ -6,11 +6,11 @@
  *          A query keeps the first t0 marked pairs in rank order, t0 being its
  *          cap before any top-up round: the rank of the t0-th is its cut, and
  *          a pair is kept by q iff its rank lies below q's cut.
- * Owns.    A bit for each rank below t(q) of each query.
+ * Owns.    A bit for each rank of each query, of min(t(q), c(q)).
  * Fails.   -E_NOMEM.
  * Threads. One.
- * Cost.    A rank look-up for each query that a pair matches; sum of t(q)
- *          bits.
+ * Cost.    A rank look-up for each query that a pair matches; a bit for
+ *          each pick there can be.
  */
 #ifndef FILTER_DEDUP_EXACT_H
 #define FILTER_DEDUP_EXACT_H
@@ -28,6 +28,7 @@ struct dedup_ranks {
     uint64_t (*rank)(void *ctx, uint32_t q, const uint8_t uid[MD5_SIZE]);
     const uint64_t *t0;                /* cap by query id in round 0 */
     const uint64_t *t_last;            /* cap by query id in the last round */
+    const uint64_t *c;                 /* pairs by query id: above any rank */
     uint32_t n;                        /* query ids */
     const struct stage_inputs *inputs; /* what they were read from; or NULL */
 };

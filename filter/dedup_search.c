@@ -103,6 +103,7 @@ void dedup_search_set_ends(struct dedup_search *s)
 struct sha_table {
     struct sha_row *rows; /* id + 1, 0: free */
     unsigned bits;
+    size_t used;
 };
 
 static uint64_t sha_mix(const struct sha_row *row)
@@ -111,19 +112,50 @@ static uint64_t sha_mix(const struct sha_row *row)
            UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static const struct sha_row *sha_first(struct sha_table *t,
-                                       const struct sha_row *row)
+/* The row with the same bytes, or the free one where it is to stand. */
+static struct sha_row *sha_slot(const struct sha_table *t,
+                                const struct sha_row *row)
 {
     size_t slot = (size_t)(sha_mix(row) >> (64 - t->bits));
 
     while (t->rows[slot].id &&
            (t->rows[slot].lo != row->lo || t->rows[slot].hi != row->hi))
         slot = (slot + 1) & (((size_t)1 << t->bits) - 1);
-    if (!t->rows[slot].id) {
-        t->rows[slot] = *row;
-        t->rows[slot].id++;
-    }
     return &t->rows[slot];
+}
+
+/* A class is as large as the others where bytes were hashed; hashes that an
+ * evaluation set states may be anything, and all of one class. */
+static int sha_grow(struct sha_table *t, struct err *e)
+{
+    struct sha_table more = {.bits = t->bits + 1, .used = t->used};
+
+    more.rows = calloc((size_t)1 << more.bits, sizeof *more.rows);
+    if (!more.rows)
+        return err_set(e, E_NOMEM, "no memory to compare %zu images", t->used);
+    for (size_t i = 0; i < (size_t)1 << t->bits; i++)
+        if (t->rows[i].id)
+            *sha_slot(&more, &t->rows[i]) = t->rows[i];
+    free(t->rows);
+    *t = more;
+    return 0;
+}
+
+/* *first: the first id with the row's bytes, which may be its own. */
+static int sha_first(struct sha_table *t, const struct sha_row *row,
+                     uint32_t *first, struct err *e)
+{
+    struct sha_row *at = sha_slot(t, row);
+
+    if (at->id) {
+        *first = at->id - 1;
+        return 0;
+    }
+    *at = *row;
+    at->id++;
+    *first = row->id;
+    t->used++;
+    return t->used > ((size_t)7 << t->bits) / 8 ? sha_grow(t, e) : 0;
 }
 
 /* One class of a part's rows: those whose other bits are `class`. */
@@ -137,6 +169,7 @@ static int equals_class(struct dedup_search *s, uint32_t part,
     int rc = 0;
 
     memset(t->rows, 0, sizeof *t->rows << t->bits);
+    t->used = 0;
     while (!rc && left) {
         size_t n = left < PIECE ? (size_t)left : PIECE;
 
@@ -149,8 +182,8 @@ static int equals_class(struct dedup_search *s, uint32_t part,
 
             if ((sha_mix(&piece[i]) & UINT32_MAX) % classes != class)
                 continue;
-            p.by = sha_first(t, &piece[i])->id - 1;
-            if (p.by != p.id)
+            rc = sha_first(t, &piece[i], &p.by, e);
+            if (!rc && p.by != p.id)
                 rc = dedup_spool_add(&s->equals, p.id >> s->range_shift, &p,
                                      sizeof p, e);
         }

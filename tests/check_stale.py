@@ -77,6 +77,10 @@ def query_list(corpus, folder):
                     "selected/*/bucket-*.meta.json"):
         if len(chain.parts(corpus, pattern)) != 2:
             sys.exit(f"{pattern}: {chain.parts(corpus, pattern)}")
+    # A part selects by the plan, and may not say that it had other options.
+    refused("--cap 6, now 7", "balance", corpus, "--part", "0/2", "--cap", 7,
+            "--redo")
+    chain.stage("balance", corpus, "--part", "0/2", "--cap", 6)
     print("another query list is noticed by every stage behind it")
 
 

@@ -122,6 +122,37 @@ static void test_against_images__hashes(void **state)
     dedup_set_release(&set);
 }
 
+/* Lines have hashes alone: of a ledger, where few bits may be exempt. */
+static void test_against_images__lines(void **state)
+{
+    static const char lines[] =
+        "{\"phash\":\"0123456789abcdef\"}\n"
+        "{\"sha256\":\"" SHA "\",\"phash\":\"0123456789abcdef\","
+        "\"phash_exempt\":true}\n"
+        "{\"phash\":\"0123456789abcdef\",\"phash_exempt\":true}\n";
+    struct dedup_set set;
+    struct tally counts;
+    struct err e = ERR_INIT;
+    const char *path;
+    struct opt_list paths = {&path, 1};
+
+    (void)state;
+    path = at("hashes.jsonl");
+    must(io_write_file(path, STR(lines), &e), &e);
+    dedup_set_init(&set);
+    tally_init(&counts);
+    must(against_images(&paths, 1, &set, &counts, &e), &e);
+    assert_int_equal(set.n, 2);
+    assert_false(set.images[0].has_sha);
+    assert_true(set.images[0].has_phash);
+    assert_true(set.images[0].phash == UINT64_C(0x0123456789abcdef));
+    assert_true(set.images[1].has_sha);
+    assert_false(set.images[1].has_phash);
+    assert_int_equal(tally_get(&counts, "nothing"), 1);
+    tally_release(&counts);
+    dedup_set_release(&set);
+}
+
 static void test_against_images__needs_one(void **state)
 {
     struct dedup_set set;
@@ -144,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_images__hashes),
+        cmocka_unit_test(test_against_images__lines),
         cmocka_unit_test(test_against_images__needs_one),
     };
 

@@ -80,6 +80,14 @@ static void test_io__abandon_leaves_nothing(void **state)
     io_file_abandon(&f);
     assert_false(io_exists(at("b")));
     assert_false(io_exists(at("b.tmp")));
+    /* Nor where the bytes are not hashed, as of every packed part. */
+    assert_int_equal(io_file_open(&f, at("b"), NULL), 0);
+    io_file_unhashed(&f);
+    io_file_write(&f, STR("x"), NULL);
+    io_file_abandon(&f);
+    io_file_abandon(&f); /* a no-op */
+    assert_false(io_exists(at("b")));
+    assert_false(io_exists(at("b.tmp")));
 }
 
 static void test_io__one_writer_at_a_time(void **state)

@@ -179,6 +179,7 @@ static void read_texts(struct walk *w, struct json *j)
 
 static int read_object(struct walk *w, struct str bytes, struct err *e)
 {
+    bool exempt = false; /* its phash is of too little to be compared */
     struct json j;
     struct str name;
 
@@ -195,9 +196,14 @@ static int read_object(struct walk *w, struct str bytes, struct err *e)
             w->sample.sha256 = maybe_string(&j);
         else if (str_eq(name, STR("phash")))
             w->sample.phash = maybe_string(&j);
+        else if (str_eq(name, STR("phash_exempt")) &&
+                 json_peek(&j) == JSON_BOOL)
+            exempt = json_bool(&j);
         else
             json_skip(&j);
     }
+    if (exempt)
+        w->sample.phash = STR_NONE;
     return json_close(&j, e);
 }
 
@@ -209,7 +215,7 @@ static int give(struct walk *w, struct err *e)
         return err_set(e, -w->name.rc, "%s: no memory", w->path);
     s->name = buf_str(&w->name);
     if (s->url.n == 0 && s->n_texts == 0 && s->image.n == 0 &&
-        s->sha256.n == 0) {
+        s->sha256.n == 0 && s->phash.n == 0) {
         tally_add(w->skipped, "nothing", 1);
         return 0;
     }

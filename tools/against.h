@@ -17,9 +17,9 @@
  * Owns.    What a callback is given is valid until it returns.
  * Fails.   -E_NOTFOUND; -E_USAGE when a folder holds none of these files;
  *          -E_FORMAT with file and place for what is no tar and no JSON line;
- *          what the callback returns.  A sample without URL, text and image is
- *          counted in skipped ("nothing"), as are members that shards/tar_read
- *          leaves out and a .json that is none ("json").
+ *          what the callback returns.  A sample without URL, text, image and
+ *          hashes is counted in skipped ("nothing"), as are members that
+ *          shards/tar_read leaves out and a .json that is none ("json").
  * Threads. One walk a thread.
  * Cost.    One pass.  Memory: one sample.
  */
@@ -45,7 +45,8 @@ struct against_sample {
     struct str image;  /* encoded bytes; empty when there is none, or
                           images were not asked for */
     struct str sha256; /* member `sha256` of its JSON: hex, or empty */
-    struct str phash;  /* member `phash` of its JSON: as text, or empty */
+    struct str phash;  /* member `phash` of its JSON: as text, or empty; also
+                          empty where `phash_exempt` is true, as in ledgers */
 };
 
 typedef int (*against_fn)(void *ctx, const struct against_sample *s,
