@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 #include "base/err.h"
@@ -14,6 +15,22 @@
 /* The longest full case folding is three code points (U+0390 and others). */
 #define CASEFOLD_MAX 4
 
+/* Code points below U+30000 are in tables. */
+#define PAGE_SIZE 256
+#define PAGES     0x300
+#define ENTRY_MAX 6 /* bytes */
+
+/* What becomes of a code point between two boundaries. */
+struct entry {
+    unsigned char n; /* bytes; 0 where they are too many */
+    bool boundary;   /* nothing before it joins it */
+    char bytes[ENTRY_MAX];
+};
+
+struct fold_page {
+    struct entry of[PAGE_SIZE];
+};
+
 void fold_init(struct fold *f)
 {
     *f = (struct fold){0};
@@ -22,6 +39,11 @@ void fold_init(struct fold *f)
 void fold_release(struct fold *f)
 {
     free(f->run);
+    for (size_t k = 0; k < FOLD_FORMS; k++) {
+        for (size_t i = 0; f->page[k] && i < PAGES; i++)
+            free(f->page[k][i]);
+        free(f->page[k]);
+    }
     *f = (struct fold){0};
 }
 
@@ -74,12 +96,103 @@ static void put_folded(uint32_t cp, struct buf *out)
 /* What becomes of text: its normal form, and of each code point of that. */
 struct form {
     int options; /* NFC or NFKC */
+    enum fold_form number;
     void (*put)(uint32_t cp, struct buf *out);
     bool lower; /* what put does to ASCII: lower it, or nothing */
 };
 
-/* A run that normalisation may change, from its first starter up to the next
- * inert code point: composition cannot reach across that one. */
+/* ---- tables ---- */
+
+/* Nothing before cp, the first of a decomposition, joins it or changes places
+ * with it: it is a starter, and second in no composition.  (The highest bit of
+ * comb_index says so; the vowels and last consonants of Hangul are second by
+ * arithmetic, but U+11A7 only seems to be, see above.) */
+static bool begins_anew(uint32_t cp)
+{
+    const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)cp);
+
+    if (cp >= 0x1160 && cp <= 0x11ff)
+        return cp == 0x11a7;
+    return p->combining_class == 0 &&
+           (p->comb_index == UINT16_MAX || p->comb_index < 0x8000);
+}
+
+static void fill_entry(struct entry *to, uint32_t cp, const struct form *form,
+                       struct buf *bytes)
+{
+    utf8proc_int32_t run[FOLD_NFKC_MAX];
+    utf8proc_ssize_t n;
+    int boundary = 0;
+
+    n = utf8proc_decompose_char((utf8proc_int32_t)cp, run, FOLD_NFKC_MAX,
+                                form->options, &boundary);
+    if (n <= 0 || n > FOLD_NFKC_MAX || !begins_anew((uint32_t)run[0]))
+        return;
+    to->boundary = true;
+    n = utf8proc_normalize_utf32(run, n, form->options);
+    buf_clear(bytes);
+    for (utf8proc_ssize_t i = 0; i < n; i++)
+        form->put((uint32_t)run[i], bytes);
+    if (bytes->n == 0 || bytes->n > ENTRY_MAX)
+        return;
+    to->n = (unsigned char)bytes->n;
+    memcpy(to->bytes, bytes->p, bytes->n);
+}
+
+/* The page of a code point below U+30000; NULL without memory. */
+static struct fold_page *make_page(struct fold *f, uint32_t cp,
+                                   const struct form *form)
+{
+    struct fold_page ***pages = &f->page[form->number], *made;
+    struct buf bytes;
+
+    if (!*pages)
+        *pages = calloc(PAGES, sizeof **pages);
+    made = *pages ? calloc(1, sizeof *made) : NULL;
+    if (!made)
+        return NULL;
+    buf_init(&bytes, BUF_NO_LIMIT);
+    for (uint32_t i = 0; i < PAGE_SIZE; i++)
+        fill_entry(&made->of[i], cp - cp % PAGE_SIZE + i, form, &bytes);
+    if (bytes.rc) {
+        free(made);
+        made = NULL;
+    }
+    buf_release(&bytes);
+    (*pages)[cp / PAGE_SIZE] = made;
+    return made;
+}
+
+/* An entry that says nothing where there is none. */
+static inline const struct entry *entry_of(struct fold *f, uint32_t cp,
+                                           const struct form *form)
+{
+    static const struct entry unknown = {0};
+    struct fold_page *page = NULL, **pages = f->page[form->number];
+
+    if (cp >= PAGES * PAGE_SIZE || f->untabled)
+        return &unknown;
+    if (pages)
+        page = pages[cp / PAGE_SIZE];
+    if (!page)
+        page = make_page(f, cp, form);
+    return page ? &page->of[cp % PAGE_SIZE] : &unknown;
+}
+
+static inline void put_entry(const struct entry *e, struct buf *out)
+{
+    if (out->n + ENTRY_MAX < out->cap && out->n + ENTRY_MAX <= out->max) {
+        memcpy(out->p + out->n, e->bytes, ENTRY_MAX);
+        out->n += e->n;
+        out->p[out->n] = 0;
+    } else {
+        buf_add(out, str_make(e->bytes, e->n));
+    }
+}
+
+/* ---- text ---- */
+
+/* A run that normalisation may change, from one boundary up to the next. */
 static int put_run(struct fold *f, struct str run, const struct form *form,
                    struct buf *out)
 {
@@ -109,18 +222,20 @@ static int put_run(struct fold *f, struct str run, const struct form *form,
 
 /* End of the run that begins at `at`, whose first code point is no reason to
  * stop; SIZE_MAX for invalid UTF-8. */
-static size_t run_end(struct str s, size_t at)
+static size_t run_end(struct fold *f, struct str s, size_t at,
+                      const struct form *form)
 {
     size_t next = at;
 
-    utf8_next(s, &next);
+    if (utf8_next(s, &next) == UTF8_BAD)
+        return SIZE_MAX;
     while (next < s.n) {
         size_t here = next;
         uint32_t cp = utf8_next(s, &next);
 
         if (cp == UTF8_BAD)
             return SIZE_MAX;
-        if (fold_inert(cp))
+        if (cp < 0x80 || cp == 0x11a7 || entry_of(f, cp, form)->boundary)
             return here;
     }
     return next;
@@ -146,14 +261,75 @@ static void put_ascii(struct str s, size_t at, size_t end, bool lower,
     out->n += end - at;
 }
 
+static inline bool is_ascii(struct str s, size_t at)
+{
+    return (unsigned char)s.p[at] < 0x80;
+}
+
+/* What is not ASCII, by the tables, from a boundary at `at` on.  Returns where
+ * that ends: at ASCII, at the end, or where a run begins; SIZE_MAX for invalid
+ * UTF-8. */
+static size_t put_entries(struct fold *f, struct str s, size_t at,
+                          const struct form *form, struct buf *out)
+{
+    size_t next = at;
+    const struct entry *e = entry_of(f, utf8_next(s, &next), form);
+
+    while (e->n) {
+        const struct entry *follows;
+        size_t behind = next;
+        uint32_t cp;
+
+        if (next == s.n || is_ascii(s, next)) {
+            put_entry(e, out);
+            return next;
+        }
+        cp = utf8_next(s, &behind);
+        if (cp == UTF8_BAD)
+            return SIZE_MAX;
+        follows = entry_of(f, cp, form);
+        if (!follows->boundary)
+            break;
+        put_entry(e, out);
+        e = follows;
+        at = next;
+        next = behind;
+    }
+    return at;
+}
+
+/* What is not ASCII, up to ASCII or the end; *at moves there from its begin, or
+ * from the ASCII character before that where the two may be joined. */
+static int put_other(struct fold *f, struct str s, size_t *at,
+                     const struct form *form, struct buf *out)
+{
+    size_t begin = *at, end;
+    int rc;
+
+    if (!is_ascii(s, begin)) {
+        begin = put_entries(f, s, begin, form, out);
+        *at = begin;
+        if (begin == SIZE_MAX)
+            return -E_FORMAT;
+        if (begin == s.n || is_ascii(s, begin))
+            return 0;
+    }
+    end = run_end(f, s, begin, form);
+    if (end == SIZE_MAX)
+        return -E_FORMAT;
+    rc = put_run(f, str_slice(s, begin, end), form, out);
+    *at = end;
+    return rc;
+}
+
 static int put_text(struct fold *f, struct str s, const struct form *form,
                     struct buf *out)
 {
     size_t at = 0, end, next;
     uint32_t cp;
-    int rc;
+    int rc = 0;
 
-    while (at < s.n) {
+    while (!rc && at < s.n) {
         end = at + utf8_ascii_span(str_make(s.p + at, s.n - at));
         if (end == s.n) {
             put_ascii(s, at, end, form->lower, out);
@@ -163,44 +339,33 @@ static int put_text(struct fold *f, struct str s, const struct form *form,
         cp = utf8_next(s, &next);
         if (cp == UTF8_BAD)
             return -E_FORMAT;
-        if (fold_inert(cp)) {
-            put_ascii(s, at, end, form->lower, out);
-            form->put(cp, out);
-            at = next;
-            continue;
-        }
         /* The ASCII letter before it may be what it composes with. */
-        if (end > at)
+        if (end > at && !entry_of(f, cp, form)->boundary)
             end--;
         put_ascii(s, at, end, form->lower, out);
-        next = run_end(s, end);
-        if (next == SIZE_MAX)
-            return -E_FORMAT;
-        rc = put_run(f, str_slice(s, end, next), form, out);
-        if (rc)
-            return rc;
-        at = next;
+        at = end;
+        rc = put_other(f, s, &at, form, out);
     }
-    return out->rc;
+    return rc ? rc : out->rc;
 }
 
 int fold_text(struct fold *f, struct str s, struct buf *out)
 {
-    static const struct form folded = {NFKC, put_folded, true};
+    static const struct form folded = {NFKC, FOLD_FOLDED, put_folded, true};
 
     return put_text(f, s, &folded, out);
 }
 
 int fold_keep(struct fold *f, struct str s, struct buf *out)
 {
-    static const struct form kept = {NFKC, fold_put, false};
+    static const struct form kept = {NFKC, FOLD_KEPT, fold_put, false};
 
     return put_text(f, s, &kept, out);
 }
 
 int fold_nfc(struct fold *f, struct str s, struct buf *out)
 {
-    static const struct form composed = {NFC, fold_put, false};
+    static const struct form composed = {NFC, FOLD_NFC, fold_put, false};
 
     return put_text(f, s, &composed, out);
 }

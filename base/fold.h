@@ -11,12 +11,15 @@
  *          case, and the two properties that decide about a final sigma.  The
  *          door to utf8proc (2.8: Unicode 15; a code point that was unassigned
  *          in Unicode 14 is the only thing later tables may change).
- * Owns.    struct fold keeps scratch for normalisation between calls.
+ * Owns.    struct fold keeps scratch for normalisation between calls, and for
+ *          the 256 code points around each that it met what becomes of them: 2
+ *          KiB each time, at most 1.5 MiB a form.
  * Fails.   -E_FORMAT for invalid UTF-8, or what the output buffer says.
  * Threads. One struct fold per thread; what takes a code point is pure.
- * Cost.    ASCII is a table look-up per byte; a letter that neither decomposes
- *          nor composes is decoded, folded and encoded; only the rest is handed
- *          to the normaliser, run by run.
+ * Cost.    A table look-up per byte of ASCII and per code point that joins
+ *          neither what is before it nor what follows; only the rest is handed
+ *          to the normaliser, run by run.  What is not in the tables, and all
+ *          where there is no memory for them, is such a rest.
  */
 #ifndef BASE_FOLD_H
 #define BASE_FOLD_H
@@ -27,9 +30,15 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+enum fold_form { FOLD_FOLDED, FOLD_KEPT, FOLD_NFC, FOLD_FORMS };
+
+struct fold_page; /* 256 code points in one form */
+
 struct fold {
     int32_t *run; /* code points of the run being normalised */
     size_t cap;   /* room in run, code points */
+    struct fold_page **page[FOLD_FORMS]; /* what was needed so far, or NULL */
+    bool untabled; /* make none, and give all to the normaliser: for tests */
 };
 
 void fold_init(struct fold *f);

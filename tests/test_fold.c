@@ -168,6 +168,117 @@ static void test_fold__inert_text_is_nfc(void **state)
     skip_or_check(&o);
 }
 
+/* Every form of s by the tables is what the normaliser alone makes of it. */
+static void check_tables(struct fold *tabled, struct fold *plain, struct str s)
+{
+    static int (*const forms[])(struct fold *, struct str, struct buf *) = {
+        fold_text, fold_keep, fold_nfc};
+    static struct buf got = {.max = BUF_NO_LIMIT};
+    static struct buf want = {.max = BUF_NO_LIMIT};
+
+    for (size_t k = 0; k < 3; k++) {
+        buf_clear(&got);
+        buf_clear(&want);
+        assert_int_equal(forms[k](tabled, s, &got), 0);
+        assert_int_equal(forms[k](plain, s, &want), 0);
+        if (!str_eq(buf_str(&got), buf_str(&want)))
+            fail_msg("form %zu of \"%.*s\": \"%s\", not \"%s\"", k, (int)s.n,
+                     s.p, got.p, want.p);
+    }
+}
+
+static struct str spelled(char *to, const uint32_t *cps, size_t n)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += utf8_put(to + bytes, cps[i]);
+    return str_make(to, bytes);
+}
+
+static bool is_scalar(uint32_t cp)
+{
+    return cp < 0xd800 || (cp > 0xdfff && cp <= 0x10ffff);
+}
+
+/* Letters, marks of several classes, consonants and vowels of Hangul, and what
+ * composes in scripts of India. */
+static const uint32_t neighbours[] = {
+    'a',    'E',    0xe9,   0x301,  0x327,   0x345,  0x1100,
+    0x1161, 0x11a7, 0x11a8, 0xac00, 0x3099,  0x9be,  0x9c7,
+    0x1112, 0x653,  0xfb01, 0x2026, 0x110ba, 0x212b, 0x1d15e};
+
+static void test_fold__tables_of_pairs(void **state)
+{
+    struct fold tabled, plain;
+    char bytes[4 * UTF8_MAX];
+
+    (void)state;
+    fold_init(&tabled);
+    fold_init(&plain);
+    plain.untabled = true;
+    for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
+        size_t n = sizeof neighbours / sizeof *neighbours;
+        uint32_t other = neighbours[cp % n];
+
+        if (!is_scalar(cp))
+            continue;
+        check_tables(&tabled, &plain, spelled(bytes, &cp, 1));
+        if (cp >= 0x33000 && cp % 64)
+            continue;
+        for (size_t k = 0; k < n; k += cp < 0x3400 ? 1 : 5) {
+            uint32_t four[] = {neighbours[(k + cp) % n], cp, other, cp};
+
+            check_tables(&tabled, &plain, spelled(bytes, four, 2));
+            check_tables(&tabled, &plain, spelled(bytes, four + 1, 2));
+            check_tables(&tabled, &plain, spelled(bytes, four, 4));
+        }
+    }
+    fold_release(&plain);
+    fold_release(&tabled);
+}
+
+/* A code point of any plane, or of those where most happens. */
+static uint32_t drawn(uint64_t *x)
+{
+    static const uint32_t below[] = {0x80,   0x250,  0x400,   0x3000,
+                                     0x3400, 0xffff, 0x1ffff, 0x10ffff};
+    uint32_t cp;
+
+    do {
+        uint64_t r;
+
+        *x = *x * UINT64_C(6364136223846793005) + 1442695040888963407;
+        r = *x >> 33;
+        cp = r % 3 == 0 ? neighbours[(r >> 8) %
+                                     (sizeof neighbours / sizeof *neighbours)]
+                        : (uint32_t)((r >> 8) % below[(r >> 4) % 8]);
+    } while (!is_scalar(cp));
+    return cp;
+}
+
+static void test_fold__tables_of_mixes(void **state)
+{
+    struct fold tabled, plain;
+    uint32_t cps[24];
+    char bytes[24 * UTF8_MAX];
+    uint64_t x = 7;
+
+    (void)state;
+    fold_init(&tabled);
+    fold_init(&plain);
+    plain.untabled = true;
+    for (size_t i = 0; i < 200000; i++) {
+        size_t n = i % 24 + 1;
+
+        for (size_t k = 0; k < n; k++)
+            cps[k] = drawn(&x);
+        check_tables(&tabled, &plain, spelled(bytes, cps, n));
+    }
+    fold_release(&plain);
+    fold_release(&tabled);
+}
+
 /* "-" where Python has several code points. */
 static void check_mapping(uint32_t cp, uint32_t got, const char *want)
 {
@@ -241,6 +352,8 @@ int main(void)
         cmocka_unit_test(test_fold__against_python),
         cmocka_unit_test(test_fold__nfc_against_python),
         cmocka_unit_test(test_fold__inert_text_is_nfc),
+        cmocka_unit_test(test_fold__tables_of_pairs),
+        cmocka_unit_test(test_fold__tables_of_mixes),
         cmocka_unit_test(test_fold__classes_against_python),
         cmocka_unit_test(test_fold__case_against_python),
     };
