@@ -1,15 +1,17 @@
 #include "filter/dedup_near.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/workq.h"
 
-#define K_MAX   5    /* bands that near ones are asked to agree in */
-#define PIECE   256  /* looks read at once of a part that does not fit */
-#define CAP_MIN 1024 /* looks of a part, however little memory there is */
+#define K_MAX    5    /* bands that near ones are asked to agree in */
+#define PIECE    256  /* looks read at once of a part that does not fit */
+#define CUT_COST 4.0  /* of a look in a crowd cut fine, to one in two halves */
+#define CAP_MIN  1024 /* looks of a part, however little memory there is */
 
 /* Sorts for each choice of k bands, and the pairs that random phashes make
  * within its runs; nanoseconds, of which only the ratio matters. */

@@ -9,8 +9,8 @@
  *          band, carrying the best known; with radius + 1 bands as the first
  *          of those that two near ones share, nothing is missed.  Equal phashes
  *          are folded on the first pass.  A part that memory does not hold is
- *          folded piece by piece, then cut by the bits that vary in it; what
- *          is too large still is searched by pairs of halves.
+ *          folded piece by piece, then searched by pairs of halves; or, where
+ *          those are many, cut by the bits that vary in it.
  *
  *            verdicts  struct dedup_look, by range of id: looks and what they
  *                      are near to
