@@ -56,6 +56,7 @@ int dedup_caps_open(struct dedup_caps *k, const struct corpus *c, struct err *e)
                                     .rank = rank_of,
                                     .t0 = k->first.t,
                                     .t_last = k->last.t,
+                                    .c = k->last.c,
                                     .n = k->first.n,
                                     .inputs = &k->inputs};
     return 0;
