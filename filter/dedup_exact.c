@@ -2,10 +2,18 @@
 
 #include <stdlib.h>
 
-/* Ranks below the last cap: a cap may be far above what there is. */
-static uint64_t ranks_of(const struct dedup_ranks *r, uint32_t q)
+/* Ranks of q that are below its last cap, and that a pair of it can have. */
+static uint64_t depth_of(const struct dedup_ranks *r, uint32_t q)
 {
     return r->t_last[q] < r->c[q] ? r->t_last[q] : r->c[q];
+}
+
+/* Only where some of these may go does it matter which are marked. */
+static uint64_t bits_of(const struct dedup_ranks *r, uint32_t q)
+{
+    uint64_t depth = depth_of(r, q);
+
+    return r->t0[q] && r->t0[q] < depth ? depth : 0;
 }
 
 int dedup_exact_init(struct dedup_exact *x, const struct dedup_ranks *ranks,
@@ -19,7 +27,7 @@ int dedup_exact_init(struct dedup_exact *x, const struct dedup_ranks *ranks,
     if (x->first && x->cut) {
         for (uint32_t q = 0; q < ranks->n; q++) {
             x->first[q] = bits;
-            bits += ranks_of(ranks, q);
+            bits += bits_of(ranks, q);
         }
         x->first[ranks->n] = bits;
         x->marked = calloc((size_t)(bits / 8) + 1, 1);
@@ -52,9 +60,12 @@ void dedup_exact_mark(struct dedup_exact *x, const struct pair *p)
 {
     for (uint32_t i = 0; i < p->n_q; i++) {
         uint32_t q = p->q[i];
-        uint64_t rank = rank_of(x, q, p), bit;
+        uint64_t rank, bit;
 
-        if (rank == UINT64_MAX || rank >= ranks_of(x->ranks, q))
+        if (q >= x->ranks->n || x->first[q] == x->first[q + 1])
+            continue;
+        rank = rank_of(x, q, p);
+        if (rank >= x->first[q + 1] - x->first[q])
             continue;
         bit = x->first[q] + rank;
         x->marked[bit / 8] |= (uint8_t)(1u << bit % 8);
@@ -64,14 +75,14 @@ void dedup_exact_mark(struct dedup_exact *x, const struct pair *p)
 void dedup_exact_cut(struct dedup_exact *x)
 {
     for (uint32_t q = 0; q < x->ranks->n; q++) {
-        uint64_t left = x->ranks->t0[q], rank = 0;
+        uint64_t left = x->ranks->t0[q], bit = x->first[q];
+        uint64_t depth = depth_of(x->ranks, q);
 
-        while (left && rank < ranks_of(x->ranks, q)) {
-            uint64_t bit = x->first[q] + rank++;
-
+        for (; left && bit < x->first[q + 1]; bit++)
             left -= x->marked[bit / 8] >> bit % 8 & 1;
-        }
-        x->cut[q] = rank;
+        x->cut[q] = bits_of(x->ranks, q) ? bit - x->first[q]
+                    : left < depth       ? left
+                                         : depth;
     }
 }
 

@@ -6,11 +6,15 @@
  *          A query keeps the first t0 marked pairs in rank order, t0 being its
  *          cap before any top-up round: the rank of the t0-th is its cut, and
  *          a pair is kept by q iff its rank lies below q's cut.
- * Owns.    A bit for each rank of each query, of min(t(q), c(q)).
+ *          Where t0 is not below min(t, c), t being the cap of the last round
+ *          and c the pairs of the query, all are kept, unmarked.
+ * Owns.    A bit for each rank below min(t, c) of the other queries.
  * Fails.   -E_NOMEM.
  * Threads. One.
- * Cost.    A rank look-up for each query that a pair matches; a bit for
- *          each pick there can be.
+ * Cost.    16 bytes a query.  Of queries that a later round picked more of:
+ *          min(t, c) bits, and a rank look-up for each pair that matches; of
+ *          the others, as of all without later rounds, none.  keep() looks up
+ *          a rank for each query that a pair matches.
  */
 #ifndef FILTER_DEDUP_EXACT_H
 #define FILTER_DEDUP_EXACT_H
@@ -28,7 +32,7 @@ struct dedup_ranks {
     uint64_t (*rank)(void *ctx, uint32_t q, const uint8_t uid[MD5_SIZE]);
     const uint64_t *t0;                /* cap by query id in round 0 */
     const uint64_t *t_last;            /* cap by query id in the last round */
-    const uint64_t *c;                 /* pairs by query id: above any rank */
+    const uint64_t *c;                 /* pairs by query id; ranks are below */
     uint32_t n;                        /* query ids */
     const struct stage_inputs *inputs; /* what they were read from; or NULL */
 };

@@ -547,13 +547,12 @@ static void test_dedup__full_disk(void **state)
 
 /* ---- --exact ---- */
 
-#define EXACT_T 12 /* t in round 0 */
+#define EXACT_T 12 /* t in round 0; 20 and more in the last */
 
 /* Ranks as the test has them: pairs of each query in uid order. */
 struct exact_world {
     const struct fixture *f;
-    uint64_t t0[FIXTURE_QUERIES], t_last[FIXTURE_QUERIES];
-    uint64_t c[FIXTURE_QUERIES];
+    uint64_t t0[FIXTURE_QUERIES], t_last[FIXTURE_QUERIES], c[FIXTURE_QUERIES];
 };
 
 static bool matches(const struct fixture_pair *p, uint32_t q)
@@ -622,6 +621,44 @@ static void check_exact_row(struct exact_world *w, const struct fixture_url *u,
     assert_int_equal(e.code, 0);
 }
 
+/* Caps of every kind: none, one that is never raised, and one raised to 20 or
+ * far beyond all there are. */
+static void draw_caps(struct exact_world *w)
+{
+    for (uint32_t q = 0; q < FIXTURE_QUERIES; q++) {
+        w->t0[q] = q % 7 == 6 ? 0 : EXACT_T;
+        w->t_last[q] = q % 3 == 0   ? EXACT_T
+                       : q % 3 == 1 ? 20
+                                    : UINT64_C(1) << 60;
+        w->c[q] = 0;
+        for (size_t i = 0; i < w->f->n; i++)
+            for (size_t k = 0; k < w->f->urls[i].n_pairs; k++)
+                w->c[q] += matches(&w->f->urls[i].pairs[k], q);
+    }
+}
+
+static void test_exact__keeps_bits_where_some_may_go(void **state)
+{
+    static const uint64_t t0[] = {5, 5, 5, 0, 5, 5, 5};
+    static const uint64_t t_last[] = {5, 9, 9, 9, UINT64_MAX, UINT64_MAX, 20};
+    static const uint64_t c[] = {100, 100, 7, 100, 6, 5, 3};
+    static const uint64_t bits[] = {0, 9, 7, 0, 6, 0, 0};
+    static const uint64_t unmarked[] = {5, 9, 7, 0, 6, 5, 3};
+    enum { KINDS = sizeof c / sizeof *c };
+    struct dedup_ranks ranks = {.t0 = t0, .t_last = t_last, .c = c, .n = KINDS};
+    struct dedup_exact x;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(dedup_exact_init(&x, &ranks, &e), 0);
+    dedup_exact_cut(&x);
+    for (size_t q = 0; q < KINDS; q++) {
+        assert_int_equal(x.first[q + 1] - x.first[q], bits[q]);
+        assert_int_equal(x.cut[q], unmarked[q]);
+    }
+    dedup_exact_release(&x);
+}
+
 static void test_dedup__exact_picks(void **state)
 {
     struct fixture f;
@@ -640,14 +677,7 @@ static void test_dedup__exact_picks(void **state)
 
     (void)state;
     fixture_make(&f, 120, 1, 1, 1);
-    for (uint32_t q = 0; q < FIXTURE_QUERIES; q++) {
-        w.t0[q] = EXACT_T;
-        /* For some no cap at all, which takes no more than what there is. */
-        w.t_last[q] = q % 3 == 0 ? EXACT_T : q % 3 == 1 ? 20 : UINT64_MAX / 2;
-        for (size_t i = 0; i < f.n; i++)
-            for (size_t k = 0; k < f.urls[i].n_pairs; k++)
-                w.c[q] += matches(&f.urls[i].pairs[k], q);
-    }
+    draw_caps(&w);
     if (run(&f.corpus, 4, 1, false, &ranks, &sum, &e))
         fail_msg("%s", e.message);
     reading_init(&r, &f);
@@ -693,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_dedup__an_empty_selection_is_done),
         cmocka_unit_test(test_dedup__missing_stages_are_named),
         cmocka_unit_test(test_dedup__full_disk),
+        cmocka_unit_test(test_exact__keeps_bits_where_some_may_go),
         cmocka_unit_test(test_dedup__exact_picks),
     };
 
