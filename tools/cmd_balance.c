@@ -59,8 +59,8 @@ static const struct opt rows[] = {
     {.name = "plan",
      .type = OPT_BOOL,
      .at = offsetof(struct balance_config, plan),
-     .help = "Only make caps.bin, which parts need; runs by itself when not "
-             "a part."},
+     .help = "Only make caps.bin, which parts need, with the options that "
+             "they are given; runs by itself when not a part."},
     {.name = "dry-run",
      .type = OPT_BOOL,
      .at = offsetof(struct balance_config, dry_run),
