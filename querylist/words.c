@@ -4,75 +4,10 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
+#include "querylist/words_kind.h"
 #include "querylist/words_scan.h"
 
 const char *const query_policy_names[] = {"words", "metaclip", NULL};
-
-/* What a folded character is to the tokenizer. */
-enum kind {
-    SEPARATES,
-    JOINS, /* letters and digits */
-    MARK,  /* joins an open word */
-    APOSTROPHE,
-    ALONE, /* a word of its own */
-    SPACE  /* separates without ending a phrase */
-};
-
-/* Han, Kana, Thai, Lao, Khmer, Burmese with their extensions: scripts that
- * put no space between words.  Ascending. */
-static const struct {
-    uint32_t from, to;
-} alone[] = {
-    {0x0e00, 0x0eff}, {0x1000, 0x109f}, {0x1780, 0x17ff},   {0x2e80, 0x30ff},
-    {0x31f0, 0x31ff}, {0x3400, 0x4dbf}, {0x4e00, 0x9fff},   {0xa9e0, 0xa9ff},
-    {0xaa60, 0xaa7f}, {0xf900, 0xfaff}, {0x1aff0, 0x1b16f}, {0x20000, 0x3fffd},
-};
-
-static bool stands_alone(uint32_t cp)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof alone / sizeof *alone; i++)
-        if (cp <= alone[i].to)
-            return cp >= alone[i].from;
-    return false;
-}
-
-#define X4(k) k, k, k, k
-#define X8(k) X4(k), X4(k)
-static const unsigned char ascii_kind[128] = {
-    X8(SEPARATES), SEPARATES,     SPACE,     SPACE,      SPACE, /* TAB LF VT */
-    SPACE,         SPACE,         SEPARATES, SEPARATES,         /* FF CR */
-    X8(SEPARATES), X8(SEPARATES), SPACE,     SEPARATES,  SEPARATES,
-    SEPARATES, /* ' ' ! " # */
-    SEPARATES,     SEPARATES,     SEPARATES, APOSTROPHE, X8(SEPARATES),
-    X8(JOINS),     JOINS,         JOINS,     SEPARATES,  SEPARATES,
-    X4(SEPARATES), /* 0-9 */
-    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
-    X8(JOINS),     X8(JOINS), /* A-Z */
-    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
-    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
-    X8(JOINS),     X8(JOINS), /* a-z */
-    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
-};
-
-static enum kind kind_of(uint32_t cp)
-{
-    enum fold_class class;
-
-    if (cp < 0x80)
-        return (enum kind)ascii_kind[cp];
-    if (cp == 0x2019)
-        return APOSTROPHE;
-    class = fold_class(cp);
-    if (class == FOLD_OTHER)
-        return utf8_is_white_space(cp) ? SPACE : SEPARATES;
-    if (stands_alone(cp))
-        return ALONE;
-    if (class == FOLD_MARK)
-        return MARK;
-    return class == FOLD_NUMBER ? SEPARATES : JOINS;
-}
 
 void words_init(struct words *w)
 {
@@ -86,6 +21,7 @@ void words_release(struct words *w)
 {
     free(w->span);
     free(w->stop);
+    words_kinds_release(&w->kinds);
     buf_release(&w->text);
     buf_release(&w->folded);
     fold_release(&w->fold);
@@ -162,7 +98,8 @@ static size_t put_ascii(struct cutter *c, struct str s, size_t at)
 {
     if (!c->open)
         begin_word(c);
-    for (; at < s.n && ascii_kind[s.p[at] & 0x7f] == JOINS && s.p[at] >= 0;
+    for (;
+         at < s.n && words_ascii_kind[s.p[at] & 0x7f] == JOINS && s.p[at] >= 0;
          at++)
         *c->to++ = (char)(s.p[at] | (char)c->lower);
     return at;
@@ -181,7 +118,7 @@ static bool continues(const struct cutter *c, struct str s, size_t at)
     }
     if (at >= s.n)
         return false;
-    k = kind_of(utf8_next(s, &at));
+    k = words_kind(&c->w->kinds, utf8_next(s, &at));
     return k == JOINS || k == MARK;
 }
 
@@ -324,7 +261,7 @@ static void cut(struct cutter *c, struct str s)
             next = at;
             cp = utf8_next(s, &next);
         }
-        k = kind_of(cp);
+        k = words_kind(&c->w->kinds, cp);
         if (k == JOINS && cp < 0x80) {
             next = put_ascii(c, s, at);
         } else if (k == JOINS || (k == MARK && c->open)) {

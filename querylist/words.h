@@ -22,8 +22,8 @@
  *          sides, then TAB, LF and CR become spaces; a word is what stands
  *          between two spaces, nothing included.  That entries themselves are
  *          not spaced is part of the published rule.
- * Owns.    struct words keeps its buffers between calls; a result is valid
- *          until the next call.
+ * Owns.    struct words keeps its buffers between calls, and what it learnt of
+ *          characters; a result is valid until the next call.
  * Fails.   -E_FORMAT for invalid UTF-8 (default policy), -E_TOOBIG past
  *          WORDS_TEXT_MAX, -E_NOMEM.
  * Threads. One struct words per thread.
@@ -62,6 +62,11 @@ struct word_span {
     uint32_t n;  /* bytes */
 };
 
+/* What characters are, 256 at a time, as met; NULL for none yet. */
+struct words_kinds {
+    unsigned char **page;
+};
+
 struct words {
     struct buf text;        /* the words, one space between two */
     struct word_span *span; /* n of them */
@@ -72,6 +77,7 @@ struct words {
     size_t cap;       /* room in span and stop */
     struct buf folded;
     struct fold fold;
+    struct words_kinds kinds; /* querylist/words_kind.h */
 };
 
 void words_init(struct words *w);
