@@ -8,10 +8,10 @@
 #include "base/mem.h"
 #include "base/workq.h"
 
-#define K_MAX    5    /* bands that near ones are asked to agree in */
-#define PIECE    256  /* looks read at once of a part that does not fit */
-#define CUT_COST 4.0  /* of a look in a crowd cut fine, to one in two halves */
-#define CAP_MIN  1024 /* looks of a part, however little memory there is */
+#define K_MAX    5   /* bands that near ones are asked to agree in */
+#define PIECE    256 /* looks read at once of a part that does not fit */
+#define CUT_COST 8.0 /* of a look in a crowd cut fine, to one in two halves */
+#define CAP_MIN  512 /* looks of a part, however little memory there is */
 
 /* Sorts for each choice of k bands, and the pairs that random phashes make
  * within its runs; nanoseconds, of which only the ratio matters. */
@@ -345,6 +345,7 @@ static int search_crowd(struct pass *p, struct dedup_spool *s, uint32_t part,
     bits = (unsigned)__builtin_popcountll(c.vary);
     if (rc || bits < 2 * groups)
         return rc ? rc : search_pairs(p, s, part, e);
+    p->near->n_cut++;
     for (unsigned g = 0; !rc && g < groups; g++) {
         uint64_t group = dedup_bits_highest(c.vary, bits * (g + 1) / groups -
                                                         bits * g / groups);
@@ -356,12 +357,20 @@ static int search_crowd(struct pass *p, struct dedup_spool *s, uint32_t part,
     return rc;
 }
 
+/* Pairs of halves search every look 2 n / cap times. */
+static bool cut_pays(const struct dedup_near *near, uint64_t n)
+{
+    double groups = near->bands.radius + 1;
+
+    return 2 * (double)n / (double)near->cap > CUT_COST * groups;
+}
+
 static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
                       struct err *e)
 {
     uint64_t n = rows_of(s, part), most = p->near->cap;
-    int rc =
-        n > most ? search_crowd(p, s, part, e) : search_pairs(p, s, part, e);
+    int rc = cut_pays(p->near, n) ? search_crowd(p, s, part, e)
+                                  : search_pairs(p, s, part, e);
 
     for (uint64_t at = 0; !rc && at < n; at += most) {
         struct dedup_part *w = &p->big->part;

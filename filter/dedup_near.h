@@ -50,9 +50,10 @@ struct dedup_near {
     struct dedup_spool looks;    /* of the next pass */
     struct dedup_spool verdicts; /* after search */
     struct dedup_spool twins;
-    unsigned range_shift;             /* set by search */
-    size_t cap;                       /* looks of a part that memory holds */
-    uint64_t n_looks, n_twins, n_big; /* n_big: parts that memory did not */
+    unsigned range_shift; /* set by search */
+    size_t cap;           /* looks of a part that memory holds */
+    uint64_t n_looks, n_twins;
+    uint64_t n_big, n_cut; /* parts that memory did not hold; of them, cut */
 };
 
 int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
