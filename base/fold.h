@@ -38,7 +38,8 @@ struct fold {
     int32_t *run; /* code points of the run being normalised */
     size_t cap;   /* room in run, code points */
     struct fold_page **page[FOLD_FORMS]; /* what was needed so far, or NULL */
-    bool untabled; /* make none, and give all to the normaliser: for tests */
+    bool untabled; /* make none, and give all to the normaliser: for a few
+                      characters, and what tests compare with */
 };
 
 void fold_init(struct fold *f);

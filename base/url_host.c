@@ -77,6 +77,7 @@ static enum url_reason put_name(struct str host, struct buf *out)
         return URL_OK;
     }
     fold_init(&fold);
+    fold.untabled = true; /* a table is more work than a host */
     buf_init(&folded, BUF_NO_LIMIT);
     for (i = 0; r == URL_OK; i += label.n + 1) {
         label = str_slice(host, i, find_char(host, '.', i));
