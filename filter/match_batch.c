@@ -140,7 +140,7 @@ static int add_line(const struct match_with *with, struct match_batch *b,
         return 0;
     }
     w->bucket = corpus_bucket(with->corpus, corpus_url_hash(with->corpus, url));
-    matcher_batch_add(with->matcher, &b->match);
+    matcher_batch_add(&b->match);
     if (matcher_batch_full(&b->match))
         find(with, b);
     return 0;

@@ -100,7 +100,7 @@ static void one_line(struct bench *b, struct str line, enum step last)
     b->kept++;
     if (last == RULES)
         return;
-    matcher_batch_add(&b->matcher, &m->match);
+    matcher_batch_add(&m->match);
     if (matcher_batch_full(&m->match)) {
         matcher_batch_find(&b->matcher, &m->match);
         matcher_batch_clear(&m->match);
