@@ -138,6 +138,12 @@ static int add_buckets(struct gather *g, struct stage_inputs *in, struct err *e)
             rc = stage_made_from(g->corpus, name, "gather", &list, e);
         if (!rc)
             rc = same_making(g, name, k == 0, first, e);
+        if (!rc && g->config->finish) { /* all of them are told of now */
+            rc = sidecar_add_tallies(g->corpus, name, &g->sum->counts,
+                                     &g->sum->drops, e);
+            g->sum->buckets++;
+            g->sum->buckets_done_before++;
+        }
     }
     stage_inputs_release(&list);
     return rc;
