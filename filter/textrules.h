@@ -15,7 +15,8 @@
  *            link, markup, entity, template, code, filler
  *                          debris (filter/textmarks.h)
  *            repetition    at least eight words, of which at most a quarter
- *                          are distinct
+ *                          are distinct (this and boilerplate:
+ *                          filter/textwords.h)
  *            char-run      a character over and over
  *            few-letters   too small a share of letters
  *            long-word     a word of too many characters
@@ -77,6 +78,7 @@ struct textrules {
     char hosts_sha256[SHA256_HEX];
     char urls_sha256[SHA256_HEX];
     struct language_rules language;
+    uint64_t secret; /* of textwords_repeated() */
     /* Whether some rule of a kind is on, so that the others are not asked. */
     bool places;    /* about the URL, but svg */
     bool marks;     /* about debris, but filename */
