@@ -1,5 +1,6 @@
 #include "filter/textrules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fold.h"
@@ -71,6 +72,19 @@ void textrules_close(struct textrules *r)
     *r = (struct textrules){0};
 }
 
+/* Another one may tell other languages. */
+static void add_cld2(struct stage_inputs *in)
+{
+    char name[80], hex[SHA256_HEX];
+    struct sha256 h;
+
+    snprintf(name, sizeof name, "CLD2 %s", language_version());
+    sha256_init(&h);
+    sha256_add(&h, str_of(name));
+    sha256_final_hex(&h, hex);
+    stage_inputs_add(in, name, hex);
+}
+
 void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in)
 {
     if (r->terms_sha256[0])
@@ -79,6 +93,8 @@ void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in)
         stage_inputs_add(in, "block-hosts", r->hosts_sha256);
     if (r->urls_sha256[0])
         stage_inputs_add(in, "block-urls", r->urls_sha256);
+    if (r->languages)
+        add_cld2(in);
 }
 
 /* ---- the URL ---- */
@@ -259,25 +275,7 @@ static const char *judge_marks(const struct textrules *r, struct str text,
 
 /* ---- all of it ---- */
 
-static const char *judge_language(const struct textrules *r,
-                                  struct textrules_seen *s, struct str text)
-{
-    switch (language_judge(&r->language, text)) {
-    case LANGUAGE_WANTED:
-        return NULL;
-    case LANGUAGE_OTHER:
-        return "language";
-    case LANGUAGE_UNKNOWN:
-        break;
-    }
-    if (r->c->language_unknown == TEXTRULES_DROP)
-        return "language-unknown";
-    s->unknown++;
-    return NULL;
-}
-
-const char *textrules_verdict(const struct textrules *r,
-                              struct textrules_seen *s, struct str url,
+const char *textrules_verdict(const struct textrules *r, struct str url,
                               struct str text, const struct words *w)
 {
     const struct textrules_config *c = r->c;
@@ -305,5 +303,24 @@ const char *textrules_verdict(const struct textrules *r,
         return "too-many-words";
     if (c->block_terms && blocklist_has_term(&r->terms, w))
         return "block-term";
-    return r->languages ? judge_language(r, s, text) : NULL;
+    return NULL;
+}
+
+const char *textrules_language(const struct textrules *r,
+                               struct textrules_seen *s, struct str text)
+{
+    if (!r->languages)
+        return NULL;
+    switch (language_judge(&r->language, text)) {
+    case LANGUAGE_WANTED:
+        return NULL;
+    case LANGUAGE_OTHER:
+        return "language";
+    case LANGUAGE_UNKNOWN:
+        break;
+    }
+    if (r->c->language_unknown == TEXTRULES_DROP)
+        return "language-unknown";
+    s->unknown++;
+    return NULL;
 }

@@ -123,7 +123,8 @@ static double round_ns(const struct textrules *r, struct textrules_seen *s,
         words_split(&w, QUERY_POLICY_WORDS, t->text[i]);
         if (r)
             *dropped +=
-                textrules_verdict(r, s, t->url[i], t->text[i], &w) != NULL;
+                textrules_verdict(r, t->url[i], t->text[i], &w) != NULL ||
+                textrules_language(r, s, t->text[i]) != NULL;
     }
     began = now_ns() - began;
     words_release(&w);
@@ -171,7 +172,6 @@ static void bench(const char *name, const struct textrules_config *c,
 static void bench_repetition(void)
 {
     struct textrules_config c = {.repetition = true};
-    struct textrules_seen s = {0};
     struct err e = ERR_INIT;
     struct textrules r;
     struct words w;
@@ -188,7 +188,7 @@ static void bench_repetition(void)
     must(textrules_open(&r, &c, &e), &e);
     began = now_ns();
     for (int k = 0; k < 100; k++)
-        textrules_verdict(&r, &s, STR_NONE, buf_str(&b), &w);
+        textrules_verdict(&r, STR_NONE, buf_str(&b), &w);
     printf("%-20s %8.1f ns a text, of %zu words chosen for it\n",
            "repetition at worst", (now_ns() - began) / 100, w.n);
     textrules_close(&r);
