@@ -286,8 +286,9 @@ def main():
             out.write(f"{url}\t{text}\n")
     chain.stage("queries", corpus, "--queries", folder / "queries.txt",
                 "--sources", "file", "--bucket-bits", 2)
-    chain.stage("import", corpus, "--links", folder / "pairs.tsv", "--as",
-                "links", "--format", "tsv", "--header", "no")
+    for path in (folder / "pairs.tsv", f"{folder}/./pairs.tsv"):
+        chain.stage("import", corpus, "--links", path, "--as", "links",
+                    "--format", "tsv", "--header", "no")
     one_by_one(corpus)
     lists(corpus, folder)
     by_name(corpus)
