@@ -209,12 +209,10 @@ int dedup_run(const struct corpus *c, const struct dedup_config *config,
     buf_init(&d.line, JSONL_LINE_MAX);
     stage_init(&d.stage, c, "dedup", DEDUP_VERSION, table, config,
                config->stage.redo);
-    for (size_t i = 0; ranks && ranks->inputs && i < ranks->inputs->n; i++)
-        stage_inputs_add(&d.sources.inputs, ranks->inputs->v[i].name,
-                         ranks->inputs->v[i].sha256);
-    for (size_t i = 0; config->set && i < config->set->inputs.n; i++)
-        stage_inputs_add(&d.sources.inputs, config->set->inputs.v[i].name,
-                         config->set->inputs.v[i].sha256);
+    if (ranks && ranks->inputs)
+        stage_inputs_add_all(&d.sources.inputs, ranks->inputs);
+    if (config->set)
+        stage_inputs_add_all(&d.sources.inputs, &config->set->inputs);
     rc = begin_outputs(&d, &work, e);
     if (!rc && work)
         rc = do_work(&d, ranks, e);

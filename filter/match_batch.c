@@ -90,8 +90,12 @@ static void find(const struct match_with *with, struct match_batch *b)
     for (size_t i = 0; i < b->match.n; i++) {
         const uint32_t *ids = matcher_batch_ids(&b->match, i, &n);
 
-        if (n == 0)
-            drop(b, "no-match");
+        const char *reason =
+            n ? textrules_language(with->rules, &b->rules, b->waiting[i].text)
+              : "no-match";
+
+        if (reason)
+            drop(b, reason);
         else
             place(b, &b->waiting[i], ids, n);
     }
@@ -134,11 +138,12 @@ static int add_line(const struct match_with *with, struct match_batch *b,
         rc = matcher_batch_cut(with->matcher, &b->match, text, &words, e);
     if (rc)
         return rc;
-    reason = textrules_verdict(with->rules, &b->rules, url, text, words);
+    reason = textrules_verdict(with->rules, url, text, words);
     if (reason) {
         drop(b, reason);
         return 0;
     }
+    w->text = text;
     w->bucket = corpus_bucket(with->corpus, corpus_url_hash(with->corpus, url));
     matcher_batch_add(&b->match);
     if (matcher_batch_full(&b->match))

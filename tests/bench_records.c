@@ -95,7 +95,7 @@ static void one_line(struct bench *b, struct str line, enum step last)
     if (matcher_batch_cut(&b->matcher, &m->match, s.text, &words, &e))
         die(&e);
     if (last == WORDS ||
-        textrules_verdict(&b->rules, &m->rules, s.url, s.text, words))
+        textrules_verdict(&b->rules, s.url, s.text, words))
         return;
     b->kept++;
     if (last == RULES)
