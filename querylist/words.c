@@ -114,9 +114,7 @@ static int split_words(struct words *w, struct str s, bool keep)
     int rc;
 
     buf_clear(&w->text);
-    rc = words_reserve(&c, 0);
-    if (!rc)
-        rc = cut_text(&c, s);
+    rc = s.n ? cut_text(&c, s) : words_reserve(&c, 0);
     if (rc) {
         w->n = 0;
         return rc;

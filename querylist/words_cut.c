@@ -78,9 +78,11 @@ static inline struct cut_bits look(const struct words_chunk *b,
 
     k.joins = WORDS_BITS(b, alphanumeric) | k.other;
     k.blank = WORDS_BITS(b, blank);
-    k.line = WORDS_BITS(b, apostrophe_or_line);
-    k.apostrophe = k.line & ~k.blank;
-    k.line &= k.blank;
+    if (WORDS_ANY(b, apostrophe_or_line)) {
+        k.line = WORDS_BITS(b, apostrophe_or_line);
+        k.apostrophe = k.line & ~k.blank;
+        k.line &= k.blank;
+    }
     if (mark) {
         struct words_chunk m = words_chunk(mark);
 

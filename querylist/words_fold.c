@@ -182,6 +182,8 @@ static int cut_window(struct speller *o, size_t n, bool last, bool joins)
         return rc;
     words_cut(o->c, &piece);
     o->n -= n;
+    if (!o->n)
+        return 0;
     memmove(o->out, o->out + n, o->n);
     memmove(o->mark, o->mark + n, o->n);
     return 0;

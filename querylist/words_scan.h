@@ -220,4 +220,10 @@ static inline uint64_t words_bits(const struct words_chunk *k,
 #define WORDS_BITS(k, of)                                                      \
     words_bits(k, of((k)->a), of((k)->b), of((k)->c), of((k)->d), of((k)->last))
 
+/* Not 0 when any of them has one. */
+#define WORDS_ANY(k, of)                                                       \
+    words_high(words_or(words_or(words_or(of((k)->a), of((k)->b)),             \
+                                 words_or(of((k)->c), of((k)->d))),            \
+                        of((k)->last)))
+
 #endif
