@@ -77,7 +77,7 @@ static size_t pack(struct room *r)
 static uint32_t draw(uint32_t *seed)
 {
     *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
+    return *seed >> 16;
 }
 
 static void add_noise(struct buf *b, uint32_t seed, size_t n)
@@ -195,20 +195,33 @@ static void test_zframe__distances(void **state)
     }
 }
 
-/* Blocks that are stored lie between blocks that are not: what a decoder knows
- * of the match before is not what was found in the stored one. */
+/* Seven bytes, and again behind them. */
+static void add_twice(struct buf *b, const char *seven, uint32_t seed)
+{
+    for (int i = 0; i < 2; i++) {
+        add_noise(b, seed + (uint32_t)i, 93);
+        for (size_t k = b->n - 93; k < b->n; k++)
+            b->p[k] = (char)(b->p[k] | 0x80); /* no quotes */
+        buf_add(b, str_of(seven));
+    }
+}
+
+/* The middle block is stored, as its one match of 100 bytes back saves nothing;
+ * the next block's first match is of 100 bytes back too, and is not "as the one
+ * before" to a decoder. */
 static void test_zframe__stored_between(void **state)
 {
     struct room *r = *state;
 
     buf_clear(&r->content);
-    for (uint32_t i = 0; i < 12; i++) {
-        add_lines(&r->content, i, 300);
-        add_noise(&r->content, i, BLOCK - 100 * i);
-        buf_add(&r->content, STR("\"one member\":\"one member\":"));
-        add_noise(&r->content, i + 50, BLOCK);
-    }
-    pack(r);
+    while (r->content.n < BLOCK)
+        add_lines(&r->content, 1, 10);
+    r->content.n = BLOCK;
+    add_twice(&r->content, "\"uvwxyz", 3);
+    add_noise(&r->content, 4, 2 * BLOCK - r->content.n);
+    add_twice(&r->content, "\"stopqr", 23);
+    add_lines(&r->content, 2, 300);
+    assert_true(pack(r) > BLOCK);
 }
 
 static void test_zframe__nothing_packs(void **state)
