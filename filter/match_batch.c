@@ -105,20 +105,25 @@ static void find(const struct match_with *with, struct match_batch *b)
 
 /* ---- one line ---- */
 
-static int read_line(struct match_batch *b, struct str line,
+/* The first of `lines`, each of which has its newline; *n: its bytes. */
+static int read_line(struct match_batch *b, struct str lines, size_t *n,
                      struct match_waiting *w, struct str *url, struct str *text,
                      struct err *e)
 {
     struct pair_scan s;
+    struct str line;
     int rc;
 
-    w->plain = pair_scan(line, &s) && !s.matched && !s.selected;
+    w->plain = pair_scan_first(lines, &line, &s) && !s.matched && !s.selected;
     if (w->plain) {
+        *n = line.n + 1;
         w->line = line;
         *url = s.url;
         *text = s.text;
         return 0;
     }
+    line = str_make(lines.p, str_find_char(lines, '\n', 0));
+    *n = line.n + 1;
     rc = pair_read(line, &b->arena, &w->pair, e);
     *url = w->pair.url;
     *text = w->pair.text;
@@ -126,13 +131,13 @@ static int read_line(struct match_batch *b, struct str line,
 }
 
 static int add_line(const struct match_with *with, struct match_batch *b,
-                    struct str line, struct err *e)
+                    struct str lines, size_t *n, struct err *e)
 {
     struct match_waiting *w = &b->waiting[b->match.n];
     const struct words *words;
     const char *reason;
     struct str url, text;
-    int rc = read_line(b, line, w, &url, &text, e);
+    int rc = read_line(b, lines, n, w, &url, &text, e);
 
     if (!rc)
         rc = matcher_batch_cut(with->matcher, &b->match, text, &words, e);
@@ -201,15 +206,15 @@ static int work_lines(const struct match_with *with, struct match_batch *b,
     int rc = 0;
 
     while (rest.n) {
-        size_t n = str_find_char(rest, '\n', 0);
+        size_t n;
 
-        rc = add_line(with, b, str_make(rest.p, n), e);
+        rc = add_line(with, b, rest, &n, e);
         if (rc)
             return b->packed.n ? rc
                                : err_wrap(e, rc, "line %llu",
                                           (unsigned long long)(b->first_line +
                                                                b->read));
-        rest = str_make(rest.p + n + 1, rest.n - n - 1);
+        rest = str_make(rest.p + n, rest.n - n);
         b->read++;
     }
     find(with, b);
