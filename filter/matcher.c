@@ -276,34 +276,50 @@ typedef int32_t ids4 __attribute__((vector_size(16)));
 
 #define FOUR(x) ((ids4){(x), (x), (x), (x)})
 
-/* Up to `room` ids, ascending and each once; returns how many that are.  `room`
- * is a constant, and as many can be read.  An id's place is the number of
- * smaller ones: all against all, without a branch that depends on them or on
- * their number.  Equal ones have one place and leave others empty; what is past
- * n comes behind all, and one of it may be written to ids[n]. */
-static inline size_t sort_room(uint32_t *ids, size_t n, size_t room)
+/* Ids number `first` to `first` + 3 of n, to be compared; what is past n is the
+ * largest. */
+static inline ids4 take(const uint32_t *ids, int first, int n)
 {
-    ids4 all[FEW / 4], rank[FEW / 4], lane = {0, 1, 2, 3};
+    ids4 four, lane = {0, 1, 2, 3}, is = lane < n - first;
+
+    memcpy(&four, ids + first, sizeof four);
+    return ((four ^ INT32_MIN) & is) | (INT32_MAX & ~is);
+}
+
+/* Up to FEW ids (FEW / 2 unless `wide`), ascending and each once; returns how
+ * many that are.  An id's place is the number of smaller ones: all against all,
+ * without a branch that depends on them or on their number.  Equal ones have
+ * one place and leave others empty; what is past n comes behind all, and one of
+ * it may be written to ids[n].  As many as may be sorted can be read. */
+static inline __attribute__((always_inline)) size_t
+sort_room(uint32_t *ids, size_t n, bool wide)
+{
+    const int room = wide ? FEW : FEW / 2, n_ids = (int)n;
+    ids4 a0 = take(ids, 0, n_ids), a1 = take(ids, 4, n_ids);
+    ids4 a2 = take(ids, 8, n_ids), a3 = take(ids, 12, n_ids);
+    ids4 all[FEW / 4] = {a0, a1, a2, a3}, none = {-1, -1, -1, -1};
+    ids4 r0 = {0}, r1 = {0}, r2 = {0}, r3 = {0};
     int32_t id[FEW], place[FEW];
-    uint32_t sorted[FEW + 1];
+    uint32_t sorted[FEW + 1] = {0};
     size_t kept = 0;
 
-    memcpy(all, ids, room * sizeof *ids);
-    memset(sorted, 0xff, sizeof sorted);
-    for (size_t i = 0; i < room / 4; i++, lane += 4) {
-        ids4 is = lane < (int32_t)n;
+    memcpy(id, all, sizeof id);
+    for (int k = 0; k < room; k++) {
+        ids4 v = FOUR(id[k]);
 
-        all[i] = ((all[i] ^ INT32_MIN) & is) | (INT32_MAX & ~is);
-        rank[i] = (ids4){0};
+        r0 -= a0 > v;
+        r1 -= a1 > v;
+        if (wide) {
+            r2 -= a2 > v;
+            r3 -= a3 > v;
+        }
     }
-    memcpy(id, all, room * sizeof *id);
-    for (size_t k = 0; k < room; k++)
-        for (size_t i = 0; i < room / 4; i++)
-            rank[i] -= all[i] > FOUR(id[k]);
-    memcpy(place, rank, room * sizeof *place);
-    for (size_t i = 0; i < room; i++)
+    memcpy(place, (ids4[]){r0, r1, r2, r3}, sizeof place);
+    for (int i = 0; i < FEW; i += 4)
+        memcpy(sorted + i, &none, sizeof none);
+    for (int i = 0; i < room; i++)
         sorted[place[i]] = (uint32_t)id[i] ^ (UINT32_C(1) << 31);
-    for (size_t i = 0; i < room; i++) {
+    for (int i = 0; i < room; i++) {
         ids[kept] = sorted[i];
         kept += sorted[i] != TRIE_NO_GROUP;
     }
@@ -313,11 +329,11 @@ static inline size_t sort_room(uint32_t *ids, size_t n, size_t room)
 static size_t sort_few(uint32_t *ids, size_t n)
 {
     uint32_t behind = ids[n];
-    size_t n_ids =
-        n <= FEW / 2 ? sort_room(ids, n, FEW / 2) : sort_room(ids, n, FEW);
+    size_t kept =
+        n <= FEW / 2 ? sort_room(ids, n, false) : sort_room(ids, n, true);
 
     ids[n] = behind;
-    return n_ids;
+    return kept;
 }
 
 static size_t merge_unique(const uint32_t *a, size_t n_a, const uint32_t *b,
