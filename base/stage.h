@@ -15,9 +15,9 @@
  *            stage_commit()         the sidecar
  *
  *          The fingerprint is the sha256 of stage name, format version, corpus
- *          seed, the options that change bytes, and the inputs in the order
- *          given: each one's key and sha256.  Durations and dates stand under "run" in the sidecar and
- *          enter no hash.
+ *          seed, the options that change bytes, and the key and sha256 of each
+ *          input, in the order given.  Durations and dates stand under "run"
+ *          in the sidecar and enter no hash.
  * Owns.    struct stage_output owns its tally and its extra members.
  * Fails.   -E_STALE, -E_NOTFOUND (an input whose stage has not run: the
  *          message says which), -E_IO, -E_DAMAGED (a sidecar that cannot be

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "filter/plan_target.h"
 #include "filter/scan.h"
@@ -74,20 +75,19 @@ static int make_ranks(struct plan *p, uint64_t depth, struct err *e)
 /* Draws and ranks differ by a hundredth where t is in the thousands, so the
  * cap by draws tells how many ranks will do; where they do not, twice as
  * many. */
-static int find_exact(struct plan *p, uint64_t by_draws, uint64_t *cap,
-                      struct err *e)
+static int find_exact(struct plan *p, uint64_t by_draws,
+                      struct plan_target *found, struct err *e)
 {
     uint64_t depth = by_draws + by_draws / 16 + 64;
-    struct plan_target found = {.found = false};
     int rc = 0;
 
-    for (; !rc && !found.found; depth *= 2) {
+    found->found = false;
+    for (; !rc && !found->found; depth *= 2) {
         rc = make_ranks(p, depth, e);
         if (!rc)
-            rc = plan_target_find(&found, p->corpus, p->draws, &p->caps,
+            rc = plan_target_find(found, p->corpus, p->draws, &p->caps,
                                   p->config->target, threads_of(p), e);
     }
-    *cap = found.cap;
     return rc;
 }
 
@@ -98,8 +98,15 @@ static int find_target(struct plan *p, uint64_t *cap, struct err *e)
                               p->config->target, threads_of(p), e);
 
     if (!rc && p->config->exact)
-        return find_exact(p, found.cap, cap, e);
+        rc = find_exact(p, found.cap, &found, e);
     *cap = rc ? 0 : found.cap;
+    if (!rc && !found.cap && found.least)
+        log_event("warning",
+                  "--target %llu keeps no pair: the smallest cap, 1, keeps "
+                  "%llu, so that --target %llu is the smallest that keeps any",
+                  (unsigned long long)p->config->target,
+                  (unsigned long long)found.least,
+                  (unsigned long long)found.least);
     return rc;
 }
 

@@ -160,7 +160,8 @@ int plan_target_find(struct plan_target *to, const struct corpus *c,
             most = draws->rows[q].c;
     t.n = target_bin(most) + 1;
     rc = count(&t, c, threads, e);
-    *to = (struct plan_target){.pairs = t.pairs, .beyond = t.beyond};
+    *to = (struct plan_target){
+        .pairs = t.pairs, .beyond = t.beyond, .least = rc ? 0 : t.bins[0]};
     bin = rc ? 0 : passing(&t, n, &below);
     if (!rc && bin == t.n) { /* N and fewer */
         to->cap = t.pairs ? t.last + 1 : 0;

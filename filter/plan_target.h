@@ -26,6 +26,8 @@ struct plan_target {
     uint64_t cap;
     uint64_t pairs;  /* with a known s */
     uint64_t beyond; /* without */
+    uint64_t least;  /* pairs that a cap of 1 keeps, the smallest target there
+                        is; with less the cap is 0 and keeps none */
     bool found;      /* cap is the answer; else more ranks are needed */
 };
 

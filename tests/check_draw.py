@@ -125,6 +125,27 @@ def check_summary(corpus, unique, counts, norms):
             sys.exit(f"{options} were not refused")
 
 
+def check_smallest(corpus, unique, d, exact):
+    """A target that no cap is small enough for keeps nothing, and says how few
+    can be kept."""
+    least = sum(min(d[q, r["uid"]] for q in r["q"]) == 0 for r in unique)
+    args = ["balance", corpus, "--dry-run", "--json",
+            *(["--exact"] if exact else [])]
+    for target, cap, kept in ((least, None, least), (least - 1, 0, 0),
+                              (1, 0, 0)):
+        run = chain.stage(*args, "--target", target)
+        told = json.loads(run.stdout)
+        same(f"kept of --target {target}", told["kept"], kept)
+        if cap is not None:
+            same(f"cap of --target {target}", told["cap"], cap)
+        if (f"--target {least} is the smallest" in run.stderr) != (not kept):
+            sys.exit(f"--target {target} warns: {run.stderr}")
+    if "target" not in chain.stage("balance", corpus, "--target", 0,
+                                   code=2).stderr:
+        sys.exit("--target 0 was not refused")
+    print(f"--target {least} is the smallest, and less is told")
+
+
 def main():
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "draw"
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +170,7 @@ def main():
                 print(f"seed {seed}, {'ranks' if exact else 'draws'}, "
                       f"{option} {t}: cap {cap}, {len(kept)} of "
                       f"{len(unique)} pairs kept, all equal")
+            check_smallest(corpus, unique, d, exact)
         check_summary(corpus, unique, counts, norms)
         plain = len(chain.records(*chain.parts(
             corpus, "selected/round-0/*.jsonl.zst")))

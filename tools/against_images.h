@@ -37,6 +37,7 @@ int against_images_config(const struct corpus *c, struct image_config *config,
 /* All of paths into set, and their files into set->inputs.  counts: images,
  * phashes, undecoded (compared by bytes alone), skipped reasons. */
 int against_images(const struct opt_list *paths, unsigned workers,
-                   const struct image_config *config, struct dedup_set *set, struct tally *counts, struct err *e);
+                   const struct image_config *config, struct dedup_set *set,
+                   struct tally *counts, struct err *e);
 
 #endif

@@ -19,10 +19,12 @@ static const struct opt rows[] = {
      .type = OPT_U64,
      .at = offsetof(struct balance_config, target),
      .arg = "N",
-     .def = "0",
+     .min = 1,
+     .max = 1e15,
      .flags = OPT_BYTES,
      .help = "Instead of --cap: take the largest cap that keeps at most N "
-             "pairs, and print it."},
+             "pairs, and print it. With fewer than a cap of 1 keeps none are "
+             "kept, and a warning says how many that is."},
     {.name = "tail-share",
      .type = OPT_DOUBLE,
      .at = offsetof(struct balance_config, tail_share),
