@@ -27,11 +27,11 @@
  * Fails.   -E_FORMAT for invalid UTF-8 (default policy), -E_TOOBIG past
  *          WORDS_TEXT_MAX, -E_NOMEM.
  * Threads. One struct words per thread.
- * Cost.    ASCII is looked at 64 bytes at a time, as bits (querylist/
- *          words_scan.h), and copied a word at a time; what is not, from the
- *          character before it until 16 bytes of ASCII follow, is folded, in
- *          two more passes.  Nothing is allocated once the buffers have
- *          met the longest text.
+ * Cost.    Text is looked at 64 bytes at a time, as bits
+ *          (querylist/words_cut.h); what is not ASCII is folded before, in a
+ *          pass with a look-up a character (querylist/words_fold.h).  Nothing
+ *          is allocated once the buffers have met the longest text, and the
+ *          tables its characters: 2 KiB for the 256 around each.
  */
 #ifndef QUERYLIST_WORDS_H
 #define QUERYLIST_WORDS_H

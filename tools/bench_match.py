@@ -10,7 +10,8 @@ published rule (--policy metaclip), spacing, search, and the ids sorted, each
 once, are timed:
 
   witmill          tests/bench_match.c, cut, hashed and looked up by stages; the
-                   default policy besides
+                   default policy besides; and tests/bench_words.c, cutting
+                   alone
   pyahocorasick    as MetaCLIP's second version uses it, spacing in Python
   daachorse        a double array in Rust, spacing in Rust: built by cargo, of
                    crates.io or of a checkout in the folder $WITMILL_DAACHORSE
@@ -132,6 +133,16 @@ def witmill(build, policy, rows):
     return got["matches"]
 
 
+def cuts(build):
+    got = subprocess.run([build / "bench_words", FOLDER / "texts.txt"],
+                         stdout=subprocess.PIPE, check=True, text=True).stdout
+    ns = dict(line.split("=") for line in got.split())
+    for how in "metaclip", "words", "kept":
+        print(f"cut alone, {how}: {float(ns[how + '_ns']):.0f} ns a text; ASCII "
+              f"{float(ns[how + '_ascii_ns']):.0f}, the others "
+              f"{float(ns[how + '_other_ns']):.0f}", flush=True)
+
+
 def pyahocorasick(rows):
     python = peers.interpreter()
     have = [python, "-c", "import ahocorasick"]
@@ -189,6 +200,7 @@ def main():
                   FOLDER / "texts.txt", LOOP_TEXTS])
     rows.append(("the published loop", got["texts"], got["cpu_s"]))
     witmill(build, "words", rows)
+    cuts(build)
     ours = rows[0][2] / rows[0][1]
     print(f"{'':24}{'texts/s':>12}{'ns a text':>14}{'witmill is':>14}")
     for name, texts, cpu_s in rows:
