@@ -16,12 +16,12 @@ int dedup_mail_open(struct dedup_mail *m, struct dedup_search *search,
 {
     *m = (struct dedup_mail){.search = search, .set = set};
     buf_init(&m->urls, BUF_NO_LIMIT);
-    return dedup_spool_open(&m->letters, &search->store, search->ranges, e);
+    return bins_open(&m->letters, &search->store, search->ranges, e);
 }
 
 void dedup_mail_close(struct dedup_mail *m)
 {
-    dedup_spool_close(&m->letters);
+    bins_close(&m->letters);
     dedup_range_release(&m->now);
     buf_release(&m->urls);
     free(m->known);
@@ -66,12 +66,12 @@ static int by_id(const void *a, const void *b)
 
 static int read_letters(struct dedup_mail *m, uint32_t range, struct err *e)
 {
-    size_t end = (size_t)dedup_spool_bytes(&m->letters, range), at = 0;
+    size_t end = (size_t)bins_bytes(&m->letters, range), at = 0;
     int rc;
 
     if (!buf_reserve(&m->urls, end))
         return err_set(e, E_NOMEM, "no memory for %zu bytes of URLs", end);
-    rc = dedup_spool_read(&m->letters, range, 0, m->urls.p, end, e);
+    rc = bins_read(&m->letters, range, 0, m->urls.p, end, e);
     while (!rc && at < end) {
         struct letter l;
 
@@ -84,7 +84,7 @@ static int read_letters(struct dedup_mail *m, uint32_t range, struct err *e)
     m->urls.n = end;
     if (m->n_known)
         qsort(m->known, m->n_known, sizeof *m->known, by_id);
-    dedup_spool_clear(&m->letters, range);
+    bins_clear(&m->letters, range);
     return rc;
 }
 
@@ -114,19 +114,18 @@ static int send_letter(void *ctx, const void *record, struct err *e)
     memcpy(&send, record, sizeof send);
     k = find(m, send.by);
     l = (struct letter){k->phash, k->id, k->n};
-    rc = dedup_spool_add(&m->letters, send.range, &l, sizeof l, e);
+    rc = bins_add(&m->letters, send.range, &l, sizeof l, e);
     return rc ? rc
-              : dedup_spool_add(&m->letters, send.range, m->urls.p + k->at,
-                                k->n, e);
+              : bins_add(&m->letters, send.range, m->urls.p + k->at, k->n, e);
 }
 
 static int leave(struct dedup_mail *m, struct err *e)
 {
-    struct dedup_spool *sends = &m->search->pushers;
-    int rc = dedup_spool_each(sends, m->next - 1, sizeof(struct dedup_send),
-                              send_letter, m, e);
+    struct bins *sends = &m->search->pushers;
+    int rc = bins_each(sends, m->next - 1, sizeof(struct dedup_send),
+                       send_letter, m, e);
 
-    dedup_spool_clear(sends, m->next - 1);
+    bins_clear(sends, m->next - 1);
     return rc;
 }
 

@@ -8,7 +8,7 @@
  *          to the later ranges that ask for them (dedup_search knows which).
  * Owns.    The current range and the letters, which lie in the search's store.
  *          What pusher() gives is valid until the next visit.
- * Fails.   As dedup_spool; -E_DAMAGED for more images than were searched.
+ * Fails.   As filter/bins; -E_DAMAGED for more images than were searched.
  * Threads. One.
  * Cost.    Memory: the URLs of one range's pushers and of the letters to it;
  *          of disk a URL for each pusher and range that asks.
@@ -34,7 +34,7 @@ struct dedup_known {
 struct dedup_mail {
     struct dedup_search *search;
     const struct dedup_set *set; /* or NULL */
-    struct dedup_spool letters;  /* by range of the reader */
+    struct bins letters;         /* by range of the reader */
     struct dedup_range now;
     uint32_t next; /* range after now */
     struct buf urls;

@@ -36,7 +36,7 @@ unsigned dedup_near_k(uint64_t n, unsigned radius, double rate)
 }
 
 int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
-                    struct dedup_store *store, struct err *e)
+                    struct bins_store *store, struct err *e)
 {
     const struct dedup_scan *scans[DEDUP_SCANS_MAX];
     unsigned threads = c->threads ? c->threads : 1;
@@ -53,14 +53,14 @@ int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
     n->cap = (size_t)(c->memory_bytes / (threads + 1) / DEDUP_PART_BYTES);
     if (n->cap < CAP_MIN)
         n->cap = CAP_MIN;
-    return dedup_spool_open(&n->looks, store, 1u << n->bands.key_bits, e);
+    return bins_open(&n->looks, store, 1u << n->bands.key_bits, e);
 }
 
 void dedup_near_close(struct dedup_near *n)
 {
-    dedup_spool_close(&n->looks);
-    dedup_spool_close(&n->verdicts);
-    dedup_spool_close(&n->twins);
+    bins_close(&n->looks);
+    bins_close(&n->verdicts);
+    bins_close(&n->twins);
 }
 
 int dedup_near_add(struct dedup_near *n, uint32_t id, uint64_t phash,
@@ -68,8 +68,8 @@ int dedup_near_add(struct dedup_near *n, uint32_t id, uint64_t phash,
 {
     struct dedup_look row = {phash, id, DEDUP_NONE};
 
-    return dedup_spool_add(&n->looks, dedup_band_key(&n->bands, 0, phash), &row,
-                           sizeof row, e);
+    return bins_add(&n->looks, dedup_band_key(&n->bands, 0, phash), &row,
+                    sizeof row, e);
 }
 
 /* ---- a pass ---- */
@@ -83,14 +83,14 @@ struct pass {
     struct dedup_near *near;
     unsigned band; /* the first that near ones agree in */
     bool last;
-    struct dedup_spool *from, *to;
+    struct bins *from, *to;
     uint32_t next; /* part of from */
     struct item *big;
 };
 
-static uint64_t rows_of(const struct dedup_spool *s, uint32_t part)
+static uint64_t rows_of(const struct bins *s, uint32_t part)
 {
-    return dedup_spool_bytes(s, part) / sizeof(struct dedup_look);
+    return bins_bytes(s, part) / sizeof(struct dedup_look);
 }
 
 static uint32_t destination(const struct pass *p, const struct dedup_look *row)
@@ -140,8 +140,8 @@ static int put_twins(struct dedup_near *n, const struct dedup_part *part,
 
     n->n_twins += part->n_twins;
     for (size_t i = 0; !rc && i < part->n_twins; i++)
-        rc = dedup_spool_add(&n->twins, part->twins[i].look >> n->range_shift,
-                             &part->twins[i], sizeof part->twins[i], e);
+        rc = bins_add(&n->twins, part->twins[i].look >> n->range_shift,
+                      &part->twins[i], sizeof part->twins[i], e);
     return rc;
 }
 
@@ -156,23 +156,22 @@ static int hand_on(void *ctx, void *item, struct err *e)
         p->near->n_looks += it->part.n;
     for (uint32_t d = 0; !rc && d < p->to->n; from = it->end[d++])
         if (it->end[d] > from)
-            rc = dedup_spool_add(p->to, d, it->part.spare + from,
-                                 (it->end[d] - from) * sizeof *it->part.spare,
-                                 e);
+            rc = bins_add(p->to, d, it->part.spare + from,
+                          (it->end[d] - from) * sizeof *it->part.spare, e);
     return rc;
 }
 
 /* ---- parts that memory does not hold ---- */
 
-static int read_rows(struct dedup_spool *s, uint32_t part, uint64_t at,
+static int read_rows(struct bins *s, uint32_t part, uint64_t at,
                      struct dedup_look *to, size_t n, struct err *e)
 {
-    return dedup_spool_read(s, part, at * sizeof *to, to, n * sizeof *to, e);
+    return bins_read(s, part, at * sizeof *to, to, n * sizeof *to, e);
 }
 
 /* The rows of one class of phashes, equal ones folded, to part 0 of out. What
  * a class has too much of stays unfolded, which costs time alone. */
-static int fold_class(struct pass *p, struct dedup_spool *out, uint64_t class,
+static int fold_class(struct pass *p, struct bins *out, uint64_t class,
                       uint64_t classes, struct err *e)
 {
     struct dedup_part *part = &p->big->part;
@@ -197,8 +196,7 @@ static int fold_class(struct pass *p, struct dedup_spool *out, uint64_t class,
         rc = put_twins(p->near, part, e);
         if (rc || (left && part->n <= p->near->cap / 2))
             continue;
-        rc = dedup_spool_add(out, 0, part->rows, part->n * sizeof *part->rows,
-                             e);
+        rc = bins_add(out, 0, part->rows, part->n * sizeof *part->rows, e);
         part->n = 0;
     }
     return rc;
@@ -206,7 +204,7 @@ static int fold_class(struct pass *p, struct dedup_spool *out, uint64_t class,
 
 /* Every pair of looks is in one pair of halves: search those together, and put
  * each half back, in order of ids. */
-static int search_halves(struct pass *p, struct dedup_spool *s, uint32_t part,
+static int search_halves(struct pass *p, struct bins *s, uint32_t part,
                          uint64_t a, size_t n_a, uint64_t b, size_t n_b,
                          struct err *e)
 {
@@ -234,14 +232,13 @@ static int search_halves(struct pass *p, struct dedup_spool *s, uint32_t part,
         back[first ? in_a++ : n_a + in_b++] = w->rows[i];
     }
     if (!rc)
-        rc = dedup_spool_write(s, part, a * sizeof *back, back,
-                               n_a * sizeof *back, e);
+        rc = bins_write(s, part, a * sizeof *back, back, n_a * sizeof *back, e);
     return rc ? rc
-              : dedup_spool_write(s, part, b * sizeof *back, back + n_a,
-                                  n_b * sizeof *back, e);
+              : bins_write(s, part, b * sizeof *back, back + n_a,
+                           n_b * sizeof *back, e);
 }
 
-static int search_pairs(struct pass *p, struct dedup_spool *s, uint32_t part,
+static int search_pairs(struct pass *p, struct bins *s, uint32_t part,
                         struct err *e)
 {
     uint64_t n = rows_of(s, part), half = p->near->cap / 2;
@@ -265,7 +262,7 @@ struct cutting {
     uint64_t vary, first; /* bits in which its looks differ */
     bool any;
     uint64_t mask;
-    struct dedup_spool into;
+    struct bins into;
 };
 
 static int see_bits(void *ctx, const void *record, struct err *e)
@@ -288,14 +285,13 @@ static int cut_look(void *ctx, const void *record, struct err *e)
     struct dedup_look look;
 
     memcpy(&look, record, sizeof look);
-    return dedup_spool_add(&c->into, dedup_bits_take(look.phash, c->mask),
-                           &look, sizeof look, e);
+    return bins_add(&c->into, dedup_bits_take(look.phash, c->mask), &look,
+                    sizeof look, e);
 }
 
 /* Search one piece, and put its looks back into the part of s. */
-static int search_piece(struct pass *p, struct dedup_spool *from,
-                        uint32_t piece, struct dedup_spool *s, uint32_t part,
-                        struct err *e)
+static int search_piece(struct pass *p, struct bins *from, uint32_t piece,
+                        struct bins *s, uint32_t part, struct err *e)
 {
     struct dedup_part *w = &p->big->part;
     uint64_t n = rows_of(from, piece), most = p->near->cap;
@@ -309,38 +305,36 @@ static int search_piece(struct pass *p, struct dedup_spool *from,
             rc = dedup_part_search(w, &p->near->bands, p->band, e);
         }
         if (!rc)
-            rc = dedup_spool_add(s, part, w->rows, w->n * sizeof *w->rows, e);
+            rc = bins_add(s, part, w->rows, w->n * sizeof *w->rows, e);
     }
-    dedup_spool_clear(from, piece);
+    bins_clear(from, piece);
     return rc;
 }
 
 /* By one group of bits: those that agree in it are in one piece. */
-static int search_group(struct pass *p, struct dedup_spool *s, uint32_t part,
+static int search_group(struct pass *p, struct bins *s, uint32_t part,
                         struct cutting *c, struct err *e)
 {
     uint32_t pieces = 1u << __builtin_popcountll(c->mask);
-    int rc = dedup_spool_open(&c->into, p->near->store, pieces, e);
+    int rc = bins_open(&c->into, p->near->store, pieces, e);
 
     if (!rc)
-        rc = dedup_spool_each(s, part, sizeof(struct dedup_look), cut_look, c,
-                              e);
-    dedup_spool_clear(s, part);
+        rc = bins_each(s, part, sizeof(struct dedup_look), cut_look, c, e);
+    bins_clear(s, part);
     for (uint32_t i = 0; !rc && i < pieces; i++)
         rc = search_piece(p, &c->into, i, s, part, e);
-    dedup_spool_close(&c->into);
+    bins_close(&c->into);
     return rc;
 }
 
 /* A crowd is cut as in memory: near ones agree in one of radius + 1 groups of
  * the bits that vary in it. */
-static int search_crowd(struct pass *p, struct dedup_spool *s, uint32_t part,
+static int search_crowd(struct pass *p, struct bins *s, uint32_t part,
                         struct err *e)
 {
     unsigned groups = p->near->bands.radius + 1, bits;
     struct cutting c = {.any = false};
-    int rc =
-        dedup_spool_each(s, part, sizeof(struct dedup_look), see_bits, &c, e);
+    int rc = bins_each(s, part, sizeof(struct dedup_look), see_bits, &c, e);
 
     bits = (unsigned)__builtin_popcountll(c.vary);
     if (rc || bits < 2 * groups)
@@ -365,7 +359,7 @@ static bool cut_pays(const struct dedup_near *near, uint64_t n)
     return 2 * (double)n / (double)near->cap > CUT_COST * groups;
 }
 
-static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
+static int search_big(struct pass *p, struct bins *s, uint32_t part,
                       struct err *e)
 {
     uint64_t n = rows_of(s, part), most = p->near->cap;
@@ -388,7 +382,7 @@ static int search_big(struct pass *p, struct dedup_spool *s, uint32_t part,
 
 static int take_big(struct pass *p, struct err *e)
 {
-    struct dedup_spool folded = {0};
+    struct bins folded = {0};
     uint64_t n = rows_of(p->from, p->next);
     uint64_t classes = 2 * n / p->near->cap + 1;
     int rc = dedup_part_reserve(&p->big->part, p->near->cap, e);
@@ -396,12 +390,12 @@ static int take_big(struct pass *p, struct err *e)
     p->near->n_big++;
     if (rc || p->band)
         return rc ? rc : search_big(p, p->from, p->next, e);
-    rc = dedup_spool_open(&folded, p->near->store, 1, e);
+    rc = bins_open(&folded, p->near->store, 1, e);
     for (uint64_t c = 0; !rc && c < classes; c++)
         rc = fold_class(p, &folded, c, classes, e);
     if (!rc)
         rc = search_big(p, &folded, 0, e);
-    dedup_spool_close(&folded);
+    bins_close(&folded);
     return rc;
 }
 
@@ -427,7 +421,7 @@ static int next_part(void *ctx, void *item, bool *more, struct err *e)
         }
         if (rc)
             return rc;
-        dedup_spool_clear(p->from, p->next);
+        bins_clear(p->from, p->next);
         if (n <= p->near->cap) {
             p->next++;
             *more = true;
@@ -442,18 +436,18 @@ static int run_pass(struct dedup_near *n, unsigned band, bool last,
                     struct item *items, unsigned depth, struct err *e)
 {
     static const struct workq_ops ops = {next_part, search_part, hand_on};
-    struct dedup_spool to = {0};
+    struct bins to = {0};
     struct pass p = {.near = n,
                      .band = band,
                      .last = last,
                      .from = &n->looks,
                      .to = last ? &n->verdicts : &to,
                      .big = &items[depth]};
-    int rc = last ? 0 : dedup_spool_open(&to, n->store, n->looks.n, e);
+    int rc = last ? 0 : bins_open(&to, n->store, n->looks.n, e);
 
     if (!rc)
         rc = workq_run(&ops, &p, items, sizeof *items, depth, depth, e);
-    dedup_spool_close(&n->looks);
+    bins_close(&n->looks);
     n->looks = to;
     return rc;
 }
@@ -471,9 +465,9 @@ int dedup_near_search(struct dedup_near *n, unsigned range_shift,
     dedup_scans(scans);
     for (unsigned i = 0; i <= depth; i++)
         dedup_part_init(&items[i].part, scans[0]);
-    rc = dedup_spool_open(&n->verdicts, n->store, ranges, e);
+    rc = bins_open(&n->verdicts, n->store, ranges, e);
     if (!rc)
-        rc = dedup_spool_open(&n->twins, n->store, ranges, e);
+        rc = bins_open(&n->twins, n->store, ranges, e);
     for (unsigned band = 0; !rc && band <= n->bands.radius; band++)
         rc = run_pass(n, band, band == n->bands.radius, items, depth, e);
     for (unsigned i = 0; i <= depth; i++)

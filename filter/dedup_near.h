@@ -16,8 +16,8 @@
  *                      are near to
  *            twins     struct dedup_twin, by range of look
  *
- * Owns.    Its spools; the store is borrowed.
- * Fails.   As dedup_spool; -E_TOOBIG from 2^32 - 1 ids on.
+ * Owns.    Its parts; the store is borrowed.
+ * Fails.   As filter/bins; -E_TOOBIG from 2^32 - 1 ids on.
  * Threads. Parts are searched in parallel; what is found is a minimum, so that
  *          neither threads nor memory nor k change it.
  * Cost.    radius + 1 passes of 16 bytes a look through the store.
@@ -27,7 +27,7 @@
 
 #include "base/err.h"
 #include "filter/dedup_part.h"
-#include "filter/dedup_spool.h"
+#include "filter/bins.h"
 #include <stdint.h>
 
 #define DEDUP_RADIUS_MAX 16 /* bits */
@@ -45,11 +45,11 @@ struct dedup_near_config {
 
 struct dedup_near {
     struct dedup_near_config config;
-    struct dedup_store *store;
+    struct bins_store *store;
     struct dedup_bands bands;
-    struct dedup_spool looks;    /* of the next pass */
-    struct dedup_spool verdicts; /* after search */
-    struct dedup_spool twins;
+    struct bins looks;    /* of the next pass */
+    struct bins verdicts; /* after search */
+    struct bins twins;
     unsigned range_shift; /* set by search */
     size_t cap;           /* looks of a part that memory holds */
     uint64_t n_looks, n_twins;
@@ -57,7 +57,7 @@ struct dedup_near {
 };
 
 int dedup_near_open(struct dedup_near *n, const struct dedup_near_config *c,
-                    struct dedup_store *store, struct err *e);
+                    struct bins_store *store, struct err *e);
 int dedup_near_add(struct dedup_near *n, uint32_t id, uint64_t phash,
                    struct err *e);
 /* Ranges are of 1 << range_shift ids. */

@@ -7,9 +7,10 @@
 #include "base/mem.h"
 #include "filter/dedup_keys.h"
 
-#define PIECE     1024                          /* records read at once */
-#define SHA_BYTES (sizeof(struct sha_row) + 24) /* of memory, for one of them  \
-                                                 */
+#define PIECE 1024 /* records read at once */
+#define SHA_BYTES                                                              \
+    (sizeof(struct sha_row) + 24) /* of memory, for one of them                \
+                                   */
 
 struct sha_row {
     uint64_t hi, lo; /* first 128 bits of the sha256 */
@@ -33,7 +34,7 @@ static unsigned part_bits(uint64_t expect, uint64_t memory_bytes)
     unsigned bits = 4;
 
     while (bits < DEDUP_KEY_BITS && expect >> bits > 4096 &&
-           DEDUP_BLOCK_MIN << (bits + 1) <= memory_bytes / 16)
+           BINS_BLOCK_MIN << (bits + 1) <= memory_bytes / 16)
         bits++;
     return bits;
 }
@@ -53,13 +54,13 @@ int dedup_search_open(struct dedup_search *s,
     int rc;
 
     *s = (struct dedup_search){.config = *c, .sha_bits = bits};
-    /* Up to three spools are open at a time, each with a block a part. */
-    rc = dedup_store_open(&s->store, c->folder, memory / 8 * 3,
-                          (size_t)(memory / 16 >> bits), e);
+    /* Up to three sets of parts are open at a time, each part with a block. */
+    rc = bins_store_open(&s->store, c->folder, memory / 8 * 3,
+                         (size_t)(memory / 16 >> bits), e);
     if (!rc)
         rc = dedup_near_open(&s->near, &near, &s->store, e);
     if (!rc)
-        rc = dedup_spool_open(&s->shas, &s->store, 1u << bits, e);
+        rc = bins_open(&s->shas, &s->store, 1u << bits, e);
     if (rc)
         dedup_search_close(s);
     return rc;
@@ -68,11 +69,11 @@ int dedup_search_open(struct dedup_search *s,
 void dedup_search_close(struct dedup_search *s)
 {
     dedup_near_close(&s->near);
-    dedup_spool_close(&s->shas);
-    dedup_spool_close(&s->equals);
-    dedup_spool_close(&s->verdicts);
-    dedup_spool_close(&s->pushers);
-    dedup_store_close(&s->store);
+    bins_close(&s->shas);
+    bins_close(&s->equals);
+    bins_close(&s->verdicts);
+    bins_close(&s->pushers);
+    bins_store_close(&s->store);
 }
 
 int dedup_search_add(struct dedup_search *s, const uint8_t *sha,
@@ -86,8 +87,8 @@ int dedup_search_add(struct dedup_search *s, const uint8_t *sha,
     if (sha) {
         memcpy(&row.hi, sha, 8);
         memcpy(&row.lo, sha + 8, 8);
-        rc = dedup_spool_add(&s->shas, (uint32_t)(row.hi >> (64 - s->sha_bits)),
-                             &row, sizeof row, e);
+        rc = bins_add(&s->shas, (uint32_t)(row.hi >> (64 - s->sha_bits)), &row,
+                      sizeof row, e);
     }
     if (!rc && phash)
         rc = dedup_near_add(&s->near, s->n, *phash, e);
@@ -209,8 +210,7 @@ static int shas_fold(struct dedup_search *s, struct shas *t, bool last,
             continue;
         }
         p.by = t->rows[first[first[i]]].id;
-        rc = dedup_spool_add(&s->equals, p.id >> s->range_shift, &p, sizeof p,
-                             e);
+        rc = bins_add(&s->equals, p.id >> s->range_shift, &p, sizeof p, e);
     }
     t->n = kept;
     return rc;
@@ -220,7 +220,7 @@ static int shas_fold(struct dedup_search *s, struct shas *t, bool last,
 static int shas_pass(struct dedup_search *s, uint32_t part, struct shas *t,
                      struct err *e)
 {
-    uint64_t left = dedup_spool_bytes(&s->shas, part) / sizeof(struct sha_row);
+    uint64_t left = bins_bytes(&s->shas, part) / sizeof(struct sha_row);
     struct sha_row piece[PIECE];
     uint64_t at = 0;
     int rc = 0;
@@ -229,8 +229,8 @@ static int shas_pass(struct dedup_search *s, uint32_t part, struct shas *t,
     while (!rc && left) {
         size_t n = left < PIECE ? (size_t)left : PIECE;
 
-        rc = dedup_spool_read(&s->shas, part, at * sizeof *piece, piece,
-                              n * sizeof *piece, e);
+        rc = bins_read(&s->shas, part, at * sizeof *piece, piece,
+                       n * sizeof *piece, e);
         at += n;
         left -= n;
         for (size_t i = 0; !rc && i < n; i++) {
@@ -247,7 +247,7 @@ static int shas_pass(struct dedup_search *s, uint32_t part, struct shas *t,
 
 static int equals_part(struct dedup_search *s, uint32_t part, struct err *e)
 {
-    uint64_t rows = dedup_spool_bytes(&s->shas, part) / sizeof(struct sha_row);
+    uint64_t rows = bins_bytes(&s->shas, part) / sizeof(struct sha_row);
     uint64_t cap = s->near.config.memory_bytes / SHA_BYTES;
     struct shas t;
     int rc;
@@ -269,13 +269,13 @@ static int equals_part(struct dedup_search *s, uint32_t part, struct err *e)
 
 static int find_equals(struct dedup_search *s, struct err *e)
 {
-    int rc = dedup_spool_open(&s->equals, &s->store, s->ranges, e);
+    int rc = bins_open(&s->equals, &s->store, s->ranges, e);
 
     for (uint32_t part = 0; !rc && part < s->shas.n; part++) {
         rc = equals_part(s, part, e);
-        dedup_spool_clear(&s->shas, part);
+        bins_clear(&s->shas, part);
     }
-    dedup_spool_close(&s->shas);
+    bins_close(&s->shas);
     return rc;
 }
 
@@ -331,9 +331,8 @@ static int take_twin(void *ctx, const void *record, struct err *e)
     look.id = twin.id;
     if (look.id - r->first < r->n)
         return take_look(r, &look, e);
-    return dedup_spool_add(&c->search->near.verdicts,
-                           look.id >> c->search->range_shift, &look,
-                           sizeof look, e);
+    return bins_add(&c->search->near.verdicts,
+                    look.id >> c->search->range_shift, &look, sizeof look, e);
 }
 
 static int by_number(const void *a, const void *b)
@@ -356,8 +355,7 @@ static int send_pushers(struct dedup_search *s, struct resolving *r, size_t n,
 
         if (i && r->by[i] == r->by[i - 1])
             continue;
-        rc = dedup_spool_add(&s->pushers, to.by >> s->range_shift, &to,
-                             sizeof to, e);
+        rc = bins_add(&s->pushers, to.by >> s->range_shift, &to, sizeof to, e);
     }
     return rc;
 }
@@ -378,7 +376,7 @@ static int write_results(struct dedup_search *s, struct resolving *r,
         /* Equal bytes first, but a picture of the set before any other. */
         v.exact = equal != DEDUP_NONE && (equal < s->set || near >= s->set);
         v.by = v.exact ? equal : near;
-        rc = dedup_spool_add(&s->verdicts, range, &v, sizeof v, e);
+        rc = bins_add(&s->verdicts, range, &v, sizeof v, e);
         if (v.by >= s->set && v.by >> s->range_shift != range)
             r->by[n++] = v.by;
     }
@@ -397,17 +395,17 @@ static int resolve_range(struct dedup_search *s, struct resolving *r,
         r->n = 1u << s->range_shift;
     memset(r->near, 0xff, r->n * sizeof *r->near);
     memset(r->equal, 0xff, r->n * sizeof *r->equal);
-    rc = dedup_spool_each(&s->near.verdicts, range, sizeof(struct dedup_look),
-                          take_look, r, e);
+    rc = bins_each(&s->near.verdicts, range, sizeof(struct dedup_look),
+                   take_look, r, e);
     if (!rc)
-        rc = dedup_spool_each(&s->equals, range, sizeof(struct dedup_pushed),
-                              take_equal, r, e);
+        rc = bins_each(&s->equals, range, sizeof(struct dedup_pushed),
+                       take_equal, r, e);
     if (!rc)
-        rc = dedup_spool_each(&s->near.twins, range, sizeof(struct dedup_twin),
-                              take_twin, &twin, e);
-    dedup_spool_clear(&s->near.verdicts, range);
-    dedup_spool_clear(&s->equals, range);
-    dedup_spool_clear(&s->near.twins, range);
+        rc = bins_each(&s->near.twins, range, sizeof(struct dedup_twin),
+                       take_twin, &twin, e);
+    bins_clear(&s->near.verdicts, range);
+    bins_clear(&s->equals, range);
+    bins_clear(&s->near.twins, range);
     return rc ? rc : write_results(s, r, e);
 }
 
@@ -416,10 +414,10 @@ static int resolve(struct dedup_search *s, struct err *e)
     size_t size = (size_t)4 << s->range_shift;
     struct resolving r = {
         .near = malloc(size), .equal = malloc(size), .by = malloc(size)};
-    int rc = dedup_spool_open(&s->verdicts, &s->store, s->ranges, e);
+    int rc = bins_open(&s->verdicts, &s->store, s->ranges, e);
 
     if (!rc)
-        rc = dedup_spool_open(&s->pushers, &s->store, s->ranges, e);
+        rc = bins_open(&s->pushers, &s->store, s->ranges, e);
     if (!rc && (!r.near || !r.equal || !r.by))
         rc = err_set(e, E_NOMEM, "no memory to compare %u images", s->n);
     for (uint32_t i = 0; !rc && i < s->ranges; i++)
@@ -446,7 +444,7 @@ int dedup_search_finish(struct dedup_search *s, struct err *e)
     if (!rc)
         rc = resolve(s, e);
     dedup_near_close(&s->near);
-    dedup_spool_close(&s->equals);
+    bins_close(&s->equals);
     return rc;
 }
 
@@ -497,12 +495,12 @@ int dedup_search_range(struct dedup_search *s, uint32_t r,
         return err_set(e, E_NOMEM, "no memory for %u verdicts", to->n);
     for (uint32_t i = 0; i < to->n; i++)
         to->verdicts[i] = (struct dedup_verdict){DEDUP_NONE, false};
-    rc = dedup_spool_each(&s->verdicts, r, sizeof(struct dedup_result),
-                          take_result, to, e);
+    rc = bins_each(&s->verdicts, r, sizeof(struct dedup_result), take_result,
+                   to, e);
     if (!rc)
-        rc = dedup_spool_each(&s->pushers, r, sizeof(struct dedup_send),
-                              take_send, to, e);
-    dedup_spool_clear(&s->verdicts, r);
+        rc = bins_each(&s->pushers, r, sizeof(struct dedup_send), take_send, to,
+                       e);
+    bins_clear(&s->verdicts, r);
     return rc;
 }
 

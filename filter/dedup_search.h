@@ -14,9 +14,9 @@
  *          as many as memory holds, near phashes by dedup_near; a twin of a
  *          look then takes its look's verdict, range by range, as looks come
  *          before their twins.
- * Owns.    The store and all spools in it; an unlinked file in folder once
+ * Owns.    The store and all parts in it; an unlinked file in folder once
  *          memory does not hold them.
- * Fails.   As dedup_spool; -E_TOOBIG from 2^32 - 1 images on.
+ * Fails.   As filter/bins; -E_TOOBIG from 2^32 - 1 images on.
  * Threads. One; finish() works on config.threads.
  * Cost.    About memory_bytes of memory; of disk at most 56 bytes an image.
  *          A part's sha256 are read again for each half of what memory holds
@@ -29,7 +29,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "filter/dedup_near.h"
-#include "filter/dedup_spool.h"
+#include "filter/bins.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,15 +60,15 @@ struct dedup_range {
 
 struct dedup_search {
     struct dedup_search_config config;
-    struct dedup_store store;
+    struct bins_store store;
     struct dedup_near near;
-    struct dedup_spool shas;     /* struct sha_row, until finish */
-    struct dedup_spool equals;   /* struct dedup_pushed, by range of id */
-    struct dedup_spool verdicts; /* struct dedup_result, by range of id */
-    struct dedup_spool pushers;  /* struct dedup_send, by range of pusher */
-    unsigned sha_bits;           /* of a part of shas */
-    uint32_t n, set;             /* images; of them, of the evaluation set */
-    unsigned range_shift;        /* a range has 1 << range_shift ids */
+    struct bins shas;     /* struct sha_row, until finish */
+    struct bins equals;   /* struct dedup_pushed, by range of id */
+    struct bins verdicts; /* struct dedup_result, by range of id */
+    struct bins pushers;  /* struct dedup_send, by range of pusher */
+    unsigned sha_bits;    /* of a part of shas */
+    uint32_t n, set;      /* images; of them, of the evaluation set */
+    unsigned range_shift; /* a range has 1 << range_shift ids */
     uint32_t ranges;
     uint64_t moved; /* rows, to find equal bytes, each time counted */
 };

@@ -313,13 +313,13 @@ static void release(struct gather *g)
 static int all_buckets(struct gather *g, struct err *e)
 {
     unsigned threads = stage_threads(&g->config->stage);
-    struct job *jobs = xcalloc(2 * threads, sizeof *jobs);
-    int rc;
+    struct job *jobs;
+    int rc = gather_share(g->config->memory_bytes, threads, g->n_sources,
+                          corpus_buckets(g->corpus), &g->bucket_bytes, e);
 
-    /* What a bucket is sorted in; runs on disk take what does not fit. */
-    g->bucket_bytes = g->config->memory_bytes / threads;
-    if (g->bucket_bytes < SORTER_MEMORY_MIN)
-        g->bucket_bytes = SORTER_MEMORY_MIN;
+    if (rc)
+        return rc;
+    jobs = xcalloc(2 * threads, sizeof *jobs);
     progress_begin(&g->progress, "gather", "buckets",
                    corpus_buckets(g->corpus));
     rc = workq_run(&pipeline, g, jobs, sizeof *jobs, 2 * threads, threads, e);

@@ -10,11 +10,14 @@
  *          stay.  When it is not a part it ends with the finish: all buckets'
  *          counts are added up into unique/counts.bin.
  * Fails.   As base/stage.h; -E_IO when a disk is full, of which a bucket that
- *          is larger than its share of memory needs the more.
+ *          is larger than its share of memory needs the more; -E_USAGE when
+ *          the offsets of frames take more than half of memory_bytes.
  * Threads. Buckets are worked on by `threads` workers, each within its share
  *          of memory_bytes; a share is never less than SORTER_MEMORY_MIN.
- * Cost.    Memory: memory_bytes; beside it exclude, 8 bytes a matched part and
- *          bucket, 8 bytes a query and thread, some 8 MiB a thread.  Open
+ * Cost.    Memory: memory_bytes, of which 8 bytes a matched part and bucket
+ *          say where frames begin; beside it exclude, 8 bytes a query and
+ *          thread, some 8 MiB a thread.  Runs go to unlinked files of the
+ *          corpus folder, as those of the other stages (filter/bins.h).  Open
  *          files: one part, two files of runs, two outputs for each thread.
  *          Disk: buckets at work that do not fit, some 400 bytes a record;
  *          twice that while runs of over 16 times their share of memory are

@@ -236,22 +236,38 @@ static int write_sorted(struct writing *w, struct sorter *sorter, struct err *e)
     return publish(w, e);
 }
 
+/* Runs on disk take what does not fit. */
+int gather_share(uint64_t memory_bytes, unsigned threads, size_t sources,
+                 uint32_t buckets, uint64_t *bucket_bytes, struct err *e)
+{
+    uint64_t offsets = sources * ((uint64_t)buckets + 1) * sizeof(uint64_t);
+    uint64_t memory = (uint64_t)threads * SORTER_MEMORY_MIN;
+
+    memory = memory > memory_bytes ? memory : memory_bytes;
+    if (offsets > memory / 2)
+        return err_set(e, E_USAGE,
+                       "%zu parts in matched/ have %llu MiB of frame offsets: "
+                       "--memory has to be twice that",
+                       sources, (unsigned long long)(offsets >> 20) + 1);
+    *bucket_bytes = (memory - offsets) / threads;
+    if (*bucket_bytes < SORTER_MEMORY_MIN)
+        *bucket_bytes = SORTER_MEMORY_MIN;
+    return 0;
+}
+
 int gather_bucket(struct gather_bucket *b, struct stage_output *o,
                   struct err *e)
 {
     struct writing w = {.b = b, .o = o};
-    char folder[IO_PATH_MAX];
     struct sorter sorter;
-    int rc = corpus_path(b->corpus, "unique", folder, e);
+    int rc;
 
-    if (rc)
-        return rc;
     buf_init(&w.line, BUF_NO_LIMIT);
     buf_init(&w.last_url, BUF_NO_LIMIT);
     buf_init(&w.kept_url, BUF_NO_LIMIT);
     exclude_scratch_init(&w.scratch);
     counts_init(&w.counts, b->corpus->head.n_queries);
-    rc = sorter_open(&sorter, folder, b->corpus->head.bucket_bits,
+    rc = sorter_open(&sorter, b->corpus->dir, b->corpus->head.bucket_bits,
                      b->memory_bytes, e);
     if (!rc)
         rc = read_sources(b, &sorter, e);

@@ -34,6 +34,12 @@ struct gather_bucket {
     uint64_t spilled; /* set: bytes that went to disk to be sorted */
 };
 
+/* What each of the threads' buckets may take of memory_bytes: where the frames
+ * of all sources begin is taken off first.  -E_USAGE where that is over half.
+ */
+int gather_share(uint64_t memory_bytes, unsigned threads, size_t sources,
+                 uint32_t buckets, uint64_t *bucket_bytes, struct err *e);
+
 /* Publishes o's files and commits it. */
 int gather_bucket(struct gather_bucket *b, struct stage_output *o,
                   struct err *e);

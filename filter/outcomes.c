@@ -10,6 +10,7 @@
 
 #define RECORD_ARENA_MAX ((size_t)4 << 20)
 #define SLICE_BITS_MAX   16 /* at most so many slices: 2^16 */
+#define MEMORY_MIN       ((uint64_t)64 << 10)
 
 /* "GGG-RR..." of a file in images/. */
 static bool parse_name(const char *name, unsigned *pass)
@@ -61,6 +62,11 @@ static struct outcome key_of(uint64_t h, struct str url)
     return o;
 }
 
+static uint32_t slice_of(const struct outcomes *o, uint64_t h)
+{
+    return o->bits ? (uint32_t)(h >> (64 - o->bits)) : 0;
+}
+
 struct reading {
     struct outcomes *outcomes;
     const struct corpus *corpus;
@@ -101,8 +107,7 @@ static int read_ledger(void *ctx, void *item, struct err *e)
         }
         row = key_of(corpus_url_hash(g->corpus, l.url), l.url);
         row.check |= l.outcome == LEDGER_IMAGE;
-        rc =
-            spill_add(&o->slices, (uint32_t)(row.h >> (64 - o->bits)), &row, e);
+        rc = bins_add(&o->slices, slice_of(o, row.h), &row, sizeof row, e);
     }
     jsonl_close(&r);
     arena_release(&arena);
@@ -138,18 +143,48 @@ static int note_ledger(void *ctx, void *item, struct err *e)
 static const struct workq_ops pipeline = {next_ledger, read_ledger,
                                           note_ledger};
 
-/* Slices small enough that the views of all threads fit; whole buckets have
- * one view after the other, so that more slices than buckets cost nothing. */
-static unsigned slice_bits(const struct corpus *c,
-                           const struct outcomes_config *config)
+/* Slices small enough that the views of all threads fit, and so few that their
+ * blocks do; a slice within a bucket is loaded once. */
+static bool slice_bits(const struct corpus *c,
+                       const struct outcomes_config *config, uint64_t memory,
+                       unsigned *bits)
 {
     uint64_t views = 2 * (uint64_t)config->threads;
-    uint64_t room = config->memory_bytes / views / sizeof(struct outcome);
-    unsigned bits = c->head.bucket_bits;
+    uint64_t room = memory / 2 / views / sizeof(struct outcome);
+    uint32_t most = bins_most(memory / 2);
 
-    while (bits < SLICE_BITS_MAX && config->pairs >> bits > room)
-        bits++;
-    return bits;
+    *bits = 0;
+    while (*bits < SLICE_BITS_MAX && UINT32_C(2) << *bits <= most &&
+           (*bits < c->head.bucket_bits || config->pairs >> *bits > room))
+        ++*bits;
+    return config->pairs >> *bits <= room;
+}
+
+static int open_slices(struct outcomes *o, const struct corpus *c,
+                       const struct outcomes_config *config, struct err *e)
+{
+    uint64_t memory = config->memory_bytes, enough;
+    uint32_t slices;
+    int rc;
+
+    if (memory < MEMORY_MIN)
+        memory = MEMORY_MIN;
+    if (!slice_bits(c, config, memory, &o->bits)) {
+        for (enough = 2 * memory; !slice_bits(c, config, enough, &o->bits);)
+            enough *= 2;
+        return err_set(e, E_USAGE,
+                       "what became of %llu pairs, for %u threads, needs %llu "
+                       "times the memory: raise --memory",
+                       (unsigned long long)config->pairs, config->threads,
+                       (unsigned long long)(enough / memory));
+    }
+    slices = UINT32_C(1) << o->bits;
+    rc = bins_store_open_for(&o->store, c->dir, memory / 2, slices, e);
+    if (!rc)
+        rc = bins_open(&o->slices, &o->store, slices, e);
+    if (!rc)
+        bins_share(&o->slices);
+    return rc;
 }
 
 int outcomes_read(struct outcomes *o, const struct corpus *c,
@@ -166,9 +201,8 @@ int outcomes_read(struct outcomes *o, const struct corpus *c,
     size_t *items = xcalloc(depth, sizeof *items);
     int rc;
 
-    *o = (struct outcomes){.bits = slice_bits(c, config)};
-    rc = spill_open(&o->slices, c->dir, UINT32_C(1) << o->bits,
-                    sizeof(struct outcome), config->memory_bytes, e);
+    *o = (struct outcomes){.bits = 0};
+    rc = open_slices(o, c, config, e);
     if (!rc)
         rc = sidecar_list(c, "images", &names, e);
     if (!rc) {
@@ -182,7 +216,8 @@ int outcomes_read(struct outcomes *o, const struct corpus *c,
 
 void outcomes_release(struct outcomes *o)
 {
-    spill_close(&o->slices);
+    bins_close(&o->slices);
+    bins_store_close(&o->store);
     *o = (struct outcomes){.bits = 0};
 }
 
@@ -208,8 +243,8 @@ static int by_key(const void *a, const void *b)
 
 static int load_slice(struct outcomes_view *w, uint32_t slice, struct err *e)
 {
-    const struct plan_spill *s = &w->of->slices;
-    uint64_t n = spill_count(s, slice);
+    const struct bins *s = &w->of->slices;
+    uint64_t n = bins_bytes(s, slice) / sizeof *w->v;
     int rc;
 
     w->slice = UINT64_MAX;
@@ -221,7 +256,7 @@ static int load_slice(struct outcomes_view *w, uint32_t slice, struct err *e)
             return err_set(e, E_NOMEM, "no memory for %llu outcomes",
                            (unsigned long long)n);
     }
-    rc = spill_read(s, slice, w->v, e);
+    rc = bins_read(s, slice, 0, w->v, n * sizeof *w->v, e);
     if (rc)
         return rc;
     w->n = n;
@@ -235,7 +270,7 @@ int outcomes_find(struct outcomes_view *w, uint64_t h, struct str url,
                   bool *asked, bool *image, struct err *e)
 {
     struct outcome key = key_of(h, url);
-    uint32_t slice = (uint32_t)(h >> (64 - w->of->bits));
+    uint32_t slice = slice_of(w->of, h);
     size_t lo = 0, hi;
 
     *asked = *image = false;

@@ -2,15 +2,17 @@
  * outcomes - which URLs have been asked, and which of them gave an image.
  *
  * Model.   Read from the ledgers of all download passes below a bound into
- *          slices of H(url), on disk (filter/plan_spill.h).  A view holds one
+ *          slices of H(url), on disk (filter/bins.h).  A view holds one
  *          slice at a time: who asks in the order of unique/, which is that of
  *          H(url), reads each slice once.  A URL is known by H(url) and 63
  *          bits of its MD5.
  * Owns.    The slices; a view its copy of one.
- * Fails.   As base/jsonl.h, base/ledger.h and filter/plan_spill.h.
+ * Fails.   As base/jsonl.h, base/ledger.h and filter/bins.h; -E_USAGE when
+ *          the memory holds neither slices so small nor so many.
  * Threads. outcomes_read() uses `threads`; then constant, a view a thread.
- * Cost.    16 bytes on disk a URL asked; in memory what config says; a binary
- *          search a question.
+ * Cost.    16 bytes on disk a URL asked; in memory what config says, 64 KiB at
+ *          least: half for the slices' blocks, half for views; a binary search
+ *          a question.
  */
 #ifndef FILTER_OUTCOMES_H
 #define FILTER_OUTCOMES_H
@@ -21,18 +23,19 @@
 #include "base/corpus.h"
 #include "base/err.h"
 #include "base/stage.h"
-#include "filter/plan_spill.h"
+#include "filter/bins.h"
 
 struct outcomes_config {
     unsigned passes; /* ledgers of passes below this */
     unsigned threads;
-    uint64_t memory_bytes; /* for all views together, about */
+    uint64_t memory_bytes; /* slices, and all views together */
     uint64_t pairs;        /* in the corpus: no more URLs than that */
 };
 
 struct outcomes {
-    struct plan_spill slices;
-    unsigned bits; /* slice = H(url) >> (64 - bits) */
+    struct bins_store store;
+    struct bins slices;
+    unsigned bits; /* slice = H(url) >> (64 - bits); 0: all in one */
 };
 
 struct outcome {

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "base/workq.h"
-#include "filter/plan_spill.h"
 #include "filter/scan.h"
+#include "filter/bins.h"
 
 #define WRITE_BUFFER ((size_t)1 << 17) /* ranks written at once */
 #define PART_MIN     1024
@@ -18,17 +18,17 @@
  * its place. */
 #define SORT_BYTES (2 * sizeof(struct plan_rank) + sizeof(uint32_t))
 
-_Static_assert(sizeof(struct plan_rank) == 28, "spilled as it lies");
+_Static_assert(sizeof(struct plan_rank) == 28, "stored as it lies");
 
 /* One query's way through. */
 struct wanted {
     uint64_t limit;  /* candidates have h <= limit */
-    uint64_t above;  /* in a scan that is not the first: and h > above */
+    uint64_t above;  /* in a scan that is a retry: and h > above */
     uint64_t span;   /* the limit of the first scan: slices are of that */
     uint64_t k;      /* how many ranks are wanted: min(c, depth) */
     uint32_t part;   /* of its first slice */
     uint32_t slices; /* parts that it has for itself; 0: shares one */
-    bool again;      /* this scan is for it */
+    bool again;      /* a retry is for it */
 };
 
 struct ranking {
@@ -36,13 +36,16 @@ struct ranking {
     const struct counts *counts;
     const struct draw_table *draws;
     const struct plan_ranks_config *config;
-    struct plan_ranks *to;
+    struct plan_ranks *out;
     struct wanted *q;
     _Atomic uint64_t *found; /* candidates by query */
     uint32_t *part_first;    /* first query of each part, and one behind */
     uint32_t n_parts;
     uint64_t part_max; /* candidates that fit one part's memory */
-    struct plan_spill spill;
+    uint32_t from, to; /* parts whose turn it is */
+    bool retry;        /* this scan is for queries with too few, alone */
+    struct bins_store store;
+    struct bins parts; /* part - from */
     /* the file of ranks */
     int fd;
     uint64_t *buffer;
@@ -119,6 +122,11 @@ static uint32_t part_of(const struct wanted *w, uint64_t h)
     return w->part + (uint32_t)(slice < w->slices ? slice : w->slices - 1);
 }
 
+static uint32_t last_part_of(const struct wanted *w)
+{
+    return w->slices < 2 ? w->part : w->part + w->slices - 1;
+}
+
 /* ---- candidates ---- */
 
 struct rank_item {
@@ -151,12 +159,16 @@ static int rank_record(void *ctx, void *item, const struct scan_record *s,
         struct wanted *w = &r->q[q];
         uint64_t h = draw_table_hash(r->draws, q, &to->bytes);
         struct plan_rank rank = {q, {(uint32_t)h, (uint32_t)(h >> 32)}, {0}};
+        uint32_t part;
 
-        if (!w->again || h > w->limit || (r->to->scans && h <= w->above))
+        if (h > w->limit || (r->retry && (!w->again || h <= w->above)))
+            continue;
+        part = part_of(w, h);
+        if (part < r->from || part >= r->to)
             continue;
         memcpy(rank.uid, s->uid, MD5_SIZE);
         atomic_fetch_add_explicit(&r->found[q], 1, memory_order_relaxed);
-        rc = spill_add(&r->spill, part_of(w, h), &rank, e);
+        rc = bins_add(&r->parts, part - r->from, &rank, sizeof rank, e);
         to->n++;
     }
     return rc;
@@ -168,7 +180,7 @@ static int rank_consume(void *ctx, void *item, struct err *e)
     struct rank_item *from = item;
 
     (void)e;
-    r->to->candidates += from->n;
+    r->out->candidates += from->n;
     from->n = 0;
     return 0;
 }
@@ -193,7 +205,7 @@ static int flush(struct ranking *r, struct err *e)
 
 static void add_tie(struct ranking *r, const struct caps_tie *tie)
 {
-    struct plan_ranks *to = r->to;
+    struct plan_ranks *to = r->out;
 
     if (tie->rank >= r->q[tie->q].k)
         return; /* none of the ranks that are kept */
@@ -238,7 +250,7 @@ static int sort_next(void *ctx, void *item, bool *more, struct err *e)
     struct ranking *r = ctx;
 
     (void)e;
-    *more = r->next < r->n_parts;
+    *more = r->next < r->to;
     *(struct sort_item *)item = (struct sort_item){.part = r->next++};
     return 0;
 }
@@ -249,17 +261,17 @@ static int sort_part(void *ctx, void *item, struct err *e)
     struct sort_item *s = item;
     uint32_t from = r->part_first[s->part], to = r->part_first[s->part + 1];
     struct plan_rank *room;
-    uint32_t *places;
+    uint32_t *places, mine = s->part - r->from;
     int rc;
 
-    s->n = spill_count(&r->spill, s->part);
+    s->n = bins_bytes(&r->parts, mine) / sizeof *s->v;
     if (!s->n)
         return 0;
     s->v = malloc(s->n * sizeof *s->v);
     room = malloc(s->n * sizeof *room);
     places = malloc((s->n + 1) * sizeof *places);
     if (s->v && room && places) {
-        rc = spill_read(&r->spill, s->part, s->v, e);
+        rc = bins_read(&r->parts, mine, 0, s->v, s->n * sizeof *s->v, e);
         if (!rc)
             plan_ranks_sort(s->v, s->n, from, to > from ? to - 1 : from, room,
                             places);
@@ -289,24 +301,20 @@ static int sort_all(struct ranking *r, struct err *e)
 {
     unsigned depth = r->config->threads + 1;
     struct sort_item *items = xcalloc(depth, sizeof *items);
-    int rc = io_open_unnamed(r->corpus->dir, &r->fd, e);
+    int rc;
 
-    r->buffer = xcalloc(WRITE_BUFFER, sizeof *r->buffer);
-    if (!rc)
-        rc = workq_run(&sorting, r, items, sizeof *items, depth,
-                       r->config->threads, e);
-    if (!rc)
-        rc = flush(r, e);
+    r->next = r->from;
+    rc = workq_run(&sorting, r, items, sizeof *items, depth, r->config->threads,
+                   e);
     for (unsigned i = 0; i < depth; i++)
         free(items[i].v);
     free(items);
-    free(r->buffer);
     return rc;
 }
 
 static int map_ranks(struct ranking *r, struct err *e)
 {
-    struct plan_ranks *to = r->to;
+    struct plan_ranks *to = r->out;
     size_t size = to->first[r->counts->n] * sizeof *to->ranks;
 
     if (size != r->written)
@@ -339,11 +347,10 @@ static void want(struct ranking *r)
         w->k = c < config->depth ? c : config->depth;
         w->limit = plan_ranks_limit(c, config->depth, config->slack);
         w->span = w->limit;
-        w->again = true;
-        r->to->first[q] = sum;
+        r->out->first[q] = sum;
         sum += w->k;
     }
-    r->to->first[r->counts->n] = sum;
+    r->out->first[r->counts->n] = sum;
     r->part_max = config->memory_bytes / 2 / (config->threads + 1) / SORT_BYTES;
     if (r->part_max > PART_MAX)
         r->part_max = PART_MAX;
@@ -352,7 +359,8 @@ static void want(struct ranking *r)
     lay_out_parts(r);
 }
 
-/* After a scan: which queries have to look further up? */
+/* After a scan: which of the queries that end in these parts have to look
+ * further up? */
 static int judge(struct ranking *r, bool *again, struct err *e)
 {
     *again = false;
@@ -360,6 +368,9 @@ static int judge(struct ranking *r, bool *again, struct err *e)
         struct wanted *w = &r->q[q];
         uint64_t found = r->found[q];
 
+        w->again = false;
+        if (last_part_of(w) < r->from || last_part_of(w) >= r->to)
+            continue;
         if (w->limit == UINT64_MAX && found != r->counts->c[q])
             return err_set(e, E_STALE,
                            "counts.bin is not of this unique/: "
@@ -374,6 +385,54 @@ static int judge(struct ranking *r, bool *again, struct err *e)
     return 0;
 }
 
+/* Find and sort the candidates of parts [from, to). */
+static int take_turn(struct ranking *r, struct err *e)
+{
+    struct scan_config scan = {.threads = r->config->threads,
+                               .n_queries = r->counts->n,
+                               .label = "balance: ranks"};
+    int rc = bins_open(&r->parts, &r->store, r->to - r->from, e);
+
+    if (rc)
+        return rc;
+    bins_share(&r->parts);
+    r->retry = false;
+    for (bool again = true; !rc && again; r->retry = true) {
+        rc = scan_run(r->corpus, &scan, &rank_ops, r, e);
+        r->out->scans++;
+        if (!rc)
+            rc = judge(r, &again, e);
+    }
+    if (!rc)
+        rc = sort_all(r, e);
+    bins_close(&r->parts);
+    return rc;
+}
+
+/* A quarter of the memory takes what is found, and a half sorts it. */
+static int take_turns(struct ranking *r, struct err *e)
+{
+    uint64_t memory = r->config->memory_bytes / 4;
+    uint32_t most = bins_most(memory);
+    int rc;
+
+    most = r->n_parts < most ? r->n_parts : most;
+    rc = bins_store_open_for(&r->store, r->corpus->dir, memory, most, e);
+    if (!rc)
+        rc = io_open_unnamed(r->corpus->dir, &r->fd, e);
+    r->buffer = xcalloc(WRITE_BUFFER, sizeof *r->buffer);
+    for (; !rc && r->to < r->n_parts; r->out->turns++) {
+        r->from = r->to;
+        r->to = r->n_parts - r->from < most ? r->n_parts : r->from + most;
+        rc = take_turn(r, e);
+    }
+    if (!rc)
+        rc = flush(r, e);
+    bins_store_close(&r->store);
+    free(r->buffer);
+    return rc;
+}
+
 int plan_ranks_make(struct plan_ranks *to, const struct corpus *c,
                     const struct counts *counts, const struct draw_table *draws,
                     const struct plan_ranks_config *config, struct err *e)
@@ -382,13 +441,9 @@ int plan_ranks_make(struct plan_ranks *to, const struct corpus *c,
                         .counts = counts,
                         .draws = draws,
                         .config = config,
-                        .to = to,
+                        .out = to,
                         .fd = -1,
                         .at_q = UINT32_MAX};
-    struct scan_config scan = {.threads = config->threads,
-                               .n_queries = counts->n,
-                               .label = "balance: ranks"};
-    bool again = true;
     int rc;
 
     *to = (struct plan_ranks){.n_ties = 0};
@@ -396,18 +451,9 @@ int plan_ranks_make(struct plan_ranks *to, const struct corpus *c,
     r.q = xcalloc(counts->n, sizeof *r.q);
     r.found = xcalloc(counts->n, sizeof *r.found);
     want(&r);
-    rc = spill_open(&r.spill, c->dir, r.n_parts, sizeof(struct plan_rank),
-                    config->memory_bytes / 4, e);
-    for (; !rc && again; to->scans++) {
-        rc = scan_run(c, &scan, &rank_ops, &r, e);
-        if (!rc)
-            rc = judge(&r, &again, e);
-    }
-    if (!rc)
-        rc = sort_all(&r, e);
+    rc = take_turns(&r, e);
     if (!rc)
         rc = map_ranks(&r, e);
-    spill_close(&r.spill);
     if (r.fd >= 0)
         close(r.fd);
     free(r.part_first);

@@ -3,19 +3,23 @@
  *
  * Model.   Of query q the ranks below depth are wanted: its min(c(q), depth)
  *          smallest (h, uid).  h is uniform, so those stand below a threshold
- *          of about depth / c(q), taken with slack; one scan spills the
+ *          of about depth / c(q), taken with slack; one scan puts the
  *          candidates, some per cent more than are wanted, into parts that are
  *          ranges of (query, h); each part is sorted in memory and its h
- *          written to one file, which is then mapped.  A query that turns out
- *          to have fewer candidates than it wants - once in 10^15, unless the
- *          slack is taken away - is scanned for again with twice the
- *          threshold, so the result is exact whatever the hash does.
+ *          written to one file, which is then mapped.  Parts that are too many
+ *          for the memory's blocks (filter/bins.h) take turns, a scan for
+ *          each: with two threads, 110 MB are enough to find a billion in one.
+ *          A query that turns out to have fewer candidates than it wants -
+ *          once in 10^15, unless the slack is taken away - is scanned for again
+ *          with twice the threshold, so the result is exact whatever the hash
+ *          does.
  * Owns.    The mapping, `first` and `ties`; plan_ranks_release().
  * Fails.   -E_STALE when unique/ has not the matches that counts says, -E_IO,
  *          -E_NOMEM.
  * Threads. One call at a time; works with `threads`.
  * Cost.    28 bytes on disk a candidate while it runs, 8 a rank after; memory
- *          as asked.  A scan of unique/.
+ *          as asked, but 1,024 candidates a part and 16 parts at least.  A scan
+ *          of unique/ a turn.
  */
 #ifndef FILTER_PLAN_RANKS_H
 #define FILTER_PLAN_RANKS_H
@@ -40,8 +44,9 @@ struct plan_ranks {
     const uint64_t *ranks;
     struct caps_tie *ties;
     uint64_t n_ties;
-    uint64_t candidates; /* spilled */
-    unsigned scans;      /* of unique/ */
+    uint64_t candidates; /* that went into parts */
+    unsigned turns;
+    unsigned scans; /* of unique/ */
     void *map;
     size_t map_size;
 };

@@ -140,13 +140,13 @@ static void ask_all(const struct outcomes *o, unsigned passes)
 static void test_outcomes__of_all_passes_below(void **state)
 {
     static const struct {
-        uint64_t memory;
+        uint64_t memory, pairs;
         unsigned threads, bits;
-    } ways[] = {{1 << 30, 1, 2},
-                {1 << 30, 3, 2},
-                {1 << 16, 2, 3},
-                {1 << 12, 2, 7},
-                {0, 2, 13}};
+    } ways[] = {{1 << 30, URLS, 3, 2},
+                {1 << 16, URLS, 2, 4},
+                {0, URLS, 1, 3},
+                {1 << 22, 2000000, 2, 6},
+                {1 << 22, 1000000, 4, 6}};
 
     (void)state;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
@@ -154,7 +154,7 @@ static void test_outcomes__of_all_passes_below(void **state)
             struct outcomes_config config = {.passes = passes,
                                              .threads = ways[i].threads,
                                              .memory_bytes = ways[i].memory,
-                                             .pairs = URLS};
+                                             .pairs = ways[i].pairs};
             struct stage_inputs in;
             struct outcomes o;
 
@@ -168,6 +168,36 @@ static void test_outcomes__of_all_passes_below(void **state)
             outcomes_release(&o);
             stage_inputs_release(&in);
         }
+}
+
+/* Slices have blocks, so that memory bounds their number, and views have to
+ * hold one each: what does not go is said before anything is read. */
+static void test_outcomes__too_little_memory(void **state)
+{
+    static const struct {
+        uint64_t memory, pairs;
+        unsigned threads;
+        const char *times;
+    } ways[] = {{1 << 22, 20000000, 1, "2 times"},
+                {1 << 22, 20000000, 64, "16 times"},
+                {0, 100000, 1, "8 times"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct outcomes_config config = {.passes = PASSES,
+                                         .threads = ways[i].threads,
+                                         .memory_bytes = ways[i].memory,
+                                         .pairs = ways[i].pairs};
+        struct err e = ERR_INIT;
+        struct outcomes o;
+
+        assert_int_equal(outcomes_read(&o, &corpus, &config, NULL, &e),
+                         -E_USAGE);
+        if (!strstr(e.message, ways[i].times) ||
+            !strstr(e.message, "raise --memory"))
+            fail_msg("\"%s\" without \"%s\"", e.message, ways[i].times);
+        outcomes_release(&o);
+    }
 }
 
 static void test_outcomes__passes_on_disk(void **state)
@@ -207,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outcomes__of_all_passes_below),
+        cmocka_unit_test(test_outcomes__too_little_memory),
         cmocka_unit_test(test_outcomes__passes_on_disk),
         cmocka_unit_test(test_outcomes__same_hash_of_two_urls),
     };

@@ -7,12 +7,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "filter/gather_bucket.h"
 #include "filter/sorter.h"
 
 #define MEMORY_LARGE ((uint64_t)64 << 20)
@@ -328,6 +331,53 @@ static void test_sorter__left_half_way(void **state)
     lines_free(&l);
 }
 
+/* Killed while runs are on disk: nothing of them is left in the folder. */
+static void test_sorter__killed(void **state)
+{
+    char dir[] = "/tmp/witmill-sorter-XXXXXX";
+    struct err e = ERR_INIT;
+    struct lines l;
+    int status;
+    pid_t child;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    make_lines(&l, 20000, 0, 0);
+    child = fork();
+    if (child == 0) {
+        struct sorter s;
+
+        must(sorter_open(&s, dir, 6, 1 << 20, &e), &e);
+        add_all(&s, &l);
+        if (!s.spilled)
+            _exit(1);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(rmdir(dir), 0); /* it is empty */
+    lines_free(&l);
+}
+
+/* gather: offsets of frames come out of the same memory. */
+static void test_gather__shares_its_memory(void **state)
+{
+    const uint64_t mib = 1 << 20;
+    struct err e = ERR_INIT;
+    uint64_t bytes;
+
+    (void)state;
+    assert_int_equal(gather_share(1024 * mib, 4, 0, 64, &bytes, &e), 0);
+    assert_int_equal(bytes, 256 * mib);
+    assert_int_equal(gather_share(1024 * mib, 4, 1024, 8191, &bytes, &e), 0);
+    assert_int_equal(bytes, 240 * mib);
+    assert_int_equal(gather_share(1, 2, 100, 64, &bytes, &e), 0);
+    assert_int_equal(bytes, SORTER_MEMORY_MIN);
+    assert_int_equal(gather_share(1024 * mib, 4, 8193, 8191, &bytes, &e),
+                     -E_USAGE);
+    assert_non_null(strstr(e.message, "513 MiB"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +389,8 @@ int main(void)
         cmocka_unit_test(test_sorter__too_large_alone),
         cmocka_unit_test(test_sorter__damage),
         cmocka_unit_test(test_sorter__left_half_way),
+        cmocka_unit_test(test_sorter__killed),
+        cmocka_unit_test(test_gather__shares_its_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
