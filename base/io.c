@@ -150,17 +150,38 @@ int io_join(char *out, const char *folder, const char *name, struct err *e)
     return 0;
 }
 
-int io_open_unnamed(const char *folder, int *fd, struct err *e)
+#define UNNAMED ".unnamed-"
+
+/* Of a process that is in that instant now it takes a name that is about to go,
+ * and nothing else. */
+static void remove_left(const char *folder)
 {
     char path[IO_PATH_MAX];
-    int rc;
+    struct io_list l;
 
+    if (io_list(folder, &l, NULL))
+        return;
+    for (size_t i = 0; i < l.n; i++)
+        if (!strncmp(l.names[i], UNNAMED, strlen(UNNAMED)) &&
+            !io_join(path, folder, l.names[i], NULL))
+            unlink(path);
+    io_list_release(&l);
+}
+
+int io_open_unnamed(const char *folder, int *fd, struct err *e)
+{
     *fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (*fd >= 0)
-        return 0;
-    rc = io_join(path, folder, ".unnamed-XXXXXX", e); /* without O_TMPFILE */
+    return *fd >= 0 ? 0 : io_open_unlinked(folder, fd, e);
+}
+
+int io_open_unlinked(const char *folder, int *fd, struct err *e)
+{
+    char path[IO_PATH_MAX];
+    int rc = io_join(path, folder, UNNAMED "XXXXXX", e);
+
     if (rc)
         return rc;
+    remove_left(folder);
     *fd = mkostemp(path, O_CLOEXEC);
     if (*fd < 0)
         return err_errno(e, E_IO, "create", path);

@@ -46,6 +46,9 @@ int io_join(char *out, const char *folder, const char *name, struct err *e);
 /* A file in folder for what does not fit into memory, to be read and written:
  * it has no name, and is gone with the process. */
 int io_open_unnamed(const char *folder, int *fd, struct err *e);
+/* The same where the file system always gives names: the file has one for an
+ * instant, and one that a kill in that instant left is removed by the next. */
+int io_open_unlinked(const char *folder, int *fd, struct err *e);
 
 int io_mkdirs(const char *path, struct err *e); /* like mkdir -p */
 bool io_exists(const char *path);

@@ -5,11 +5,13 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,7 +22,18 @@
 #include "base/workq.h"
 #include "tests/folder.h"
 
-/* In the place of libc's: file systems with and without locks. */
+/* In the place of libc's: the process is killed where a file is about to lose
+ * its name. */
+static bool kill_at_unlink;
+
+int unlink(const char *path)
+{
+    if (kill_at_unlink)
+        raise(SIGKILL);
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+/* Likewise: file systems with and without locks. */
 static bool no_locks;
 
 int flock(int fd, int operation)
@@ -483,10 +496,38 @@ static void test_workq__first_error_in_order(void **state)
     }
 }
 
+/* Files without names leave none behind, nor does a kill in the one instant in
+ * which some of them have one, once the next is opened. */
+static void test_io__unlinked_leave_nothing(void **state)
+{
+    char dir[] = "/tmp/witmill-io-XXXXXX";
+    struct io_list l;
+    int fd, status;
+    pid_t child;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    child = fork();
+    if (child == 0) {
+        kill_at_unlink = true;
+        _exit(io_open_unlinked(dir, &fd, NULL));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(io_list(dir, &l, NULL), 0);
+    assert_int_equal(l.n, 1);
+    io_list_release(&l);
+    assert_int_equal(io_open_unlinked(dir, &fd, NULL), 0);
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_int_equal(rmdir(dir), 0); /* it is empty */
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_io__publish_replaces_whole),
+        cmocka_unit_test(test_io__unlinked_leave_nothing),
         cmocka_unit_test(test_io__special_files_stay),
         cmocka_unit_test(test_io__abandon_leaves_nothing),
         cmocka_unit_test(test_io__one_writer_at_a_time),
