@@ -362,7 +362,7 @@ bench_programs := witmill jsonl_cat bench_products train_bench \
                   tokenize_records bench_picture loader_bench wikitext_dump \
                   bench_counts bench_dump bench_rules stream_cat make_records \
                   bench_records bench_dedup bench_draws bench_match \
-                  bench_words make_photos httpd
+                  bench_words make_ledgers make_photos httpd
 bench-text = tools/bench.py $B
 bench-views = tools/bench_views.py $B
 bench-dump = tools/bench_dump.py $B

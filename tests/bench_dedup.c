@@ -6,11 +6,10 @@
  *   bench_dedup answer N KIND FILE  of each image the first one that it is
  *                                   near to, 4 bytes each, 2^32 - 1: none
  *
- * KIND is what the phashes are like: `random`; `near`, three in ten a few bits
- * off an earlier one; `crowds`, besides these one in ten equal to one of four,
- * one in ten within 24 bits of one value, and one in ten around one of eight
- * values.  Without arguments: a million of each.  The limit is the time to sort
- * the rows once, in memory; where they are many, of a part of them.
+ * KIND is what the phashes are like: `random`, `near` or `crowds`
+ * (tests/phashes.h).  Without arguments: a million of each.  The limit is the
+ * time to sort the rows once, in memory; where they are many, of a part of
+ * them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,46 +19,10 @@
 
 #include "base/mem.h"
 #include "filter/dedup_search.h"
+#include "tests/phashes.h"
 
 #define RADIUS    4
 #define LIMIT_MAX ((uint64_t)8 << 20) /* rows sorted for the limit */
-
-enum kind { RANDOM, NEAR, CROWDS };
-
-static const char *const kinds[] = {"random", "near", "crowds"};
-
-static uint64_t mix(uint64_t z)
-{
-    z += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static uint64_t flip(uint64_t v, uint64_t r, unsigned n, unsigned bits)
-{
-    while (n--) {
-        r = mix(r);
-        v ^= UINT64_C(1) << r % bits;
-    }
-    return v;
-}
-
-static uint64_t phash_of(uint64_t i, enum kind kind)
-{
-    uint64_t r = mix(~i), what = r % 10;
-
-    if (kind == RANDOM || i == 0 || what >= (kind == CROWDS ? 6 : 3))
-        return mix(i);
-    if (what < 3)
-        return flip(mix(mix(r) % i), r, (unsigned)(r >> 32) % 7, 64);
-    if (what == 3)
-        return mix(UINT64_C(1) << 60 | (r >> 32 & 3));
-    if (what == 4)
-        return UINT64_C(0x5a5a5a5a5a000000) | (mix(r) & 0xffffff);
-    return flip(mix(UINT64_C(1) << 61 | (r >> 32 & 7)), r,
-                (unsigned)(r >> 40) % 24, 64);
-}
 
 static double seconds(clockid_t clock)
 {
@@ -71,7 +34,7 @@ static double seconds(clockid_t clock)
 
 /* ---- the limit: sorting rows of 16 bytes by 64 bits ---- */
 
-static double sort_limit(uint64_t n, enum kind kind)
+static double sort_limit(uint64_t n, enum phashes_kind kind)
 {
     uint64_t m = n < LIMIT_MAX ? n : LIMIT_MAX;
     struct dedup_look *rows = xmalloc(m * sizeof *rows);
@@ -79,7 +42,7 @@ static double sort_limit(uint64_t n, enum kind kind)
     double from;
 
     for (uint64_t i = 0; i < m; i++)
-        rows[i] = (struct dedup_look){phash_of(i, kind), (uint32_t)i, 0};
+        rows[i] = (struct dedup_look){phashes_of(i, kind), (uint32_t)i, 0};
     memset(spare, 0, m * sizeof *spare);
     from = seconds(CLOCK_THREAD_CPUTIME_ID);
     for (unsigned shift = 0; shift < 64; shift += 11) {
@@ -109,7 +72,7 @@ static double sort_limit(uint64_t n, enum kind kind)
 
 struct job {
     uint64_t n;
-    enum kind kind;
+    enum phashes_kind kind;
     uint64_t memory_mb;
     unsigned threads, k;
     const char *answer; /* file to write, or NULL */
@@ -161,7 +124,8 @@ static int search(const struct job *j, struct result *res, struct err *e)
     if (rc)
         return rc;
     for (uint64_t i = 0; !rc && i < j->n; i++) {
-        uint64_t phash = phash_of(i, j->kind), sha[2] = {mix(i), mix(~i)};
+        uint64_t phash = phashes_of(i, j->kind),
+                 sha[2] = {phashes_mix(i), phashes_mix(~i)};
 
         rc = dedup_search_add(&s, (const uint8_t *)sha, &phash, e);
     }
@@ -194,7 +158,7 @@ static int measure(const struct job *j, struct err *e)
     printf("%-6s %9.1f M rows  k %u  %u threads  %7.1f s  %6.2f M rows/s a "
            "core  %5.1f of one sort  peak %5.2f GiB  disk %5.2f GB (%.2f "
            "written)  %.1f M go  %llu big parts\n",
-           kinds[j->kind], (double)j->n / 1e6, r.k, j->threads, r.wall,
+           phashes_kinds[j->kind], (double)j->n / 1e6, r.k, j->threads, r.wall,
            (double)j->n / r.cpu / 1e6, r.cpu / limit,
            (double)use.ru_maxrss / (1 << 20), (double)r.disk / 1e9,
            (double)r.written / 1e9, (double)r.dropped / 1e6,
@@ -203,24 +167,16 @@ static int measure(const struct job *j, struct err *e)
     return 0;
 }
 
-static int write_phashes(uint64_t n, enum kind kind, const char *path)
+static int write_phashes(uint64_t n, enum phashes_kind kind, const char *path)
 {
     FILE *f = fopen(path, "wb");
 
     for (uint64_t i = 0; f && i < n; i++) {
-        uint64_t v = phash_of(i, kind);
+        uint64_t v = phashes_of(i, kind);
 
         fwrite(&v, 8, 1, f);
     }
     return !f || fclose(f) ? 1 : 0;
-}
-
-static int kind_of(const char *name)
-{
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(name, kinds[i]))
-            return i;
-    return -1;
 }
 
 static uint64_t number(int argc, char **argv, int i, uint64_t def)
@@ -234,15 +190,16 @@ int main(int argc, char **argv)
     bool file =
         argc == 5 && (!strcmp(argv[1], "write") || !strcmp(argv[1], "answer"));
     int at = file ? 2 : 1, rc = 0;
-    struct job j = {number(argc, argv, at, 1000000), RANDOM, 1024, 1, 0, NULL};
-    int kind = argc > at + 1 ? kind_of(argv[at + 1]) : 0;
+    struct job j = {
+        number(argc, argv, at, 1000000), PHASHES_RANDOM, 1024, 1, 0, NULL};
+    int kind = argc > at + 1 ? phashes_kind_of(argv[at + 1]) : 0;
 
     if (kind < 0 || j.n == 0 || argc == 2) {
         fprintf(stderr, "usage: bench_dedup [N random|near|crowds [MEMORY_MB "
                         "[THREADS [K]]]]\n");
         return 2;
     }
-    j.kind = (enum kind)kind;
+    j.kind = (enum phashes_kind)kind;
     if (file && !strcmp(argv[1], "write"))
         return write_phashes(j.n, j.kind, argv[4]);
     if (file) {
@@ -257,7 +214,7 @@ int main(int argc, char **argv)
         j.k = (unsigned)number(argc, argv, 5, 0);
         rc = measure(&j, &e);
     } else {
-        for (j.kind = RANDOM; !rc && j.kind <= CROWDS; j.kind++)
+        for (j.kind = PHASHES_RANDOM; !rc && j.kind <= PHASHES_CROWDS; j.kind++)
             rc = measure(&j, &e);
     }
     if (rc)

@@ -85,7 +85,9 @@ def check_same(folder, records):
         shutil.rmtree(corpus / "unique")
         for i in reversed(range(n)):
             chain.stage("gather", corpus, "--part", f"{i}/{n}", *SMALL)
-        chain.stage("gather", corpus, "--finish")
+        told = chain.stage("gather", corpus, "--finish").stdout
+        if f" {found['records']:,}\n" not in told:
+            sys.exit(f"--finish is to tell of all parts: {told}")
         same(f"{n} parts", reference, corpus)
     for n in 1, 2:  # the same records, cut otherwise on their way here
         other, _ = make(folder, f"in{n}", records, n)

@@ -9,7 +9,10 @@
  * matched/, byte for byte.  With a list that is there, texts hold entries of
  * it, and q is what was drawn.  Then matched/BATCH, and with --pairs also
  * pairs/BATCH, are written with their sidecars; `witmill gather`, `balance`
- * and what follows run on them.  What the records are: tests/records.h.
+ * and what follows run on them.  What the records are: tests/records.h.  With
+ * --links nothing but CORPUS/links/part-NNNNN.tsv, a URL and a text a line, for
+ * `witmill import`; of these --unmatched of a million texts are words that are
+ * in no list.
  *
  * Printed is one JSON object: what gather has to find in all of them
  * (records, copies, uids, urls, urls_with_texts: URLs of more than one text).
@@ -32,8 +35,8 @@
 struct options {
     const char *corpus, *batch;
     uint64_t records, parts, queries, bits, list_seed, seed;
-    uint64_t copies, another_text, hosts, threads;
-    bool pairs;
+    uint64_t copies, another_text, hosts, threads, unmatched;
+    bool pairs, links;
 };
 
 #define NUMBER(field, option, value, low, high, text)                          \
@@ -62,6 +65,11 @@ static const struct opt rows[] = {
     NUMBER(list_seed, "list-seed", "0", 0, 1e15, "Corpus seed of it."),
     {.name = "pairs", .type = OPT_BOOL, .at = offsetof(struct options, pairs),
      .flags = OPT_BYTES, .help = "Write pairs/NAME, too."},
+    {.name = "links", .type = OPT_BOOL, .at = offsetof(struct options, links),
+     .help = "Write links/ alone."},
+    {.name = "unmatched", .type = OPT_U64,
+     .at = offsetof(struct options, unmatched), .arg = "N", .def = "0",
+     .max = 1000000, .help = "Texts of a million of links/ that match nothing."},
     {.name = "threads", .type = OPT_U64,
      .at = offsetof(struct options, threads), .arg = "N", .def = "2",
      .min = 1, .max = 1024, .help = "Parts made at a time."},
@@ -165,6 +173,12 @@ static void put_name(void *ctx, uint32_t rank, struct buf *to)
     const struct maker *m = ctx;
 
     buf_add(to, qlist_norm(&m->list, m->groups[rank]));
+}
+
+static void put_no_name(void *ctx, uint32_t rank, struct buf *to)
+{
+    (void)ctx;
+    records_filler(to, (uint64_t)rank << 40);
 }
 
 static void make_line(struct maker *m, struct work *w, uint64_t i, bool matched)
@@ -291,6 +305,32 @@ static int make_output(struct maker *m, struct work *w, const struct stage *s,
     return rc;
 }
 
+/* As lists of links have them. */
+static int write_links(struct maker *m, struct work *w, struct err *e)
+{
+    uint64_t from = m->o->records * w->part / m->o->parts;
+    uint64_t to = m->o->records * (w->part + 1) / m->o->parts;
+    char path[IO_PATH_MAX];
+    FILE *out;
+
+    snprintf(path, sizeof path, "%s/links/part-%05u.tsv", m->o->corpus,
+             (unsigned)w->part);
+    out = fopen(path, "w");
+    if (!out)
+        return err_errno(e, E_IO, "create", path);
+    for (uint64_t i = from; i < to; i++) {
+        uint64_t text = records_text_of(&m->law, i);
+        uint64_t state = records_begin(&m->law, text, RECORDS_MATCHED);
+        bool matched = records_next(&state) % 1000000 >= m->o->unmatched;
+
+        records_url(&m->law, records_url_of(&m->law, i), &w->t);
+        records_text(&m->law, text, &w->t, matched ? put_name : put_no_name, m);
+        fprintf(out, "%.*s\t%.*s\n", STR_ARG(buf_str(&w->t.url)),
+                STR_ARG(buf_str(&w->t.text)));
+    }
+    return fclose(out) ? err_errno(e, E_IO, "write", path) : 0;
+}
+
 /* ---- all of them ---- */
 
 static int produce(void *ctx, void *item, bool *more, struct err *e)
@@ -311,6 +351,8 @@ static int work(void *ctx, void *item, struct err *e)
     char pairs[STAGE_NAME_MAX], name[STAGE_NAME_MAX];
     int rc = 0;
 
+    if (m->o->links)
+        return write_links(m, w, e);
     snprintf(pairs, sizeof pairs, "pairs/%.100s/part-%05u", m->o->batch,
              (unsigned)w->part);
     snprintf(name, sizeof name, "matched/%.100s/part-%05u", m->o->batch,
@@ -340,15 +382,19 @@ static int make_all(struct maker *m, struct err *e)
     static const struct workq_ops ops = {produce, work, consume};
     unsigned threads = (unsigned)m->o->threads;
     struct work *items = xcalloc(threads, sizeof *items);
-    int rc;
+    char folder[IO_PATH_MAX];
+    int rc = io_join(folder, m->o->corpus, "links", e);
 
+    if (!rc && m->o->links)
+        rc = io_mkdirs(folder, e);
     for (unsigned i = 0; i < threads; i++) {
         buf_init(&items[i].t.url, BUF_NO_LIMIT);
         buf_init(&items[i].t.text, BUF_NO_LIMIT);
         buf_init(&items[i].t.page, BUF_NO_LIMIT);
         buf_init(&items[i].line, BUF_NO_LIMIT);
     }
-    rc = workq_run(&ops, m, items, sizeof *items, threads, threads, e);
+    if (!rc)
+        rc = workq_run(&ops, m, items, sizeof *items, threads, threads, e);
     for (unsigned i = 0; i < threads; i++) {
         buf_release(&items[i].t.url);
         buf_release(&items[i].t.text);

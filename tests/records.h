@@ -62,7 +62,8 @@ enum records_salt {
     RECORDS_SOURCE,
     RECORDS_URL,
     RECORDS_TEXT,
-    RECORDS_PAGE
+    RECORDS_PAGE,
+    RECORDS_MATCHED
 };
 
 /* splitmix64's mixing function, over a stream of its own for each use. */

@@ -1,238 +1,277 @@
 #!/usr/bin/env python3
 """make bench, BENCH=costs: what each stage costs, and the bill of a corpus.
 
-Texts: synthetic pairs of the published shape (tests/make_records) in three
-sizes, each four times the one before, through match, gather and balance.
-Pictures: as many bytes as photographs have (tests/make_photos), in three
-sizes, from our own server on loopback through download and pack; and ten times
-as many thumbnails, as what dedup takes of one is little.  One thread a stage
-(the download has its decoder beside); CPU seconds, so that other work on the
-machine counts less.  A line through the two largest sizes gives what a stage
-takes to start and what an item costs; from these the machines and days for the
-paper's corpus and for all of Common Crawl.
+Texts: link lists of synthetic pairs of the published shape (make_records) in
+four sizes, each four times the one before, through import, match (of texts of
+which all match, and of others of which none does), gather, balance in both
+modes; and, on the three smaller ones, behind ledgers for all that was selected
+(make_ledgers), dedup and the catalogue.  Pictures: as many bytes as photographs
+have (make_photos), in three sizes, from our own server on loopback through
+download and pack, and as many URLs that are not there.
 
-usage: tools/bench_costs.py BUILD [TEXTS [PICTURES]]
-       the largest sizes (4000000 and 2400)
+One thread a stage (the download has its decoder beside); CPU seconds, so that
+other work on the machine counts less; bytes that the process read and wrote, by
+the kernel's count of its calls (sockets among them).  Differences of one size
+and the one before give what a further item costs, without the start; from the
+last one the machines and days for the paper's corpus and for Common Crawl.
+
+Printed is Markdown; --page FILE puts it between the lines `<!-- costs:begin -->`
+and `<!-- costs:end -->` of FILE, docs/costs.md.
+
+usage: tools/bench_costs.py BUILD [--texts N] [--pictures N] [--page FILE]
+       N: the largest sizes, 4,000,000 and 2,400, about ten minutes and 4 GB of
+       disk
 """
+import argparse
+import fcntl
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
+
+from costs_bill import bills
 
 FOLDER = pathlib.Path("build/bench-costs")
-SIZES = 3
 GROWTH = 4
-
-# What the bill is of; facts of the published corpora.
-CORES = 16               # of a machine
-POOL = 1.6e9             # matched pairs of the paper's size (MetaCLIP, pool 1)
-MATCHED_SHARE = 0.5      # of English texts match a query (the same)
-KEPT = 400e6             # pairs of the corpus
-USABLE = 0.42            # of URLs give an image (DataComp)
-CRAWL_TEXTS = 300e9      # texts of Common Crawl (MetaCLIP, pool 2)
-CRAWL_MATCHED = 10.7e9   # of them match
-CRAWL_KEPT = 1e9         # of these a cap of 20,000 keeps
-LINE = 10e9 / 8 * 0.8    # bytes a second of a machine's 10 Gb/s
+TEXT_SIZES = 4
+IMAGE_SIZES = 3          # of these, from the smallest
+PICTURE_SIZES = 3
+MERGE_SAMPLE = 1000
 
 
 class Cost:
-    """One stage on one size: CPU seconds, peak MB, bytes it left."""
+    """One stage on one size: items, CPU seconds, peak MiB, bytes read and
+    written by its calls, bytes that lie on disk afterwards."""
 
-    def __init__(self, items, cpu, peak, out):
-        self.items, self.cpu, self.peak, self.out = items, cpu, peak, out
+    def __init__(self, items, used, left):
+        self.items, self.left = items, left
+        self.cpu, self.peak, self.read, self.written = used
 
 
-class Line:
-    """A stage's costs as a line through the two largest sizes: what it takes
-    to start, and what every further item does."""
+class Stage:
+    """Costs by size, smallest first."""
 
     def __init__(self, costs):
-        less, more = costs[-2:]
-        items = more.items - less.items
-        self.each = (more.cpu - less.cpu) / items
-        self.start = more.cpu - self.each * more.items
-        self.out = (more.out - less.out) / items
+        self.costs = sorted(costs, key=lambda c: c.items)
+
+    def each(self, field, step=-1):
+        """Of a further item, between a size and the one before."""
+        less, more = self.costs[step - 1], self.costs[step]
+        return (getattr(more, field) - getattr(less, field)) / \
+            (more.items - less.items)
+
+    def steps(self):
+        return range(1, len(self.costs))
 
 
-def run(command):
-    """(CPU seconds, peak MB) of one command."""
+def run(*command):
+    """(CPU seconds, peak MiB, bytes read, bytes written)"""
     child = subprocess.Popen(list(map(str, command)),
                              stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE)
     words = child.stderr.read()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    calls = dict(line.split(": ") for line in pathlib.Path(
+        f"/proc/{child.pid}/io").read_text().splitlines())
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(f"{' '.join(map(str, command))}: exit code "
                  f"{child.returncode}\n{words.decode()[-2000:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return (used.ru_utime + used.ru_stime, used.ru_maxrss / 1024,
+            int(calls["rchar"]), int(calls["wchar"]))
 
 
-def size_of(folder):
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+def size_of(*folders):
+    return sum(p.stat().st_size for folder in folders
+               for p in folder.rglob("*") if p.is_file())
 
 
-def stage(table, witmill, corpus, name, items, *options):
-    out = {"import": "pairs", "match": "matched", "gather": "unique",
-           "balance": "selected", "download": "images", "dedup": "survivors",
-           "pack": "shards"}[name]
-    cost = Cost(items, *run([witmill, name, corpus, *options]),
-                size_of(corpus / out))
-    table.setdefault(name, []).append(cost)
-    print(f"  {name:9}{items:12,}{cost.cpu:11,.2f}{cost.out / items:12,.0f}"
-          f"{cost.peak:10,.0f}", flush=True)
+class Table:
+    def __init__(self, witmill):
+        self.witmill, self.costs = witmill, {}
+
+    def add(self, name, items, used, left):
+        self.costs.setdefault(name, []).append(Cost(items, used, left))
+        print(f"  {name:24}{items:12,}{used[0]:9.2f} s{used[1]:7.0f} MiB",
+              file=sys.stderr, flush=True)
+
+    def stage(self, name, corpus, items, folder, *args):
+        """A command of witmill; folder is what it leaves.  While this holds
+        the catalogue's lock, what is no part leaves the merge to later."""
+        with open(corpus / "merge.lock", "a", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            used = run(self.witmill, *args)
+        self.add(name, items, used, size_of(corpus / folder))
+
+    def stages(self):
+        return {name: Stage(costs) for name, costs in self.costs.items()}
 
 
-def heading(what):
-    print(f"\n{what}\n  {'stage':9}{'items':>12}{'CPU s':>11}{'bytes each':>12}"
-          f"{'peak MB':>10}")
+# ---- texts ----
+
+def fresh(corpus, *folders):
+    for folder in folders:
+        shutil.rmtree(corpus / folder, ignore_errors=True)
 
 
-def write_list(build, corpus):
-    """The pairs that were made, as a list of links."""
-    parts = sorted((corpus / "pairs/made").glob("*.zst"))
-    with subprocess.Popen([build / "jsonl_cat", *parts],
-                          stdout=subprocess.PIPE) as cat, \
-            open(FOLDER / "list.tsv", "w", encoding="utf-8") as out:
-        for line in cat.stdout:
-            pair = json.loads(line)
-            out.write(f"{pair['url']}\t{pair['text']}\n")
+def links(build, corpus, n, unmatched):
+    """The lists' names as options; what was made, counted."""
+    fresh(corpus, "links", "pairs", "matched")
+    told = json.loads(subprocess.run(
+        [build / "make_records", corpus, "--records", str(n), "--parts", "8",
+         "--links", "--unmatched", str(unmatched)], check=True,
+        capture_output=True).stdout)
+    return [x for p in sorted((corpus / "links").glob("*.tsv"))
+            for x in ("--links", p)], told
 
 
-def texts(build, largest):
-    table = {}
-    heading("texts: records in, synthetic, of the published shape")
-    for k in reversed(range(SIZES)):
-        n, corpus = largest // GROWTH ** k, FOLDER / f"texts-{k}"
-        run([build / "make_records", corpus, "--records", n, "--pairs"])
-        write_list(build, corpus)
-        shutil.rmtree(corpus / "matched")
-        shutil.rmtree(corpus / "pairs")
-        for name, options in [
-                ("import", ["--links", FOLDER / "list.tsv"]),
-                ("match", []), ("gather", []),
-                ("balance", ["--cap", max(1, n // 80000)])]:
-            stage(table, build / "witmill", corpus, name, n, "--threads", "1",
-                  *options)
-        if k:
-            shutil.rmtree(corpus)
-    return table
+def images(table, build, corpus, pairs):
+    """Everything selected, as if a download had asked for it."""
+    fresh(corpus, "selected")
+    for what in ["--plan"], ["--part", "0/1"]:
+        run(table.witmill, "balance", corpus, "--cap", 10 ** 9, *what)
+    urls = json.loads(subprocess.run(
+        [build / "make_ledgers", corpus], check=True,
+        capture_output=True).stdout)["urls"]
+    table.stage("dedup", corpus, urls, "survivors", "dedup", corpus,
+                "--threads", 1)
+    table.add("merge", pairs, run(table.witmill, "merge", corpus, "--catalog",
+                                  f"sample:{MERGE_SAMPLE}"), 0)
 
 
-def serve(build, photos):
-    server = subprocess.Popen([build / "httpd", "--host",
-                               f"photos.test={photos}", "--die-with-parent"],
-                              stdout=subprocess.PIPE, text=True)
-    return server, int(server.stdout.readline())
+def texts(table, build, n, with_images):
+    corpus = FOLDER / "texts"
+    one = ["--threads", 1, "--part", "0/1"]
+    lists, _ = links(build, corpus, n, 1000000)
+    run(table.witmill, "import", corpus, *lists, *one)
+    table.stage("match: none does", corpus, n, "matched", "match", corpus, *one)
+    lists, told = links(build, corpus, n, 0)
+    table.stage("import", corpus, n, "pairs", "import", corpus, *lists, *one)
+    fresh(corpus, "links")
+    table.stage("match: all do", corpus, n, "matched", "match", corpus, *one)
+    table.stage("gather", corpus, n, "unique", "gather", corpus, *one)
+    run(table.witmill, "gather", corpus, "--finish")
+    fresh(corpus, "pairs", "matched")
+    pairs = told["uids"]
+    target = ["balance", corpus, "--target", pairs // 4, "--threads", 1]
+    table.stage("balance", corpus, pairs, "selected", *target)
+    fresh(corpus, "selected")
+    table.stage("balance --exact", corpus, pairs, "selected", *target,
+                "--exact")
+    if with_images:
+        images(table, build, corpus, pairs)
+    shutil.rmtree(corpus)
 
 
-def pictures(build, largest, *side):
-    """Costs of the stages, and the bytes of a picture."""
-    table, photos = {}, FOLDER / "photos"
-    run([build / "make_photos", photos, largest, *side])
+# ---- pictures ----
+
+def pictures(table, build, n, port, name, net):
+    corpus = FOLDER / "pictures"
+    links = FOLDER / "list.tsv"
+    links.write_text("".join(
+        f"http://photos.test/{name}{i:06}.jpg\ta dog and the number {i} of all "
+        f"houses\n" for i in range(n)))
+    run(table.witmill, "queries", corpus, "--sources", "wordnet,numeral")
+    run(table.witmill, "import", corpus, "--links", links)
+    for stage in "match", "gather", "balance":
+        run(table.witmill, stage, corpus)
+    net = [*net, "--resolve", f"photos.test:80:127.0.0.1:{port}"]
+    found = name == "p"
+    table.stage("download: images" if found else "download: gone", corpus, n,
+                "images", "download", corpus, *net)
+    if found:
+        run(table.witmill, "dedup", corpus)
+        table.stage("pack", corpus, n, "shards", "pack", corpus, "--threads",
+                    1)
+    shutil.rmtree(corpus)
+
+
+def all_pictures(table, build, largest):
+    """The bytes of a picture."""
+    photos, limits = FOLDER / "photos", FOLDER / "limits"
+    run(build / "make_photos", photos, largest)
     each = size_of(photos) / largest
-    (FOLDER / "limits").write_text("photos.test 64\n")
-    server, port = serve(build, photos)
-    heading(f"pictures: {each / 1e3:.0f} KB each, over loopback")
-    for k in reversed(range(SIZES)):
-        n, corpus = largest // GROWTH ** k, FOLDER / f"pictures-{k}"
-        (FOLDER / "list.tsv").write_text("".join(
-            f"http://photos.test/p{i:06}.jpg\ta dog and the number {i} of all "
-            f"houses\n" for i in range(n)))
-        run([build / "witmill", "queries", corpus, "--sources",
-             "wordnet,numeral"])
-        for name, options in [
-                ("import", ["--links", FOLDER / "list.tsv", "--threads", 1]),
-                ("match", ["--threads", 1]), ("gather", ["--threads", 1]),
-                ("balance", ["--threads", 1]),
-                ("download", ["--contact", "https://example.org/",
-                              "--no-dns", "--allow-net", "127.0.0.0/8",
-                              "--resolve", f"photos.test:80:127.0.0.1:{port}",
-                              "--host-limit", FOLDER / "limits"]),
-                ("dedup", ["--threads", 1]), ("pack", ["--threads", 1])]:
-            stage(table, build / "witmill", corpus, name, n, *options)
-        shutil.rmtree(corpus)
-    server.kill()
-    server.wait()
-    shutil.rmtree(photos)
-    return table, each
+    limits.write_text("photos.test 64\n")
+    net = ["--contact", "https://example.org/", "--no-dns", "--allow-net",
+           "127.0.0.0/8", "--host-limit", limits]
+    with subprocess.Popen(
+            [build / "httpd", "--host", f"photos.test={photos}",
+             "--die-with-parent"], stdout=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline())
+        for k in reversed(range(PICTURE_SIZES)):
+            n = largest // GROWTH ** k
+            pictures(table, build, n, port, "p", net)
+            pictures(table, build, n, port, "gone", net)
+        server.kill()
+    return each
 
 
-def lines(table, *names):
-    """What a stage takes to start, and a million items, by the two largest
-    sizes; and by the two before, for how straight the line is."""
-    print(f"\n{'stage':11}{'start s':>9}{'s/million':>11}"
-          f"{'before':>9}{'bytes each':>12}")
-    out = {}
-    for name in names:
-        costs = table[name]
-        line, before = Line(costs), Line(costs[:-1])
-        print(f"{name:11}{line.start:9.2f}{line.each * 1e6:11.2f}"
-              f"{before.each * 1e6:9.2f}{line.out:12,.0f}")
-        out[name] = line
-    return out
+# ---- the page ----
+
+def amount(n):
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if n >= size:
+            return f"{n / size:.3g}{unit}"
+    return str(n)
 
 
-def bill(title, rows, bytes_in):
-    """rows: (stage, items, cost).  Bytes of a network come beside: they pass
-    while the machine computes."""
-    print(f"\n{title}\n  {'stage':9}{'items':>10}{'core hours':>13}"
-          f"{'TB left':>9}")
-    cores = 0.0
-    for name, items, cost in rows:
-        hours = items * cost.each / 3600
-        cores += hours
-        print(f"  {name:9}{items:10.2g}{hours:13,.0f}"
-              f"{items * cost.out / 1e12:9,.1f}")
-    days = cores / CORES / 24
-    print(f"  {cores:,.0f} core hours: {days:,.1f} days of one machine of "
-          f"{CORES} cores, {days / 10:,.1f} of ten")
-    if bytes_in:
-        line = bytes_in / LINE / 86400
-        print(f"  {bytes_in / 1e12:,.0f} TB to fetch: {line:,.1f} days of one "
-              f"machine's 10 Gb/s at 80%, {line / 10:,.1f} of ten")
+def machine():
+    names = [line.split(":")[1].strip() for line in
+             pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")] or ["unknown"]
+    return (f"Of {time.strftime('%Y-%m-%d', time.gmtime())}, on "
+            f"{os.cpu_count()} processors ({names[0]}); while it ran "
+            f"{os.getloadavg()[2]:.1f} processes were running on average.")
 
 
-def bills(t, p, thumbnails, image):
-    """Lines of the texts, of photographs and of thumbnails; image: bytes of a
-    photograph."""
-    asked = KEPT / USABLE
-    bill("the paper's corpus: 400 million pairs out of 1.6 billion that match",
-         [("import", POOL / MATCHED_SHARE, t["import"]),
-          ("match", POOL / MATCHED_SHARE, t["match"]),
-          ("gather", POOL, t["gather"]), ("balance", POOL, t["balance"]),
-          ("download", KEPT, p["download"]), ("dedup", KEPT, thumbnails["dedup"]),
-          ("pack", KEPT, p["pack"])], KEPT * image)
-    print(f"  (for {KEPT:.2g} images about {asked:.2g} URLs are asked; those "
-          "that give none cost a request)")
-    bill("Common Crawl: 300 billion texts, 10.7 billion match, a billion kept",
-         [("import", CRAWL_TEXTS, t["import"]),
-          ("match", CRAWL_TEXTS, t["match"]),
-          ("gather", CRAWL_MATCHED, t["gather"]),
-          ("balance", CRAWL_MATCHED, t["balance"]),
-          ("download", CRAWL_KEPT, p["download"]),
-          ("dedup", CRAWL_KEPT, thumbnails["dedup"]), ("pack", CRAWL_KEPT, p["pack"])],
-         CRAWL_KEPT * image)
+def table_of(stages):
+    """Markdown: CPU seconds a million by size, bytes, memory."""
+    yield ("| stage | items | CPU s a further million, by size | last / first "
+           "| bytes read | written | left | peak MiB |")
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, s in stages.items():
+        by_size = [s.each("cpu", k) * 1e6 for k in s.steps()]
+        yield (f"| {name} | {' '.join(amount(c.items) for c in s.costs)} | "
+               f"{' '.join(f'{v:.3g}' for v in by_size)} | "
+               f"{by_size[-1] / by_size[0]:.2f} | {s.each('read'):,.0f} | "
+               f"{s.each('written'):,.0f} | {s.each('left'):,.0f} | "
+               f"{' '.join(f'{c.peak:.0f}' for c in s.costs)} |")
+
+
+def put_on_page(path, lines):
+    begin, end = "<!-- costs:begin -->\n", "<!-- costs:end -->"
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(begin)
+    path.write_text(before + begin + "\n".join(lines) + "\n" + end +
+                    rest.split(end)[1], encoding="utf-8")
 
 
 def main():
-    build = pathlib.Path(sys.argv[1])
-    largest_text = int(sys.argv[2]) if len(sys.argv) > 2 else 4000000
-    largest_picture = int(sys.argv[3]) if len(sys.argv) > 3 else 2400
+    args = argparse.ArgumentParser()
+    args.add_argument("build", type=pathlib.Path)
+    args.add_argument("--texts", type=int, default=4000000)
+    args.add_argument("--pictures", type=int, default=2400)
+    args.add_argument("--page", type=pathlib.Path)
+    args = args.parse_args()
+    began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    text = texts(build, largest_text)
-    photographs, image = pictures(build, largest_picture)
-    thumbnails, _ = pictures(build, 10 * largest_picture, 160, 120)
-    print("\ntexts, by the two largest sizes", end="")
-    t = lines(text, "import", "match", "gather", "balance")
-    print("\nphotographs", end="")
-    p = lines(photographs, "download", "pack")
-    print("\nthumbnails", end="")
-    bills(t, p, lines(thumbnails, "download", "dedup", "pack"), image)
+    table = Table(args.build / "witmill")
+    for k in reversed(range(TEXT_SIZES)):
+        texts(table, args.build, args.texts // GROWTH ** k,
+              k >= TEXT_SIZES - IMAGE_SIZES)
+    picture = all_pictures(table, args.build, args.pictures)
     shutil.rmtree(FOLDER)
+    stages = table.stages()
+    lines = [machine(), "", *table_of(stages), "", *bills(stages, picture)]
+    if args.page:
+        put_on_page(args.page, lines)
+    print("\n".join(lines))
+    print(f"({time.monotonic() - began:.0f} s)", file=sys.stderr)
 
 
 if __name__ == "__main__":

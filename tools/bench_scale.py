@@ -4,16 +4,25 @@ of compressed lines can do without.
 
 Made by make_records: records of the published shape, 15% of them repeated, 10%
 further texts of a URL.  Printed, for one and for two threads, and for four in
-the least memory: seconds by the clock, CPU microseconds a record, peak memory, bytes
-sorted on disk; and in the same run, in CPU seconds, `zstd -dc` of what is read
-and `zstd -3` of what is written (the floor), and with `sort` between them.
+the least memory: CPU seconds, microseconds a record, seconds by the clock,
+peak memory, bytes sorted on disk; and in the same run, in CPU seconds,
+`zstd -dc` of what is read and `zstd --fast=7` of what is written (the floor), and
+with `sort` between them.
 
 usage: tools/bench_scale.py BUILD [--records N] [--parts N] [--folder DIR]
-                                  [--memory SIZE] [--only-default] [--keep]
+           [--memory SIZE] [--threads N] [--chain] [--made] [--keep]
 
-With --records 100000000 it needs some 30 GB in DIR and takes an hour of two
-quiet cores; --only-default then leaves out all but the run with gather's own
-options.
+--chain is for sizes at which once is enough: gather with its own options, then
+what follows on the same records, each under 2 GiB: balance in both modes
+(--target, a quarter of the pairs; plan and buckets), and the search of dedup
+over as many phashes (bench_dedup, with and without crowds).  Of what lies in
+unlinked files meanwhile the largest that was seen is told.
+
+    tools/bench_scale.py build/gcc --chain --records 100000000 --folder DIR
+
+needs 45 GB in DIR and an hour or two of two cores.  matched/ goes when unique/
+is there and has the right numbers.  --made begins behind gather, with what
+--keep left in DIR.
 """
 import argparse
 import json
@@ -26,19 +35,55 @@ import tempfile
 import time
 
 
-def run(command, **kwargs):
-    """(seconds, CPU seconds, peak MiB, its output) of one command."""
-    began = time.monotonic()
-    child = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, **kwargs)
-    out = child.stdout.read()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: exit code "
-                 f"{child.returncode}")
-    return (time.monotonic() - began, used.ru_utime + used.ru_stime,
-            used.ru_maxrss / 1024, out.decode(errors="replace"))
+PEAK_MIB = 2048
+
+
+class Run:
+    """One command: seconds, CPU seconds, peak MiB, bytes it held in unlinked
+    files, its output."""
+
+    def __init__(self, command, watch=False):
+        began = time.monotonic()
+        self.hidden = 0
+        with tempfile.TemporaryFile() as out:
+            child = subprocess.Popen(list(map(str, command)), stdout=out,
+                                     stderr=subprocess.DEVNULL)
+            while watch and os.waitid(os.P_PID, child.pid, os.WEXITED |
+                                      os.WNOHANG | os.WNOWAIT) is None:
+                self.hidden = max(self.hidden, unlinked(child.pid))
+                time.sleep(0.25)
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            out.seek(0)
+            self.out = out.read().decode(errors="replace")
+        if child.returncode:
+            sys.exit(f"{' '.join(map(str, command))}: exit code "
+                     f"{child.returncode}")
+        self.clock = time.monotonic() - began
+        self.cpu = used.ru_utime + used.ru_stime
+        self.peak = used.ru_maxrss / 1024
+
+    def told(self, what, n):
+        print(f"  {what:34} {self.cpu:8.0f} s CPU {1e6 * self.cpu / n:6.2f} us "
+              f"each {self.clock:7.0f} s {self.peak:6.0f} MiB"
+              + (f" {self.hidden / 1e9:5.2f} GB unlinked" if self.hidden
+                 else ""), flush=True)
+        if self.peak > PEAK_MIB:
+            sys.exit(f"{what}: more than {PEAK_MIB} MiB")
+
+
+def unlinked(pid):
+    """Bytes on disk of the files that a process has open and no folder
+    names."""
+    files = {}
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            if os.readlink(entry.path).endswith(" (deleted)"):
+                found = os.stat(entry.path)
+                files[found.st_ino] = found.st_blocks * 512
+    except OSError:  # it ended meanwhile
+        pass
+    return sum(files.values())
 
 
 def size(folder):
@@ -63,29 +108,67 @@ def spilled(text):
     return 0
 
 
+def right(corpus, told):
+    found = sums(corpus)[0]
+    if any(found.get(a, 0) != told[b] for a, b in (
+            ("read", "records"), ("records", "uids"), ("urls", "urls"),
+            ("duplicate-uid", "copies"),
+            ("urls-with-texts", "urls_with_texts"))):
+        sys.exit(f"gather: wrong numbers, {found}; made were {told}")
+
+
 def gather(build, corpus, told, what, *args):
     """One run, into an empty unique/; prints and returns its CPU seconds and
     the hashes of its outputs."""
     shutil.rmtree(corpus / "unique", ignore_errors=True)
     # As a part, so that what the catalogue costs is not measured with it.
-    clock, cpu, peak, out = run([build / "witmill", "gather", corpus,
-                                 "--part", "0/1", *args])
-    found, files = sums(corpus)
-    n = told["records"]
-    right = all(found.get(a, 0) == told[b] for a, b in (
-        ("read", "records"), ("records", "uids"), ("urls", "urls"),
-        ("duplicate-uid", "copies"), ("urls-with-texts", "urls_with_texts")))
-    print(f"  {what:34} {clock:8.1f} s {1e6 * cpu / n:7.2f} us CPU a record "
-          f"{peak:7.0f} MiB {spilled(out) / 1e9:6.2f} GB sorted on disk"
-          f"{'' if right else '  WRONG NUMBERS'}", flush=True)
-    if not right:
-        sys.exit(f"{found}, made were {told}")
-    return cpu, files
+    took = Run([build / "witmill", "gather", corpus, "--part", "0/1", *args])
+    took.hidden = spilled(took.out)
+    took.told(what, told["records"])
+    right(corpus, told)
+    return took.cpu, sums(corpus)[1]
+
+
+def balance(build, corpus, pairs, what, *args):
+    """Plan and buckets, as a part: no catalogue."""
+    shutil.rmtree(corpus / "selected", ignore_errors=True)
+    args = [build / "witmill", "balance", corpus, "--target", pairs // 4,
+            *args]
+    plan = Run([*args, "--plan", "--json"], True)
+    plan.told(f"balance --target{what}, plan", pairs)
+    Run([*args, "--part", "0/1"], True).told(
+        f"balance --target{what}, buckets", pairs)
+    kept = sum(json.loads(p.read_text())["counts"].get("records", 0)
+               for p in corpus.glob("selected/round-0/bucket-*.meta.json"))
+    print(f"    cap {json.loads(plan.out)['cap']:,}: {kept:,} of {pairs:,} "
+          f"pairs kept; selected/ {size(corpus / 'selected') / 1e9:.2f} GB",
+          flush=True)
+    if not 0 < kept <= pairs // 4:
+        sys.exit("that is not what was asked for")
+
+
+def chain(build, corpus, told, threads, made):
+    args = ["--threads", threads] if threads else []
+    if not made:
+        gather(build, corpus, told, "gather", *args)
+        print(f"    matched/ {size(corpus / 'matched') / 1e9:.2f} GB, unique/ "
+              f"{size(corpus / 'unique') / 1e9:.2f} GB", flush=True)
+    right(corpus, told)
+    Run([build / "witmill", "gather", corpus, "--finish"]).told(
+        "gather --finish", told["uids"])
+    shutil.rmtree(corpus / "matched", ignore_errors=True)
+    balance(build, corpus, told["uids"], "", *args)
+    balance(build, corpus, told["uids"], " --exact", "--exact", *args)
+    for kind in "near", "crowds":
+        took = Run([build / "bench_dedup", told["records"], kind, 1024,
+                    threads or os.cpu_count()], True)
+        took.told(f"search of dedup, {kind}", told["records"])
+        print(f"    {' '.join(took.out.split())}", flush=True)
 
 
 def pipe(command):
     """CPU seconds of a shell pipe and all in it."""
-    return run(["bash", "-c", f"set -o pipefail; {command}"])[1]
+    return Run(["bash", "-c", f"set -o pipefail; {command}"]).cpu
 
 
 def limits(corpus, told, ours):
@@ -97,14 +180,41 @@ def limits(corpus, told, ours):
     read = f"zstd -dcq {corpus}/matched/made/*.jsonl.zst"
     floor = pipe(f"{read} > /dev/null") + \
         pipe(f"zstd -dcq {corpus}/unique/bucket-*.jsonl.zst | "
-             "zstd -3 -q > /dev/null") - \
+             "zstd --fast=7 -q > /dev/null") - \
         pipe(f"zstd -dcq {corpus}/unique/bucket-*.jsonl.zst > /dev/null")
     peer = pipe(f"{read} | LC_ALL=C sort -S 1G --parallel=1 -T {corpus} | "
-                "zstd -3 -q > /dev/null")
-    print(f"  zstd -dc, zstd -3: {1e6 * floor / n:.2f} us CPU a record; "
+                "zstd --fast=7 -q > /dev/null")
+    print(f"  zstd -dc, zstd --fast=7: {1e6 * floor / n:.2f} us CPU a record; "
           f"gather takes {ours / floor:.2f} times that\n"
-          f"  zstd -dc | sort | zstd -3: {1e6 * peer / n:.2f} us; gather takes "
+          f"  zstd -dc | sort | zstd --fast=7: {1e6 * peer / n:.2f} us; gather takes "
           f"{ours / peer:.2f} times that", flush=True)
+
+
+def make(args, corpus, made):
+    """The records; what gather has to find stands in `made` as well."""
+    if args.made:
+        return json.loads(made.read_text())
+    parts = args.parts or max(8, args.records // 1000000)
+    took = Run([args.build / "make_records", corpus, "--records",
+                args.records, "--parts", parts])
+    made.write_text(took.out)
+    print(f"scale: {args.records:,} records in {parts} parts", flush=True)
+    took.told("make_records", args.records)
+    return json.loads(took.out)
+
+
+def three_ways(args, corpus, told):
+    cpu, first = gather(args.build, corpus, told, "gather, 1 thread",
+                        "--threads", 1)
+    for what, more in (
+            ("2 threads", ["--threads", 2]),
+            (f"4 threads, --memory {args.memory}",
+             ["--threads", 4, "--memory", args.memory])):
+        if gather(args.build, corpus, told, what, *more)[1] != first:
+            sys.exit(f"{what}: other bytes")
+    limits(corpus, told, cpu)
+    print(f"  on disk: matched/ {size(corpus / 'matched') / 1e9:.2f} GB, "
+          f"unique/ {size(corpus / 'unique') / 1e9:.2f} GB", flush=True)
 
 
 def main():
@@ -114,33 +224,19 @@ def main():
     args.add_argument("--parts", type=int)
     args.add_argument("--folder", type=pathlib.Path)
     args.add_argument("--memory", default="16M")
-    args.add_argument("--only-default", action="store_true")
+    args.add_argument("--threads", type=int)
+    args.add_argument("--chain", action="store_true")
+    args.add_argument("--made", action="store_true")
     args.add_argument("--keep", action="store_true")
     args = args.parse_args()
     folder = args.folder or pathlib.Path(tempfile.mkdtemp(prefix="scale-"))
     folder.mkdir(parents=True, exist_ok=True)
     corpus = folder / "corpus"
-    parts = args.parts or max(8, args.records // 1000000)
-    clock, cpu, _, out = run([args.build / "make_records", corpus, "--records",
-                              args.records, "--parts", parts])
-    told = json.loads(out)
-    print(f"scale: {told['records']:,} records in {parts} parts, made in "
-          f"{clock:.0f} s ({1e6 * cpu / args.records:.2f} us CPU each)",
-          flush=True)
-    if args.only_default:
-        gather(args.build, corpus, told, "gather")
+    told = make(args, corpus, folder / "made.json")
+    if args.chain:
+        chain(args.build, corpus, told, args.threads, args.made)
     else:
-        cpu, first = gather(args.build, corpus, told, "1 thread",
-                            "--threads", 1)
-        for what, more in (
-                ("2 threads", ["--threads", 2]),
-                (f"4 threads, --memory {args.memory}",
-                 ["--threads", 4, "--memory", args.memory])):
-            if gather(args.build, corpus, told, what, *more)[1] != first:
-                sys.exit(f"{what}: other bytes")
-        limits(corpus, told, cpu)
-    print(f"  on disk: matched/ {size(corpus / 'matched') / 1e9:.2f} GB, "
-          f"unique/ {size(corpus / 'unique') / 1e9:.2f} GB", flush=True)
+        three_ways(args, corpus, told)
     if not args.keep:
         shutil.rmtree(folder if not args.folder else corpus)
 
