@@ -27,15 +27,29 @@ static inline bool equal8(const char *a, const char *b)
     return v == w;
 }
 
-/* n is a constant wherever this is called.  Names and what stands around them
- * are 8 to 16 bytes: two that may overlap, no call. */
+static inline bool equal4(const char *a, const char *b)
+{
+    uint32_t v, w;
+
+    memcpy(&v, a, sizeof v);
+    memcpy(&w, b, sizeof w);
+    return v == w;
+}
+
+/* Two pieces that may overlap instead of a call. */
+static inline bool equal(const char *a, const char *b, size_t n)
+{
+    if (n >= 8 && n <= 16)
+        return equal8(a, b) && equal8(a + n - 8, b + n - 8);
+    if (n >= 4 && n < 8)
+        return equal4(a, b) && equal4(a + n - 4, b + n - 4);
+    return !memcmp(a, b, n);
+}
+
+/* n is a constant wherever this is called. */
 static inline bool take(struct cursor *c, const char *literal, size_t n)
 {
-    if ((size_t)(c->end - c->p) < n)
-        return false;
-    if (n < 8 || n > 16
-            ? memcmp(c->p, literal, n) != 0
-            : !equal8(c->p, literal) || !equal8(c->p + n - 8, literal + n - 8))
+    if ((size_t)(c->end - c->p) < n || !equal(c->p, literal, n))
         return false;
     c->p += n;
     return true;

@@ -8,11 +8,13 @@
  * what a step adds is the difference to the line above it.  CPU time of the
  * thread, frame by frame, of each frame the best of ROUNDS (5): what else the
  * machine does shows little.  All frames are decoded anew for each step.
+ * At last, what match writes is packed by ours and by some of zstd's levels.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <zstd.h>
 
 #include "base/jsonl_frames.h"
 #include "base/mem.h"
@@ -206,6 +208,88 @@ static double recode_way(struct bench *b, enum step last)
     return now_s() - began;
 }
 
+/* ---- packing, ours and zstd's ---- */
+
+#define PACKED_FRAMES 16 /* at most; they are like the others */
+#define OURS          0  /* instead of a level */
+
+struct packing {
+    double encode_s, decode_s;
+    size_t content, packed;
+};
+
+/* Lines of a frame there and back, the best of some rounds of either way. */
+static void pack_lines(struct bench *b, ZSTD_CCtx *z, int level,
+                       struct str lines, int rounds, struct packing *sum)
+{
+    double best[2] = {1e9, 1e9}, t[3];
+    struct err e = ERR_INIT;
+    struct buf back;
+
+    buf_init(&back, BUF_NO_LIMIT);
+    for (int k = 0; k < rounds; k++) {
+        size_t bound = ZSTD_compressBound(lines.n);
+
+        buf_clear(&b->out);
+        if (!buf_reserve(&b->out, bound))
+            die(&(struct err){-E_NOMEM, "no memory"});
+        t[0] = now_s();
+        if (level == OURS && jsonl_pack(&b->packer, lines, &b->out, &e))
+            die(&e);
+        if (level != OURS)
+            b->out.n = ZSTD_compress2(z, b->out.p, bound, lines.p, lines.n);
+        t[1] = now_s();
+        if (jsonl_unpack(&b->batch.unpacker, buf_str(&b->out), lines.n, &back))
+            die(&(struct err){-E_FORMAT, "a frame that does not come back"});
+        t[2] = now_s();
+        for (int i = 0; i < 2; i++)
+            best[i] = t[i + 1] - t[i] < best[i] ? t[i + 1] - t[i] : best[i];
+    }
+    sum->encode_s += best[0];
+    sum->decode_s += best[1];
+    sum->content += lines.n;
+    sum->packed += b->out.n;
+    buf_release(&back);
+}
+
+/* What match writes of some frames, by each packer in turn. */
+static void compare_packers(struct bench *b, const struct frames *f, int rounds)
+{
+    static const int levels[] = {OURS, 3, 1, -1, -7, -20, -50};
+    enum { LEVELS = sizeof levels / sizeof *levels };
+    struct packing sum[LEVELS] = {{.content = 0}};
+    ZSTD_CCtx *z[LEVELS];
+    uint64_t records = 0;
+    struct err e = ERR_INIT;
+
+    for (int k = 0; k < LEVELS; k++) {
+        z[k] = ZSTD_createCCtx();
+        ZSTD_CCtx_setParameter(z[k], ZSTD_c_compressionLevel, levels[k]);
+        ZSTD_CCtx_setParameter(z[k], ZSTD_c_checksumFlag, 1);
+    }
+    for (size_t i = 0; i < f->n && i < PACKED_FRAMES; i++) {
+        buf_clear(&b->batch.packed);
+        buf_add(&b->batch.packed, f->packed[i]);
+        b->batch.content = f->content[i];
+        if (match_batch_work(&b->with, &b->batch, &e))
+            die(&e);
+        records += b->batch.written;
+        for (int k = 0; k < LEVELS; k++)
+            pack_lines(b, z[k], levels[k], buf_str(&b->batch.run.lines), rounds,
+                       &sum[k]);
+    }
+    for (int k = 0; k < LEVELS; k++) {
+        double n = (double)records;
+
+        printf(
+            "  %s %2d:%9.1f bytes a record, encode %.3f us, decode %.3f us\n",
+            levels[k] == OURS ? "ours      " : "zstd level", levels[k],
+            (double)sum[k].packed / n, sum[k].encode_s / n * 1e6,
+            sum[k].decode_s / n * 1e6);
+        ZSTD_freeCCtx(z[k]);
+    }
+}
+
 /* ---- input ---- */
 
 static void read_frames(struct frames *f, const char *path)
@@ -314,8 +398,12 @@ int main(int argc, char **argv)
         if (s > ALL)
             took += before;
         report(names[s], took, before, n);
+        if (s == SCAN)
+            printf("    of which %.2f%% are not plain\n",
+                   100.0 * (double)b.slow / n);
         before = took;
     }
+    compare_packers(&b, &f, rounds);
     close_bench(&b, &f);
     return 0;
 }
