@@ -18,7 +18,7 @@
 #include "base/str.h"
 
 #define CORPUS_HEADER_SIZE 64
-#define CORPUS_VERSION     2
+#define CORPUS_VERSION     3
 #define CORPUS_BUCKET_BITS_MIN 1
 #define CORPUS_BUCKET_BITS_MAX 13
 

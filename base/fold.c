@@ -12,9 +12,6 @@
 #define NFC  (UTF8PROC_COMPOSE | UTF8PROC_STABLE)
 #define NFKC (NFC | UTF8PROC_COMPAT)
 
-/* The longest full case folding is three code points (U+0390 and others). */
-#define CASEFOLD_MAX 4
-
 /* Code points below U+30000 are in tables. */
 #define PAGE_SIZE 256
 #define PAGES     0x300
@@ -77,20 +74,32 @@ void fold_put(uint32_t cp, struct buf *out)
     out->p[out->n] = 0;
 }
 
-static void put_folded(uint32_t cp, struct buf *out)
+/* The longest is three code points (U+0390 and others). */
+size_t fold_case(uint32_t cp, uint32_t out[FOLD_CASE_MAX])
 {
-    utf8proc_int32_t folded[CASEFOLD_MAX];
+    utf8proc_int32_t folded[FOLD_CASE_MAX];
     utf8proc_ssize_t n, i;
     int boundary = 0;
+
+    n = utf8proc_decompose_char((utf8proc_int32_t)cp, folded, FOLD_CASE_MAX,
+                                UTF8PROC_CASEFOLD, &boundary);
+    for (i = 0; i < n && i < FOLD_CASE_MAX; i++)
+        out[i] = (uint32_t)folded[i];
+    return (size_t)i;
+}
+
+static void put_folded(uint32_t cp, struct buf *out)
+{
+    uint32_t folded[FOLD_CASE_MAX];
+    size_t n;
 
     if (cp < 0x80) {
         buf_add_char(out, str_lower_char((char)cp));
         return;
     }
-    n = utf8proc_decompose_char((utf8proc_int32_t)cp, folded, CASEFOLD_MAX,
-                                UTF8PROC_CASEFOLD, &boundary);
-    for (i = 0; i < n && i < CASEFOLD_MAX; i++)
-        fold_put((uint32_t)folded[i], out);
+    n = fold_case(cp, folded);
+    for (size_t i = 0; i < n; i++)
+        fold_put(folded[i], out);
 }
 
 /* What becomes of text: its normal form, and of each code point of that. */
@@ -115,6 +124,38 @@ static bool begins_anew(uint32_t cp)
         return cp == 0x11a7;
     return p->combining_class == 0 &&
            (p->comb_index == UINT16_MAX || p->comb_index < 0x8000);
+}
+
+/* Of a mark: it is no other's decomposition, and second in no composition. */
+static bool keeps_to_itself(uint32_t cp)
+{
+    const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)cp);
+
+    return p->combining_class != 0 && p->decomp_seqindex == UINT16_MAX &&
+           (p->comb_index == UINT16_MAX || p->comb_index < 0x8000);
+}
+
+static unsigned class_of(int32_t cp)
+{
+    return (unsigned)utf8proc_get_property(cp)->combining_class;
+}
+
+unsigned char fold_rank(uint32_t cp)
+{
+    utf8proc_int32_t run[FOLD_NFKC_MAX];
+    utf8proc_ssize_t n;
+    int boundary = 0;
+
+    n = utf8proc_decompose_char((utf8proc_int32_t)cp, run, FOLD_NFKC_MAX, NFKC,
+                                &boundary);
+    if (n <= 0 || n > FOLD_NFKC_MAX)
+        return FOLD_JOINS;
+    if (!begins_anew((uint32_t)run[0]))
+        return keeps_to_itself(cp) && class_of(run[0]) < FOLD_UNSURE
+                   ? (unsigned char)class_of(run[0])
+                   : FOLD_JOINS;
+    n = utf8proc_normalize_utf32(run, n, NFKC);
+    return n > 0 && class_of(run[n - 1]) == 0 ? FOLD_BOUNDARY : FOLD_UNSURE;
 }
 
 static void fill_entry(struct entry *to, uint32_t cp, const struct form *form,

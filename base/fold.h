@@ -8,8 +8,9 @@
  *          all text, but not promised to be: fold once.  fold_class() says what
  *          a code point is to somebody who cuts text into words.  For who has
  *          to follow other rules to the letter: NFC, the simple mappings of
- *          case, and the two properties that decide about a final sigma.  The
- *          door to utf8proc (2.8: Unicode 15; a code point that was unassigned
+ *          case, and the two properties that decide about a final sigma.  For
+ *          who folds by tables of his own: what they hold.  The door to
+ *          utf8proc (2.8: Unicode 15; a code point that was unassigned
  *          in Unicode 14 is the only thing later tables may change).
  * Owns.    struct fold keeps scratch for normalisation between calls, and for
  *          the 256 code points around each that it met what becomes of them: 2
@@ -79,6 +80,28 @@ uint32_t fold_upper(uint32_t cp);
 /* NFKC of cp alone into out; returns how many. */
 #define FOLD_NFKC_MAX 18 /* code points, of U+FDFA */
 size_t fold_nfkc(uint32_t cp, uint32_t out[FOLD_NFKC_MAX]);
+
+/* The full case folding of cp into out; returns how many. */
+#define FOLD_CASE_MAX 4 /* code points */
+size_t fold_case(uint32_t cp, uint32_t out[FOLD_CASE_MAX]);
+
+/* What NFKC does where cp stands behind others, for those who make tables of
+ * their own.  Text of which each code point's rank is at least the end of the
+ * one before it is in NFKC once each is replaced by its own; only the rest,
+ * from the last boundary to the next, has to be normalised as a whole.
+ *   FOLD_JOINS     it joins what is before it, or changes places
+ *   else a mark that only keeps its place behind marks of its class and lower:
+ *   its class
+ *   FOLD_UNSURE    a boundary: it joins nothing; but its own NFKC ends in a
+ * mark FOLD_BOUNDARY  a boundary fold_rank_end() is what a code point of such a
+ * rank asks of the next. */
+enum fold_rank { FOLD_JOINS = 0, FOLD_UNSURE = 254, FOLD_BOUNDARY = 255 };
+unsigned char fold_rank(uint32_t cp);
+
+static inline unsigned fold_rank_end(unsigned rank)
+{
+    return rank == FOLD_BOUNDARY ? 1 : rank;
+}
 
 /* What the rule for a final sigma asks (Unicode 3.13, Final_Sigma): is cp
  * passed over, else is it cased?  A code point that is both is ignorable. */

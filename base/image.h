@@ -279,6 +279,9 @@ enum image_resize_mode {
     IMAGE_RESIZE_MODES
 };
 
+/* By their numbers, NULL behind the last: for option tables. */
+extern const char *const image_resize_names[];
+
 struct image_config {
     struct image_limits limits;
     enum image_resize_mode mode;

@@ -7,6 +7,9 @@
 
 #define SIDE_MAX 65500u /* pixels a JPEG can have */
 
+const char *const image_resize_names[] = {
+    "no", "keep-ratio", "keep-ratio-largest", "center-crop", NULL};
+
 struct image_config image_config_default(void)
 {
     return (struct image_config){.limits = image_limits_default(),

@@ -26,22 +26,18 @@ void jsonl_frames_close(struct jsonl_frames *f)
     buf_release(&f->ahead);
 }
 
-/* More bytes behind what is ahead.  A frame whose content is bounded is not
- * longer than the bound of what it packs to, so ahead does not grow past it. */
-static int read_more(struct jsonl_frames *f, struct err *e)
+/* More bytes behind those of packed, of which the last `left` are no whole
+ * frame yet.  A frame whose content is bounded is not longer than the bound of
+ * what it packs to, so packed does not grow past that. */
+static int read_more(struct jsonl_frames *f, struct buf *packed, size_t left,
+                     struct err *e)
 {
-    size_t left = f->ahead.n - f->given;
     ssize_t got;
     char *to;
 
     if (left > ZSTD_compressBound(JSONL_FRAMES_MAX))
         return -E_FORMAT;
-    if (f->given) {
-        memmove(f->ahead.p, f->ahead.p + f->given, left);
-        f->ahead.n = left;
-        f->given = 0;
-    }
-    to = buf_reserve(&f->ahead, JSONL_FRAMES_READ);
+    to = buf_reserve(packed, JSONL_FRAMES_READ);
     if (!to)
         return err_set(e, E_NOMEM, "%s: no memory", f->path);
     do
@@ -49,26 +45,25 @@ static int read_more(struct jsonl_frames *f, struct err *e)
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return err_errno(e, E_IO, "read", f->path);
-    f->ahead.n += (size_t)got;
+    packed->n += (size_t)got;
     f->end = got == 0;
     return 0;
 }
 
-/* Bytes of the frame that is next, and of its content; 0 at the end.  What
+/* Bytes of the frame at `at` of packed, and of its content; 0 at the end.  What
  * zstd cannot make out in what has been read may want more of the file. */
-static int next_frame(struct jsonl_frames *f, size_t *n, size_t *content,
-                      struct err *e)
+static int next_frame(struct jsonl_frames *f, struct buf *packed, size_t at,
+                      size_t *n, size_t *content, struct err *e)
 {
     for (;;) {
-        const char *p = f->ahead.n ? f->ahead.p + f->given : "";
-        size_t left = f->ahead.n - f->given;
+        struct str left = str_slice(buf_str(packed), at, SIZE_MAX);
         int rc;
 
         *n = 0;
-        if (left) {
-            unsigned long long bytes = ZSTD_getFrameContentSize(p, left);
+        if (left.n) {
+            unsigned long long bytes = ZSTD_getFrameContentSize(left.p, left.n);
 
-            *n = ZSTD_findFrameCompressedSize(p, left);
+            *n = ZSTD_findFrameCompressedSize(left.p, left.n);
             if (!ZSTD_isError(*n) && bytes <= JSONL_FRAMES_MAX) {
                 *content = (size_t)bytes;
                 return 0;
@@ -77,32 +72,38 @@ static int next_frame(struct jsonl_frames *f, size_t *n, size_t *content,
                 return -E_FORMAT;
         }
         if (f->end)
-            return left ? -E_FORMAT : 0;
-        rc = read_more(f, e);
+            return left.n ? -E_FORMAT : 0;
+        rc = read_more(f, packed, left.n, e);
         if (rc)
             return rc;
     }
 }
 
+/* What is behind the last whole frame is kept for the next call: part of a
+ * read, so that most bytes are not copied. */
 int jsonl_frames_next(struct jsonl_frames *f, struct buf *packed,
                       size_t *content, bool *more, struct err *e)
 {
-    size_t n, bytes;
+    size_t whole = 0, n, bytes;
     int rc = 0;
 
     buf_clear(packed);
+    buf_add(packed, buf_str(&f->ahead));
+    buf_clear(&f->ahead);
     *content = 0;
-    while (!rc && *content < JSONL_FRAMES_FEW &&
-           packed->n < JSONL_FRAMES_READ) {
-        rc = next_frame(f, &n, &bytes, e);
+    while (!rc && *content < JSONL_FRAMES_FEW && whole < JSONL_FRAMES_SUM) {
+        rc = next_frame(f, packed, whole, &n, &bytes, e);
         if (rc || n == 0)
             break;
-        buf_add_bytes(packed, f->ahead.p + f->given, n);
-        f->given += n;
+        whole += n;
         *content += bytes;
     }
-    *more = !rc && packed->n > 0;
-    if (!rc && packed->rc)
+    if (rc)
+        whole = packed->n;
+    *more = !rc && whole > 0;
+    buf_add(&f->ahead, str_slice(buf_str(packed), whole, SIZE_MAX));
+    packed->n = whole;
+    if (!rc && (packed->rc || f->ahead.rc))
         rc = err_set(e, E_NOMEM, "%s: no memory for a frame", f->path);
     return rc;
 }

@@ -12,7 +12,8 @@
  * Fails.   -E_IO, -E_NOTFOUND with words.  -E_FORMAT, without: leave it to
  *          jsonl_reader.
  * Threads. One per struct; jsonl_unpack() any, with an unpacker each.
- * Cost.    Reads of JSONL_FRAMES_READ; a frame's bytes are copied once.
+ * Cost.    Reads of JSONL_FRAMES_READ, straight to where they are decoded; what
+ *          of the last read is the next frame's is copied.
  */
 #ifndef BASE_JSONL_FRAMES_H
 #define BASE_JSONL_FRAMES_H
@@ -25,7 +26,8 @@
 #include "base/io.h"
 #include "base/jsonl.h"
 
-#define JSONL_FRAMES_READ ((size_t)1 << 20)    /* bytes a read */
+#define JSONL_FRAMES_READ ((size_t)128 << 10)  /* bytes a read */
+#define JSONL_FRAMES_SUM  ((size_t)1 << 20)    /* bytes of a batch, about */
 #define JSONL_FRAMES_MAX  (4 * JSONL_LINE_MAX) /* content of a frame */
 #define JSONL_FRAMES_FEW                                                       \
     (JSONL_FRAME / 2) /* content of a batch, at least                          \
@@ -35,7 +37,6 @@ struct jsonl_frames {
     char path[IO_PATH_MAX];
     int fd;           /* -1 when closed */
     struct buf ahead; /* read, not given */
-    size_t given;     /* of ahead */
     bool end;         /* of the file */
 };
 

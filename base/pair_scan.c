@@ -1,5 +1,7 @@
 #include "base/pair_scan.h"
 
+#include <endian.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -16,9 +18,24 @@ struct cursor {
 /* Is the text at the cursor this literal?  Then it goes behind it. */
 #define TAKE(c, literal) take((c), (literal), sizeof(literal) - 1)
 
+static inline bool equal8(const char *a, const char *b)
+{
+    uint64_t v, w;
+
+    memcpy(&v, a, sizeof v);
+    memcpy(&w, b, sizeof w);
+    return v == w;
+}
+
+/* n is a constant wherever this is called.  Names and what stands around them
+ * are 8 to 16 bytes: two that may overlap, no call. */
 static inline bool take(struct cursor *c, const char *literal, size_t n)
 {
-    if ((size_t)(c->end - c->p) < n || memcmp(c->p, literal, n))
+    if ((size_t)(c->end - c->p) < n)
+        return false;
+    if (n < 8 || n > 16
+            ? memcmp(c->p, literal, n) != 0
+            : !equal8(c->p, literal) || !equal8(c->p + n - 8, literal + n - 8))
         return false;
     c->p += n;
     return true;
@@ -165,37 +182,55 @@ static bool some(struct cursor *c, struct str *out)
     return string(c, out) && out->n > 0;
 }
 
-bool pair_scan(struct str line, struct pair_scan *p)
+/* A plain line up to and with its last brace, where the cursor is left. */
+static inline bool members(struct cursor *c, struct pair_scan *p)
 {
-    struct cursor c = {line.p, line.p + line.n};
+    const char *from = c->p;
 
-    if (line.n < STEP || !TAKE(&c, "{\"uid\":\"") || !uid(&c, &p->uid) ||
-        !TAKE(&c, "\",\"url\":\"") || !some(&c, &p->url) ||
-        !TAKE(&c, "\",\"text\":\"") || !some(&c, &p->text))
+    if ((size_t)(c->end - from) < STEP || !TAKE(c, "{\"uid\":\"") ||
+        !uid(c, &p->uid) || !TAKE(c, "\",\"url\":\"") || !some(c, &p->url) ||
+        !TAKE(c, "\",\"text\":\"") || !some(c, &p->text))
         return false;
     p->from = p->page = p->origin = p->list_uid = STR_NONE;
     p->q = p->keep = STR_NONE;
     p->n_q = p->n_keep = 0;
     p->s = 0;
-    if (TAKE(&c, "\",\"from\":\"") && !some(&c, &p->from))
+    if (TAKE(c, "\",\"from\":\"") && !some(c, &p->from))
         return false;
-    if (TAKE(&c, "\",\"page\":\"") && !some(&c, &p->page))
+    if (TAKE(c, "\",\"page\":\"") && !some(c, &p->page))
         return false;
-    if (TAKE(&c, "\",\"origin\":\"") && !some(&c, &p->origin))
+    if (TAKE(c, "\",\"origin\":\"") && !some(c, &p->origin))
         return false;
-    if (TAKE(&c, "\",\"list_uid\":\"") && !some(&c, &p->list_uid))
+    if (TAKE(c, "\",\"list_uid\":\"") && !some(c, &p->list_uid))
         return false;
-    if (!TAKE(&c, "\""))
+    if (!TAKE(c, "\""))
         return false;
-    p->base = (size_t)(c.p - line.p);
-    p->matched = TAKE(&c, ",\"q\":[");
-    if (p->matched && !ids(&c, &p->q, &p->n_q))
+    p->base = (size_t)(c->p - from);
+    p->matched = TAKE(c, ",\"q\":[");
+    if (p->matched && !ids(c, &p->q, &p->n_q))
         return false;
-    p->selected = TAKE(&c, ",\"s\":");
-    if (p->selected && (!number(&c, &p->s) || !TAKE(&c, ",\"keep\":[") ||
-                        !ids(&c, &p->keep, &p->n_keep)))
+    p->selected = TAKE(c, ",\"s\":");
+    if (p->selected && (!number(c, &p->s) || !TAKE(c, ",\"keep\":[") ||
+                        !ids(c, &p->keep, &p->n_keep)))
         return false;
-    return TAKE(&c, "}") && c.p == c.end;
+    return TAKE(c, "}");
+}
+
+bool pair_scan(struct str line, struct pair_scan *p)
+{
+    struct cursor c = {line.p, line.p + line.n};
+
+    return members(&c, p) && c.p == c.end;
+}
+
+bool pair_scan_first(struct str lines, struct str *line, struct pair_scan *p)
+{
+    struct cursor c = {lines.p, lines.p + lines.n};
+
+    if (!members(&c, p) || c.p == c.end || *c.p != '\n')
+        return false;
+    *line = str_make(lines.p, (size_t)(c.p - lines.p));
+    return true;
 }
 
 void pair_scan_ids(struct str ids, uint32_t *v)
@@ -214,28 +249,42 @@ void pair_scan_ids(struct str ids, uint32_t *v)
         *v = id;
 }
 
-/* Its length first, so that the digits go straight to their places, from the
- * last to the first, two a step. */
+#define EIGHT 100000000u /* what does not have eight digits */
+
+/* The digits of v, below EIGHT, the first in the lowest byte: halves, quarters,
+ * digits, all of one size at once, by multiplications instead of divisions. */
+static inline uint64_t eight_digits(uint32_t v)
+{
+    uint64_t high = v / 10000, low = v % 10000;
+    uint64_t four = high | low << 32;
+    uint64_t hundreds = (four * 10486 >> 20) & 0x7f0000007fu;
+    uint64_t two = hundreds | (four - 100 * hundreds) << 16;
+    uint64_t tens = (two * 103 >> 10) & 0x000f000f000f000fu;
+
+    return tens | (two - 10 * tens) << 8;
+}
+
+/* 8 bytes are written, or as many as there are digits.  No branch depends on
+ * how many: lengths of ids cannot be foretold. */
 static inline size_t put_number(uint32_t v, char *to)
 {
-    static const char pairs[] = "00010203040506070809101112131415161718192021"
-                                "22232425262728293031323334353637383940414243"
-                                "44454647484950515253545556575859606162636465"
-                                "66676869707172737475767778798081828384858687"
-                                "888990919293949596979899";
-    size_t n = 1 + (v > 9) + (v > 99) + (v > 999) + (v > 9999) + (v > 99999) +
-               (v > 999999) + (v > 9999999) + (v > 99999999) + (v > 999999999);
-    char *end = to + n;
+    size_t n = 0;
+    uint64_t digits;
+    unsigned zeros;
 
-    for (; v >= 100; v /= 100) {
-        end -= 2;
-        memcpy(end, pairs + 2 * (v % 100), 2);
+    if (v >= EIGHT) {
+        if (v / EIGHT >= 10)
+            to[n++] = (char)('0' + v / EIGHT / 10);
+        to[n++] = (char)('0' + v / EIGHT % 10);
+        digits = htole64(eight_digits(v % EIGHT) | 0x3030303030303030u);
+        memcpy(to + n, &digits, 8);
+        return n + 8;
     }
-    if (v >= 10)
-        memcpy(to, pairs + 2 * v, 2);
-    else
-        *to = (char)('0' + v);
-    return n;
+    digits = eight_digits(v);
+    zeros = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) >> 3;
+    digits = htole64((digits | 0x3030303030303030u) >> (8 * zeros));
+    memcpy(to, &digits, 8);
+    return 8 - zeros;
 }
 
 size_t pair_put_ids(const uint32_t *v, size_t n, char *to)
@@ -243,9 +292,8 @@ size_t pair_put_ids(const uint32_t *v, size_t n, char *to)
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            to[at++] = ',';
         at += put_number(v[i], to + at);
+        to[at++] = ',';
     }
-    return at;
+    return n ? at - 1 : 0;
 }

@@ -43,12 +43,17 @@ struct pair_scan {
 /* line without its newline. */
 bool pair_scan(struct str line, struct pair_scan *p);
 
+/* The first line of some, if that one is plain: as pair_scan(line), without its
+ * end having been looked for.  false says nothing about where it ends. */
+bool pair_scan_first(struct str lines, struct str *line, struct pair_scan *p);
+
 /* Numbers of such a list of ids into v, which has room for all n of them. */
 void pair_scan_ids(struct str ids, uint32_t *v);
 
 #define PAIR_ID_BYTES 11 /* at most, of an id and its comma */
 
-/* v as such a list; to has room for PAIR_ID_BYTES * n.  Returns its bytes. */
+/* v as such a list; to has room for PAIR_ID_BYTES * n, all of which may be
+ * written to.  Returns its bytes. */
 size_t pair_put_ids(const uint32_t *v, size_t n, char *to);
 
 #endif

@@ -50,7 +50,7 @@ void stage_inputs_add(struct stage_inputs *in, const char *name,
 
     in->v = xgrow(in->v, &in->cap, in->n + 1, sizeof *in->v);
     to = &in->v[in->n++];
-    to->name = xstrdup(name);
+    to->key = to->name = xstrdup(name);
     snprintf(to->sha256, sizeof to->sha256, "%s", sha256);
 }
 
@@ -83,6 +83,8 @@ int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e)
 {
     char hex[SHA256_HEX];
+    struct stage_input *to;
+    const char *slash;
     struct stat st;
     int rc;
 
@@ -94,9 +96,25 @@ int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                        "twice, first for its hash: write it to a file",
                        path);
     rc = io_sha256_file(path, hex, e);
-    if (!rc)
+    if (!rc) {
         stage_inputs_add(in, path, hex);
+        to = &in->v[in->n - 1];
+        slash = strrchr(to->name, '/');
+        if (slash && slash[1])
+            to->key = slash + 1;
+    }
     return rc;
+}
+
+void stage_inputs_add_all(struct stage_inputs *in,
+                          const struct stage_inputs *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const struct stage_input *v = &from->v[i];
+
+        stage_inputs_add(in, v->name, v->sha256);
+        in->v[in->n - 1].key = in->v[in->n - 1].name + (v->key - v->name);
+    }
 }
 
 /* ---- a stage and its outputs ---- */
@@ -130,7 +148,7 @@ static void fingerprint(const struct stage *s, const struct stage_inputs *in,
              (unsigned long long)s->corpus->head.seed, s->options.p);
     for (size_t i = 0; i < in->n; i++) {
         json_out_init(&j, &b);
-        json_out_string(&j, str_of(in->v[i].name));
+        json_out_string(&j, str_of(in->v[i].key));
         buf_addf(&b, " %s\n", in->v[i].sha256);
     }
     sha256_init(&h);

@@ -16,7 +16,7 @@
  *
  *          The fingerprint is the sha256 of stage name, format version, corpus
  *          seed, the options that change bytes, and the inputs in the order
- *          given.  Durations and dates stand under "run" in the sidecar and
+ *          given: each one's key and sha256.  Durations and dates stand under "run" in the sidecar and
  *          enter no hash.
  * Owns.    struct stage_output owns its tally and its extra members.
  * Fails.   -E_STALE, -E_NOTFOUND (an input whose stage has not run: the
@@ -83,7 +83,9 @@ unsigned stage_threads(const struct stage_options *o);
 /* ---- inputs ---- */
 
 struct stage_input {
-    char *name; /* relative to the corpus, or as the user gave it */
+    char *name;      /* relative to the corpus, or as the user gave it */
+    const char *key; /* what of name is hashed: all, or behind the last slash of
+                        a file from outside, points into it */
     char sha256[SHA256_HEX];
 };
 
@@ -119,9 +121,18 @@ int stage_made_from_all(const struct corpus *c, const char *output,
                         const char *maker, const struct stage_inputs *now,
                         struct err *e);
 
-/* A file from outside, hashed here; -E_USAGE for what can be read only once. */
+/* A file from outside, hashed here; -E_USAGE for what can be read only once.
+ * Of its path only the last name is hashed beside its bytes: ./d.gz is d.gz, the
+ * same file by a link or an absolute path is the same, and so it is after
+ * corpus and sources have moved, or on a machine that mounts them elsewhere,
+ * which realpath() would tell apart.  No output has more of a path in it than
+ * the name, but the listings of --against, which show it as it was typed. */
 int stage_inputs_add_file(struct stage_inputs *in, const char *path,
                           struct err *e);
+
+/* Add what `from` has, as it has it. */
+void stage_inputs_add_all(struct stage_inputs *in,
+                          const struct stage_inputs *from);
 
 /* ---- a stage and its outputs ---- */
 

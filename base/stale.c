@@ -60,6 +60,18 @@ static unsigned options_changed(struct str then, struct str now,
     return n;
 }
 
+/* Is it the name that old has, or, of a file from outside, another path to its
+ * last name? */
+static bool same_name(struct str old, const struct stage_input *now)
+{
+    size_t from = old.n;
+
+    while (from > 0 && old.p[from - 1] != '/')
+        from--;
+    return str_eq(old, str_of(now->name)) ||
+           str_eq(str_slice(old, from, old.n), str_of(now->key));
+}
+
 /* The first place where the two lists part, in words; false when there is
  * none. */
 static bool inputs_changed(const struct sidecar *old,
@@ -75,7 +87,7 @@ static bool inputs_changed(const struct sidecar *old,
     json_open(&j, old->inputs, &arena);
     json_object(&j);
     for (size_t i = 0; i < now->n && !changed; i++)
-        if (!json_member(&j, &name) || !str_eq(name, str_of(now->v[i].name)) ||
+        if (!json_member(&j, &name) || !same_name(name, &now->v[i]) ||
             !str_eq(json_string(&j), str_of(now->v[i].sha256)))
             changed = now->v[i].name;
     if (changed) {

@@ -125,7 +125,7 @@ int survivor_texts_next(struct json *j, struct arena *a, struct pair *p,
 
 /* ---- writing ---- */
 
-static void put_image(struct json_out *o, const struct survivor *s, size_t n)
+static void put_image(struct json_out *o, const struct survivor *s)
 {
     const struct ledger *l = &s->image;
     char sha[SHA256_HEX];
@@ -142,11 +142,10 @@ static void put_image(struct json_out *o, const struct survivor *s, size_t n)
     json_put_u64(o, "original_height", l->original_height);
     if (l->exif.n)
         json_put_string(o, "exif", l->exif);
-    json_put_u64(o, "texts_total", n);
+    json_put_u64(o, "texts_total", s->texts_total);
 }
 
-static void begin_line(const struct survivor *s, size_t n, bool first,
-                       struct buf *line)
+static void begin_line(const struct survivor *s, bool first, struct buf *line)
 {
     struct json_out o;
 
@@ -156,7 +155,7 @@ static void begin_line(const struct survivor *s, size_t n, bool first,
     json_put_string(&o, "url", s->url);
     put_hex64(&o, "h", s->h);
     if (first)
-        put_image(&o, s, n);
+        put_image(&o, s);
     json_out_name(&o, "texts");
     json_out_array(&o);
 }
@@ -170,27 +169,27 @@ static int end_line(struct jsonl_writer *w, struct buf *line, struct err *e)
 }
 
 int survivor_write(struct jsonl_writer *w, const struct survivor *s,
-                   const struct pair *texts, size_t n, struct buf *line,
+                   const struct str *texts, size_t n, struct buf *line,
                    struct err *e)
 {
     bool empty = true;
     int rc;
 
-    begin_line(s, n, true, line);
+    begin_line(s, true, line);
     for (size_t i = 0; i < n; i++) {
         size_t before = line->n;
 
         if (!empty)
             buf_add_char(line, ',');
-        pair_write(&texts[i], line);
+        buf_add(line, texts[i]);
         if (line->n > SURVIVOR_LINE && !empty) {
             /* One text too many: it opens the next line. */
             line->n = before;
             rc = end_line(w, line, e);
             if (rc)
                 return rc;
-            begin_line(s, n, false, line);
-            pair_write(&texts[i], line);
+            begin_line(s, false, line);
+            buf_add(line, texts[i]);
         }
         empty = false;
     }

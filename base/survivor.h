@@ -9,7 +9,8 @@
  *            sha256, phash, width, height, original_width, original_height,
  *            exif                    as in the ledger; what differs from one
  *                                    download to the next stays there
- *            texts_total             texts of this URL, over all its lines
+ *            texts_total             texts of this URL, over all its lines, and
+ *                                    those that a ceiling left out
  *            texts                   pair records (base/pair) by (s, uid)
  *
  *          A URL whose texts do not fit SURVIVOR_LINE bytes goes on in lines
@@ -52,10 +53,10 @@ void survivor_texts_open(struct json *j, const struct survivor *s);
 int survivor_texts_next(struct json *j, struct arena *a, struct pair *p,
                         bool *more, struct err *e);
 
-/* Write s with n texts, as one line or several; s->texts and s->texts_total
- * are not read.  line is scratch. */
+/* Write s with n texts, pair records as pair_write() has them, as one line or
+ * several; s->texts is not read.  line is scratch. */
 int survivor_write(struct jsonl_writer *w, const struct survivor *s,
-                   const struct pair *texts, size_t n, struct buf *line,
+                   const struct str *texts, size_t n, struct buf *line,
                    struct err *e);
 
 #endif

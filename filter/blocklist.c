@@ -151,7 +151,10 @@ static int add_lines(struct reading *r, struct stream *in, struct err *e)
 
 static int make_trie(struct blocklist *b, const char *name, struct err *e)
 {
+    const unsigned char *at[TRIE_SECTIONS];
     struct str sections[TRIE_SECTIONS];
+    uint64_t bytes[TRIE_SECTIONS], where;
+    const char *why;
     int rc = 0;
 
     for (uint32_t i = 0; !rc && i < b->set.n; i++)
@@ -160,8 +163,14 @@ static int make_trie(struct blocklist *b, const char *name, struct err *e)
         rc = trie_maker_finish(&b->maker, sections);
     if (rc)
         return err_set(e, -rc, "%s: %s", name, err_name(rc));
-    trie_made(&b->terms, sections);
-    return 0;
+    for (int s = 0; s < TRIE_SECTIONS; s++) {
+        at[s] = (const unsigned char *)sections[s].p;
+        bytes[s] = sections[s].n;
+    }
+    why = trie_open(&b->terms, at, bytes, &where);
+    return why ? err_set(e, E_FORMAT, "%s: %s (%llu)", name, why,
+                         (unsigned long long)where)
+               : 0;
 }
 
 int blocklist_read(struct blocklist *b, enum blocklist_kind kind,

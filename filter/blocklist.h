@@ -33,7 +33,7 @@
 #include "base/str.h"
 #include "base/stream.h"
 #include "querylist/strset.h"
-#include "querylist/trie.h"
+#include "querylist/trie_make.h"
 #include "querylist/words.h"
 
 #define BLOCKLIST_LINE_MAX    ((size_t)8 << 10) /* bytes */

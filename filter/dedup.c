@@ -68,6 +68,17 @@ static int begin_outputs(struct dedup *d, bool *work, struct err *e)
 
 /* ---- first sweep ---- */
 
+/* Which pairs' URLs gave an image, for --exact. */
+static int mark_pairs(struct dedup *d, struct dedup_join *j, struct err *e)
+{
+    const struct pair *p;
+    int rc;
+
+    while (!(rc = dedup_join_pair(j, &p, e)) && p)
+        dedup_exact_mark(&d->exact, p);
+    return rc;
+}
+
 static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
 {
     struct dedup_url url;
@@ -80,11 +91,11 @@ static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
         d->unasked += !url.asked;
         if (!url.image)
             continue;
-        for (size_t i = 0; d->is_exact && i < url.n_pairs; i++)
-            dedup_exact_mark(&d->exact, &url.pairs[i]);
         rc = dedup_search_add(
             &d->search, url.image->sha256,
             url.image->phash_exempt ? NULL : &url.image->phash, e);
+        if (!rc && d->is_exact)
+            rc = mark_pairs(d, j, e);
         if (rc)
             break;
     }
@@ -94,7 +105,7 @@ static int gather_bucket(struct dedup *d, struct dedup_join *j, struct err *e)
 static int gather(struct dedup *d, struct err *e)
 {
     struct dedup_join j;
-    int rc = dedup_join_open(&j, d->corpus, &d->sources, d->is_exact,
+    int rc = dedup_join_open(&j, d->corpus, &d->sources,
                              d->search.config.memory_bytes / LEDGER_SHARE, e);
 
     if (rc)
@@ -186,6 +197,7 @@ static void release(struct dedup *d)
     free(d->bucket_inputs);
     free(d->bucket_done);
     free(d->keep);
+    dedup_texts_release(&d->texts);
     buf_release(&d->line);
 }
 
@@ -207,14 +219,14 @@ int dedup_run(const struct corpus *c, const struct dedup_config *config,
     d.bucket_inputs = xcalloc(n, sizeof *d.bucket_inputs);
     d.bucket_done = xcalloc(n, sizeof *d.bucket_done);
     buf_init(&d.line, JSONL_LINE_MAX);
+    dedup_texts_init(&d.texts, config->texts_bytes ? config->texts_bytes
+                                                   : DEDUP_TEXTS_BYTES);
     stage_init(&d.stage, c, "dedup", DEDUP_VERSION, table, config,
                config->stage.redo);
-    for (size_t i = 0; ranks && ranks->inputs && i < ranks->inputs->n; i++)
-        stage_inputs_add(&d.sources.inputs, ranks->inputs->v[i].name,
-                         ranks->inputs->v[i].sha256);
-    for (size_t i = 0; config->set && i < config->set->inputs.n; i++)
-        stage_inputs_add(&d.sources.inputs, config->set->inputs.v[i].name,
-                         config->set->inputs.v[i].sha256);
+    if (ranks && ranks->inputs)
+        stage_inputs_add_all(&d.sources.inputs, ranks->inputs);
+    if (config->set)
+        stage_inputs_add_all(&d.sources.inputs, &config->set->inputs);
     rc = begin_outputs(&d, &work, e);
     if (!rc && work)
         rc = do_work(&d, ranks, e);

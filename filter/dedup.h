@@ -20,9 +20,12 @@
  *          theirs alike; of its reasons and another the set's counts.
  *          With ranks (balance --exact) `keep` is rewritten (dedup_exact), and
  *          texts, then URLs, left without one go as "over-cap".
+ *          A URL whose texts pass a ceiling of bytes keeps the first ones by
+ *          (s, uid); counts has the others as "texts-over-ceiling".
  * Fails.   As base/stage; -E_NOMEM; -E_DAMAGED for records out of order.
  * Threads. Comparing uses config->stage.threads; the sweeps one.
- * Cost.    Memory: about config->memory_bytes; the join's ledgers beside it.
+ * Cost.    Memory: about config->memory_bytes; the join's ledgers beside it,
+ *          and where a URL has so many texts, twice their ceiling.
  *          Disk: dedup_search's, and the URLs of dedup_mail.
  */
 #ifndef FILTER_DEDUP_H
@@ -48,12 +51,13 @@ struct dedup_config {
     struct stage_options stage;
     uint64_t radius;             /* bits, 0..DEDUP_RADIUS_MAX */
     uint64_t memory_bytes;       /* of the search; 0: DEDUP_MEMORY */
+    size_t texts_bytes;          /* of one URL; 0: DEDUP_TEXTS_BYTES */
     struct opt_list against;     /* paths of evaluation sets, for tools/ */
     const struct dedup_set *set; /* what they hold; NULL: none */
 };
 
 struct dedup_summary {
-    struct tally counts; /* urls, images, rows, texts */
+    struct tally counts; /* urls, images, rows, texts, texts-over-... */
     struct tally drops;  /* duplicate-exact, duplicate-near, over-cap,
                            against-exact, against-near */
 };

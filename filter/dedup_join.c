@@ -124,6 +124,7 @@ int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e)
 {
     char name[STAGE_NAME_MAX];
 
+    j->given = NULL;
     for (unsigned i = 0; i < j->sources->rounds; i++) {
         struct dedup_record *r = &j->rounds[i];
         int rc;
@@ -160,17 +161,16 @@ static struct dedup_record *least_round(struct dedup_join *j)
 /* ---- the join ---- */
 
 int dedup_join_open(struct dedup_join *j, const struct corpus *c,
-                    const struct dedup_sources *s, bool want_pairs,
-                    uint64_t memory_bytes, struct err *e)
+                    const struct dedup_sources *s, uint64_t memory_bytes,
+                    struct err *e)
 {
     int rc;
 
-    *j = (struct dedup_join){
-        .corpus = c, .sources = s, .want_pairs = want_pairs};
+    *j = (struct dedup_join){.corpus = c, .sources = s};
     rc = dedup_ledgers_open(&j->ledgers, c, &s->ledgers, memory_bytes, e);
     if (rc)
         return rc;
-    arena_init(&j->arena, DEDUP_URL_MEMORY);
+    arena_init(&j->arena, LINE_MEMORY);
     j->rounds = xcalloc(s->rounds, sizeof *j->rounds);
     for (unsigned i = 0; i < s->rounds; i++)
         arena_init(&j->rounds[i].arena, LINE_MEMORY);
@@ -178,22 +178,21 @@ int dedup_join_open(struct dedup_join *j, const struct corpus *c,
     return 0;
 }
 
-/* The record of r goes to the URL's pairs, copied: its line and arena are
- * about to be reused. */
-static int take_pair(struct dedup_join *j, struct dedup_record *r,
-                     struct dedup_url *url, struct err *e)
+int dedup_join_pair(struct dedup_join *j, const struct pair **p, struct err *e)
 {
-    struct str line;
+    struct dedup_record *r;
+    int rc = j->given ? advance_pair(j, j->given, e) : 0;
 
-    url->n_pairs++;
-    if (!j->want_pairs)
+    *p = NULL;
+    j->given = NULL;
+    if (rc)
+        return rc;
+    r = least_round(j);
+    if (!r || r->key.h != j->h || !str_eq(r->key.url, j->url))
         return 0;
-    line = arena_str(&j->arena, r->line);
-    if (!line.p)
-        return err_set(e, E_TOOBIG, "%.*s: its texts pass %zu bytes",
-                       STR_ARG(url->url), DEDUP_URL_MEMORY);
-    j->pairs = xgrow(j->pairs, &j->cap_pairs, url->n_pairs, sizeof *j->pairs);
-    return pair_read(line, &j->arena, &j->pairs[url->n_pairs - 1], e);
+    j->given = r;
+    *p = &r->pair;
+    return 0;
 }
 
 int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
@@ -201,25 +200,22 @@ int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
 {
     struct dedup_answer answer;
     struct dedup_record *r;
+    const struct pair *p = NULL;
     int rc;
 
     *url = (struct dedup_url){0};
-    arena_reset(&j->arena);
-    r = least_round(j);
+    do { /* those that nobody asked for */
+        rc = dedup_join_pair(j, &p, e);
+    } while (!rc && p);
+    r = rc ? NULL : least_round(j);
     *more = r != NULL;
     if (!r)
-        return 0;
-    url->h = r->key.h;
-    url->url = arena_str(&j->arena, r->key.url);
-    do {
-        rc = take_pair(j, r, url, e);
-        if (!rc)
-            rc = advance_pair(j, r, e);
-        if (rc)
-            return rc;
-        r = least_round(j);
-    } while (r && r->key.h == url->h && str_eq(r->key.url, url->url));
-    url->pairs = j->want_pairs ? j->pairs : NULL;
+        return rc;
+    arena_reset(&j->arena);
+    url->h = j->h = r->key.h;
+    url->url = j->url = arena_str(&j->arena, r->key.url);
+    if (!j->url.p)
+        return err_set(e, E_NOMEM, "no memory for a URL");
     rc = dedup_ledgers_find(&j->ledgers, url->url, url->h, &answer, e);
     url->asked = answer.asked;
     url->image = answer.image;
@@ -236,6 +232,5 @@ void dedup_join_close(struct dedup_join *j)
     }
     dedup_ledgers_close(&j->ledgers);
     free(j->rounds);
-    free(j->pairs);
     arena_release(&j->arena);
 }

@@ -4,16 +4,19 @@
  *
  * Model.   open finds the rounds and the ledgers and states them as inputs;
  *          then, for K = 0, 1, ... in order, dedup_join_bucket(K) and
- *          dedup_join_next() until *more is false.  URLs come in (H(url), url)
- *          order; buckets follow each other in H.  What the ledgers say comes
- *          from dedup_ledgers; URLs of theirs that are not in selected/ are
- *          passed over.
- * Owns.    All readers.  A URL and its pairs are valid until the next call.
+ *          dedup_join_next() until *more is false; after each of these, who
+ *          wants the URL's pairs calls dedup_join_pair() as long as it likes.
+ *          URLs come in (H(url), url) order, their pairs by uid; buckets follow
+ *          each other in H.  What the ledgers say comes from dedup_ledgers;
+ *          URLs of theirs that are not in selected/ are passed over.
+ * Owns.    All readers.  A URL is valid until the next one, a pair until the
+ *          next call.
  * Fails.   -E_NOTFOUND when a stage before has not run (says which),
  *          -E_DAMAGED for records out of order or unreadable.
  * Threads. One.
  * Cost.    One pass over selected/ and all ledgers; a file a round open, and
- *          one ledger; memory_bytes, and 2 MiB a round.
+ *          one ledger; memory_bytes, and 2 MiB a round, however many pairs a
+ *          URL has.
  */
 #ifndef FILTER_DEDUP_JOIN_H
 #define FILTER_DEDUP_JOIN_H
@@ -26,8 +29,6 @@
 #include "filter/dedup_ledgers.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-#define DEDUP_URL_MEMORY ((size_t)1 << 30) /* bytes of one URL's pairs */
 
 /* What there is to read. */
 struct dedup_sources {
@@ -48,8 +49,6 @@ struct dedup_url {
     bool asked;                 /* a ledger has it */
     const struct ledger *image; /* NULL: it gave none */
     const char *group;          /* "GGG-RR" of the image */
-    struct pair *pairs;         /* all rounds, by uid; NULL unless wanted */
-    size_t n_pairs;             /* counted also when not wanted */
 };
 
 struct dedup_record;
@@ -57,21 +56,23 @@ struct dedup_record;
 struct dedup_join {
     const struct corpus *corpus;
     const struct dedup_sources *sources;
-    bool want_pairs;
     struct dedup_record *rounds; /* a reader for each round */
+    struct dedup_record *given;  /* its pair is with the caller; or NULL */
     struct dedup_ledgers ledgers;
     struct arena arena; /* of the URL last given */
-    struct pair *pairs;
-    size_t cap_pairs;
+    struct str url;     /* that one; empty: none yet */
+    uint64_t h;
 };
 
 /* memory_bytes: of ledger records. */
 int dedup_join_open(struct dedup_join *j, const struct corpus *c,
-                    const struct dedup_sources *s, bool want_pairs,
-                    uint64_t memory_bytes, struct err *e);
+                    const struct dedup_sources *s, uint64_t memory_bytes,
+                    struct err *e);
 int dedup_join_bucket(struct dedup_join *j, uint32_t bucket, struct err *e);
 int dedup_join_next(struct dedup_join *j, struct dedup_url *url, bool *more,
                     struct err *e);
+/* The next pair of the URL last given; NULL when there is no further one. */
+int dedup_join_pair(struct dedup_join *j, const struct pair **p, struct err *e);
 void dedup_join_close(struct dedup_join *j);
 
 #endif

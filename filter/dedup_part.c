@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "filter/dedup_keys.h"
 
 #define SORT_NS 10 /* nanoseconds a row to sort by a band and visit its run */
 #define SAMPLE  16 /* rows of a long run */
@@ -93,32 +94,37 @@ void dedup_part_order(struct dedup_part *p)
     }
 }
 
-/* An open table of indexes of rows, from 1; it lies in spare, which has room
- * for four of them a row. */
+/* Phashes are anything that a picture was made for: they are sorted, not
+ * hashed, so that none of them costs more than another.  Room for that lies in
+ * spare: of its 16 bytes a row it takes 12. */
 void dedup_part_fold(struct dedup_part *p)
 {
-    uint32_t *table = (uint32_t *)(void *)p->spare;
-    unsigned bits = 1;
+    struct dedup_keys v = {p->phash, p->at};
+    struct dedup_keys room = {
+        (uint64_t *)(void *)p->spare,
+        (uint32_t *)(void *)((uint64_t *)(void *)p->spare + p->n)};
+    uint32_t *first = p->least, *now = p->at; /* where a row is now */
     size_t kept = 0;
 
-    while ((size_t)1 << bits < 2 * p->n)
-        bits++;
-    memset(table, 0, sizeof *table << bits);
+    for (size_t i = 0; i < p->n; i++) {
+        v.key[i] = p->rows[i].phash;
+        v.at[i] = (uint32_t)i;
+    }
+    p->moved += dedup_keys_sort(&v, &room, p->n);
+    for (size_t i = 0; i < p->n; i++)
+        first[v.at[i]] =
+            i && v.key[i] == v.key[i - 1] ? first[v.at[i - 1]] : v.at[i];
     p->n_twins = 0;
     for (size_t i = 0; i < p->n; i++) {
         struct dedup_look row = p->rows[i];
-        size_t slot =
-            (size_t)(row.phash * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits));
 
-        while (table[slot] && p->rows[table[slot] - 1].phash != row.phash)
-            slot = (slot + 1) & (((size_t)1 << bits) - 1);
-        if (table[slot]) {
+        if (first[i] < i) {
             p->twins[p->n_twins++] =
-                (struct dedup_twin){p->rows[table[slot] - 1].id, row.id};
+                (struct dedup_twin){p->rows[now[first[i]]].id, row.id};
             continue;
         }
+        now[i] = (uint32_t)kept;
         p->rows[kept++] = row;
-        table[slot] = (uint32_t)kept;
     }
     p->n = kept;
 }

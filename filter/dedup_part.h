@@ -15,7 +15,8 @@
  * Fails.   -E_NOMEM.
  * Threads. One per part; parts are independent.
  * Cost.    C(bands - first - 1, k - 1) sorts by 11 bits a look, and the
- *          comparisons; at most DEDUP_PART_BYTES a look.
+ *          comparisons; at most DEDUP_PART_BYTES a look.  Folding moves a
+ *          look at most eight times, whatever phashes there are.
  */
 #ifndef FILTER_DEDUP_PART_H
 #define FILTER_DEDUP_PART_H
@@ -88,7 +89,8 @@ struct dedup_part {
     struct dedup_twin *twins;
     size_t n_twins;
     struct dedup_part_level levels[DEDUP_PART_LEVELS];
-    int rc; /* sticky: a level that could not grow */
+    uint64_t moved; /* rows, by fold, each time counted */
+    int rc;         /* sticky: a level that could not grow */
 };
 
 void dedup_part_init(struct dedup_part *p, const struct dedup_scan *scan);

@@ -12,6 +12,7 @@
 #include "filter/dedup_join.h"
 #include "filter/dedup_mail.h"
 #include "filter/dedup_search.h"
+#include "filter/dedup_texts.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,7 +39,8 @@ struct dedup {
     struct stage_output *bucket; /* being written, or NULL */
     uint64_t rows;               /* in the bucket */
     struct buf line;
-    uint32_t *keep; /* scratch of PAIR_MATCHES_MAX ids a text */
+    struct dedup_texts texts; /* of the URL at hand */
+    uint32_t *keep;           /* scratch: ids of one text */
     size_t cap_keep;
     struct progress progress;
 };

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "filter/dedup_keys.h"
 
-#define PIECE 1024 /* records read at once */
+#define PIECE     1024                          /* records read at once */
+#define SHA_BYTES (sizeof(struct sha_row) + 24) /* of memory, for one of them  \
+                                                 */
 
 struct sha_row {
     uint64_t hi, lo; /* first 128 bits of the sha256 */
@@ -99,77 +102,130 @@ void dedup_search_set_ends(struct dedup_search *s)
 
 /* ---- equal bytes ---- */
 
-/* An open table of rows by their hash; ids ascend as they are met. */
-struct sha_table {
-    struct sha_row *rows; /* id + 1, 0: free */
-    unsigned bits;
-    size_t used;
+/*
+ * Rows of a part that are at hand, ids ascending.  Where they do not fit, those
+ * with the smallest bytes stay and the others wait for another pass over the
+ * part.  Nothing is hashed: an evaluation set may state what it likes, and
+ * costs as many passes as its rows need.
+ */
+struct shas {
+    struct sha_row *rows;
+    size_t n, cap;
+    struct dedup_keys v, room; /* v.at: rows in order of bytes, then of ids */
+    bool from, to;             /* this pass is of rows: */
+    struct sha_row above;      /* if from: greater than this */
+    struct sha_row most;       /* if to: at most this */
 };
 
-static uint64_t sha_mix(const struct sha_row *row)
+static int sha_cmp(const struct sha_row *a, const struct sha_row *b)
 {
-    return (row->hi ^ row->lo * UINT64_C(0xd6e8feb86659fd93)) *
-           UINT64_C(0x9e3779b97f4a7c15);
+    if (a->hi != b->hi)
+        return a->hi < b->hi ? -1 : 1;
+    return (a->lo > b->lo) - (a->lo < b->lo);
 }
 
-/* The row with the same bytes, or the free one where it is to stand. */
-static struct sha_row *sha_slot(const struct sha_table *t,
-                                const struct sha_row *row)
+static int shas_open(struct shas *t, size_t cap, struct err *e)
 {
-    size_t slot = (size_t)(sha_mix(row) >> (64 - t->bits));
-
-    while (t->rows[slot].id &&
-           (t->rows[slot].lo != row->lo || t->rows[slot].hi != row->hi))
-        slot = (slot + 1) & (((size_t)1 << t->bits) - 1);
-    return &t->rows[slot];
-}
-
-/* A class is as large as the others where bytes were hashed; hashes that an
- * evaluation set states may be anything, and all of one class. */
-static int sha_grow(struct sha_table *t, struct err *e)
-{
-    struct sha_table more = {.bits = t->bits + 1, .used = t->used};
-
-    more.rows = calloc((size_t)1 << more.bits, sizeof *more.rows);
-    if (!more.rows)
-        return err_set(e, E_NOMEM, "no memory to compare %zu images", t->used);
-    for (size_t i = 0; i < (size_t)1 << t->bits; i++)
-        if (t->rows[i].id)
-            *sha_slot(&more, &t->rows[i]) = t->rows[i];
-    free(t->rows);
-    *t = more;
-    return 0;
-}
-
-/* *first: the first id with the row's bytes, which may be its own. */
-static int sha_first(struct sha_table *t, const struct sha_row *row,
-                     uint32_t *first, struct err *e)
-{
-    struct sha_row *at = sha_slot(t, row);
-
-    if (at->id) {
-        *first = at->id - 1;
+    *t = (struct shas){.cap = cap, .rows = malloc(cap * sizeof *t->rows)};
+    t->v.key = malloc(cap * sizeof *t->v.key);
+    t->v.at = malloc(cap * sizeof *t->v.at);
+    t->room.key = malloc(cap * sizeof *t->room.key);
+    t->room.at = malloc(cap * sizeof *t->room.at);
+    if (t->rows && t->v.key && t->v.at && t->room.key && t->room.at)
         return 0;
-    }
-    *at = *row;
-    at->id++;
-    *first = row->id;
-    t->used++;
-    return t->used > ((size_t)7 << t->bits) / 8 ? sha_grow(t, e) : 0;
+    return err_set(e, E_NOMEM, "no memory to compare %zu images", cap);
 }
 
-/* One class of a part's rows: those whose other bits are `class`. */
-static int equals_class(struct dedup_search *s, uint32_t part,
-                        struct sha_table *t, uint64_t class, uint64_t classes,
-                        struct err *e)
+static void shas_close(struct shas *t)
+{
+    free(t->rows);
+    free(t->v.key);
+    free(t->v.at);
+    free(t->room.key);
+    free(t->room.at);
+}
+
+/* Half of what is compared tells real ones apart; where it does not, the other
+ * half goes first, as the sort leaves equal ones in their order. */
+static uint64_t shas_sort(struct shas *t)
+{
+    uint64_t moved;
+    bool tied = false;
+
+    for (size_t i = 0; i < t->n; i++) {
+        t->v.key[i] = t->rows[i].hi;
+        t->v.at[i] = (uint32_t)i;
+    }
+    moved = dedup_keys_sort(&t->v, &t->room, t->n);
+    for (size_t i = 1; i < t->n && !tied; i++)
+        tied = t->v.key[i] == t->v.key[i - 1] &&
+               t->rows[t->v.at[i]].lo != t->rows[t->v.at[i - 1]].lo;
+    if (!tied)
+        return moved;
+    for (size_t i = 0; i < t->n; i++) {
+        t->v.key[i] = t->rows[i].lo;
+        t->v.at[i] = (uint32_t)i;
+    }
+    moved += dedup_keys_sort(&t->v, &t->room, t->n);
+    for (size_t i = 0; i < t->n; i++)
+        t->v.key[i] = t->rows[t->v.at[i]].hi;
+    return moved + dedup_keys_sort(&t->v, &t->room, t->n);
+}
+
+/* Say which rows have the bytes of an earlier one, and let go of them; with
+ * `last` false there are more to come, and at most half of the room is kept.
+ * What is said here of a row beyond `most` may be said again in its pass. */
+static int shas_fold(struct dedup_search *s, struct shas *t, bool last,
+                     struct err *e)
+{
+    size_t different = 0, kept = 0;
+    uint32_t *first; /* of equal rows; UINT32_MAX: not now */
+    int rc = 0;
+
+    s->moved += shas_sort(t);
+    first = t->room.at;
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t at = t->v.at[i], before = i ? t->v.at[i - 1] : at;
+
+        first[at] =
+            i && !sha_cmp(&t->rows[at], &t->rows[before]) ? first[before] : at;
+        different += first[at] == at;
+        if (last || different <= t->cap / 2)
+            continue;
+        if (first[at] == at && different == t->cap / 2 + 1) {
+            t->most = t->rows[before];
+            t->to = true;
+        }
+        first[at] = UINT32_MAX;
+    }
+    for (size_t i = 0; !rc && i < t->n; i++) {
+        struct dedup_pushed p = {.id = t->rows[i].id};
+
+        if (first[i] == UINT32_MAX)
+            continue;
+        if (first[i] == i) {
+            first[i] = (uint32_t)kept;
+            t->rows[kept++] = t->rows[i];
+            continue;
+        }
+        p.by = t->rows[first[first[i]]].id;
+        rc = dedup_spool_add(&s->equals, p.id >> s->range_shift, &p, sizeof p,
+                             e);
+    }
+    t->n = kept;
+    return rc;
+}
+
+/* One reading of the part. */
+static int shas_pass(struct dedup_search *s, uint32_t part, struct shas *t,
+                     struct err *e)
 {
     uint64_t left = dedup_spool_bytes(&s->shas, part) / sizeof(struct sha_row);
     struct sha_row piece[PIECE];
     uint64_t at = 0;
     int rc = 0;
 
-    memset(t->rows, 0, sizeof *t->rows << t->bits);
-    t->used = 0;
+    t->n = 0;
     while (!rc && left) {
         size_t n = left < PIECE ? (size_t)left : PIECE;
 
@@ -178,39 +234,36 @@ static int equals_class(struct dedup_search *s, uint32_t part,
         at += n;
         left -= n;
         for (size_t i = 0; !rc && i < n; i++) {
-            struct dedup_pushed p = {.id = piece[i].id};
-
-            if ((sha_mix(&piece[i]) & UINT32_MAX) % classes != class)
+            if ((t->from && sha_cmp(&piece[i], &t->above) <= 0) ||
+                (t->to && sha_cmp(&piece[i], &t->most) > 0))
                 continue;
-            rc = sha_first(t, &piece[i], &p.by, e);
-            if (!rc && p.by != p.id)
-                rc = dedup_spool_add(&s->equals, p.id >> s->range_shift, &p,
-                                     sizeof p, e);
+            t->rows[t->n++] = piece[i];
+            if (t->n == t->cap && (left || i + 1 < n))
+                rc = shas_fold(s, t, false, e);
         }
     }
-    return rc;
+    return rc ? rc : shas_fold(s, t, true, e);
 }
 
 static int equals_part(struct dedup_search *s, uint32_t part, struct err *e)
 {
     uint64_t rows = dedup_spool_bytes(&s->shas, part) / sizeof(struct sha_row);
-    uint64_t room = s->near.config.memory_bytes / sizeof(struct sha_row);
-    uint64_t classes = 4 * rows / room + 1;
-    struct sha_table t = {.bits = 1};
-    int rc = 0;
+    uint64_t cap = s->near.config.memory_bytes / SHA_BYTES;
+    struct shas t;
+    int rc;
 
     if (rows < 2)
         return 0;
-    /* Twice the rows of a class, were they all different. */
-    while (UINT64_C(1) << t.bits < 2 * (rows / classes + 64))
-        t.bits++;
-    t.rows = malloc(sizeof *t.rows << t.bits);
-    if (!t.rows)
-        return err_set(e, E_NOMEM, "no memory to compare %llu images",
-                       (unsigned long long)rows);
-    for (uint64_t c = 0; !rc && c < classes; c++)
-        rc = equals_class(s, part, &t, c, classes, e);
-    free(t.rows);
+    if (cap > UINT32_MAX / 2)
+        cap = UINT32_MAX / 2;
+    rc = shas_open(&t, (size_t)(rows < cap ? rows : cap), e);
+    do {
+        t.from = t.to;
+        t.above = t.most;
+        t.to = false;
+        rc = rc ? rc : shas_pass(s, part, &t, e);
+    } while (!rc && t.to);
+    shas_close(&t);
     return rc;
 }
 

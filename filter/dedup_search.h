@@ -10,14 +10,18 @@
  *
  *            open -> add* -> finish -> for each range of ids in order: range()
  *
- *          Equal sha256 are found part by part of their upper bits, near
- *          phashes by dedup_near; a twin of a look then takes its look's
- *          verdict, range by range, as looks come before their twins.
+ *          Equal sha256 are found part by part of their upper bits, by sorting
+ *          as many as memory holds, near phashes by dedup_near; a twin of a
+ *          look then takes its look's verdict, range by range, as looks come
+ *          before their twins.
  * Owns.    The store and all spools in it; an unlinked file in folder once
  *          memory does not hold them.
  * Fails.   As dedup_spool; -E_TOOBIG from 2^32 - 1 images on.
  * Threads. One; finish() works on config.threads.
  * Cost.    About memory_bytes of memory; of disk at most 56 bytes an image.
+ *          A part's sha256 are read again for each half of what memory holds
+ *          that they differ in; sorting moves a row 6 times, 12 where hashes
+ *          that an evaluation set states share their first 64 bits.
  */
 #ifndef FILTER_DEDUP_SEARCH_H
 #define FILTER_DEDUP_SEARCH_H
@@ -66,6 +70,7 @@ struct dedup_search {
     uint32_t n, set;             /* images; of them, of the evaluation set */
     unsigned range_shift;        /* a range has 1 << range_shift ids */
     uint32_t ranges;
+    uint64_t moved; /* rows, to find equal bytes, each time counted */
 };
 
 /* Image `id` of range `range` or later is pushed out by `by`. */

@@ -51,63 +51,79 @@ static int write_duplicate(struct dedup *d, const struct dedup_url *url,
 
 /* ---- survivors ---- */
 
-static int by_survival(const void *a, const void *b)
+/* The texts that stay with the URL; with --exact, `keep` is rewritten, and
+ * those that are left without one go. */
+static int take_texts(struct dedup *d, struct dedup_join *j, struct err *e)
 {
-    const struct pair *x = a, *y = b;
+    const struct pair *next;
+    uint64_t over_cap = 0;
+    int rc;
 
-    if (x->s != y->s)
-        return x->s < y->s ? -1 : 1;
-    return memcmp(x->uid, y->uid, MD5_SIZE);
-}
+    dedup_texts_clear(&d->texts);
+    while (!(rc = dedup_join_pair(j, &next, e)) && next) {
+        struct pair p = *next;
 
-/* With --exact, rewrite keep and drop the texts that are left without one. */
-static void cut_texts(struct dedup *d, struct dedup_url *url)
-{
-    size_t kept = 0, at = 0, want = 0;
-
-    for (size_t i = 0; i < url->n_pairs; i++)
-        want += url->pairs[i].n_q;
-    d->keep = xgrow(d->keep, &d->cap_keep, want + 1, sizeof *d->keep);
-    for (size_t i = 0; i < url->n_pairs; i++) {
-        struct pair p = url->pairs[i];
-
-        p.keep = d->keep + at;
-        p.n_keep = dedup_exact_keep(&d->exact, &p, d->keep + at);
-        at += p.n_keep;
-        if (p.n_keep)
-            url->pairs[kept++] = p;
+        if (d->is_exact) {
+            d->keep = xgrow(d->keep, &d->cap_keep, p.n_q + 1u, sizeof *d->keep);
+            p.keep = d->keep;
+            p.n_keep = dedup_exact_keep(&d->exact, &p, d->keep);
+        }
+        if (d->is_exact && !p.n_keep)
+            over_cap++;
+        else
+            rc = dedup_texts_add(&d->texts, &p, e);
+        if (rc)
+            break;
     }
-    tally_add(&d->bucket->counts, "texts-over-cap", url->n_pairs - kept);
-    url->n_pairs = kept;
+    dedup_texts_sort(&d->texts);
+    if (d->is_exact)
+        tally_add(&d->bucket->counts, "texts-over-cap", over_cap);
+    tally_add(&d->bucket->counts, "texts-over-ceiling", d->texts.left_out);
+    return rc;
 }
 
-static int write_survivor(struct dedup *d, struct dedup_url *url, struct err *e)
+/* SURVIVOR_FRAME_ROWS rows to a frame. */
+static int begin_row(struct dedup *d, struct err *e)
+{
+    uint64_t offset = 0;
+
+    if (d->rows++ % SURVIVOR_FRAME_ROWS)
+        return 0;
+    if (d->rows > 1) {
+        int rc = jsonl_frame(&d->out, &offset, e);
+
+        if (rc)
+            return rc;
+    }
+    json_out_u64(&d->bucket->more, offset);
+    return 0;
+}
+
+static int write_survivor(struct dedup *d, struct dedup_join *j,
+                          const struct dedup_url *url, struct err *e)
 {
     struct survivor s = {.url = url->url,
                          .h = url->h,
                          .group = str_of(url->group),
                          .image = *url->image};
+    const struct dedup_texts *t = &d->texts;
+    int rc;
 
     if (!d->bucket)
         return 0;
-    if (d->is_exact)
-        cut_texts(d, url);
-    if (!url->n_pairs) {
+    rc = take_texts(d, j, e);
+    if (!rc && !t->n) {
         tally_add(&d->bucket->drops, "over-cap", 1);
         return 0;
     }
-    qsort(url->pairs, url->n_pairs, sizeof *url->pairs, by_survival);
-    if (d->rows++ % SURVIVOR_FRAME_ROWS == 0) {
-        uint64_t offset;
-        int rc = d->rows == 1 ? 0 : jsonl_frame(&d->out, &offset, e);
-
-        if (rc)
-            return rc;
-        json_out_u64(&d->bucket->more, d->rows == 1 ? 0 : offset);
-    }
+    if (!rc)
+        rc = begin_row(d, e);
+    if (rc)
+        return rc;
+    s.texts_total = t->n + t->left_out;
     tally_add(&d->bucket->counts, "rows", 1);
-    tally_add(&d->bucket->counts, "texts", url->n_pairs);
-    return survivor_write(&d->out, &s, url->pairs, url->n_pairs, &d->line, e);
+    tally_add(&d->bucket->counts, "texts", t->n);
+    return survivor_write(&d->out, &s, t->texts, t->n, &d->line, e);
 }
 
 static int open_bucket(struct dedup *d, uint32_t k, struct err *e)
@@ -154,8 +170,8 @@ static int close_bucket(struct dedup *d, struct err *e)
     return stage_commit(o, e);
 }
 
-static int write_image(struct dedup *d, struct dedup_url *url, uint32_t id,
-                       struct err *e)
+static int write_image(struct dedup *d, struct dedup_join *j,
+                       const struct dedup_url *url, uint32_t id, struct err *e)
 {
     struct dedup_verdict v;
     int rc;
@@ -166,7 +182,7 @@ static int write_image(struct dedup *d, struct dedup_url *url, uint32_t id,
     if (rc)
         return rc;
     return v.by != DEDUP_NONE ? write_duplicate(d, url, v, e)
-                              : write_survivor(d, url, e);
+                              : write_survivor(d, j, url, e);
 }
 
 static int write_bucket(struct dedup *d, struct dedup_join *j, uint32_t *id,
@@ -183,7 +199,7 @@ static int write_bucket(struct dedup *d, struct dedup_join *j, uint32_t *id,
         if (d->bucket && !url.asked)
             tally_add(&d->bucket->counts, "unasked", 1);
         if (url.image)
-            rc = write_image(d, &url, (*id)++, e);
+            rc = write_image(d, j, &url, (*id)++, e);
         if (rc)
             break;
     }
@@ -199,7 +215,7 @@ static int sweep(struct dedup *d, struct err *e)
     int rc = dedup_mail_open(&d->mail, &d->search, d->config->set, e);
 
     if (!rc)
-        rc = dedup_join_open(&j, d->corpus, &d->sources, true,
+        rc = dedup_join_open(&j, d->corpus, &d->sources,
                              d->search.config.memory_bytes / LEDGER_SHARE, e);
     if (rc) {
         dedup_mail_close(&d->mail);

@@ -22,9 +22,9 @@ void exclude_scratch_release(struct exclude_scratch *s)
     buf_release(&s->url);
 }
 
-void exclude_open(struct exclude *x, uint64_t min_words)
+void exclude_open(struct exclude *x, uint64_t min_words, uint64_t memory_max)
 {
-    *x = (struct exclude){.min_words = min_words};
+    *x = (struct exclude){.min_words = min_words, .memory_max = memory_max};
     buf_init(&x->names, BUF_NO_LIMIT);
     exclude_scratch_init(&x->scratch);
     tally_init(&x->counts);
@@ -52,11 +52,31 @@ static struct exclude_slot *slot_of(struct exclude_slot *slots, size_t cap,
     return &slots[at];
 }
 
+/* Whether slots and names may take so much. */
+static int allow(const struct exclude *x, uint64_t n_slots, uint64_t names,
+                 struct err *e)
+{
+    uint64_t bytes = n_slots * sizeof *x->slots + names;
+
+    if (bytes <= x->memory_max)
+        return 0;
+    return err_set(e, E_TOOBIG,
+                   "the evaluation sets have over %zu texts and URLs, which "
+                   "with the names of their samples take %llu bytes; "
+                   "--against-memory allows %llu",
+                   x->n, (unsigned long long)bytes,
+                   (unsigned long long)x->memory_max);
+}
+
+/* While they move, old and new slots are held. */
 static int grow(struct exclude *x, struct err *e)
 {
     size_t cap = x->cap ? 2 * x->cap : FIRST_SLOTS;
-    struct exclude_slot *slots = calloc(cap, sizeof *slots);
+    int rc = allow(x, x->cap + cap, x->names.cap, e);
+    struct exclude_slot *slots = rc ? NULL : calloc(cap, sizeof *slots);
 
+    if (rc)
+        return rc;
     if (!slots)
         return err_set(e, E_NOMEM,
                        "no memory for %zu texts and URLs to leave "
@@ -78,6 +98,20 @@ static void hash_of(struct str s, uint64_t seed, uint64_t h[2])
     h[1] += !h[0] && !h[1]; /* which would look empty */
 }
 
+/* names doubles as it grows. */
+static int add_name(struct exclude *x, struct str name, struct err *e)
+{
+    size_t want = x->names.n + name.n + 2;
+    int rc = want <= x->names.cap ? 0 : allow(x, x->cap, 2 * want, e);
+
+    if (rc)
+        return rc;
+    buf_add(&x->names, name);
+    buf_add_char(&x->names, '\0');
+    return x->names.rc ? err_set(e, E_NOMEM, "no memory for names of samples")
+                       : 0;
+}
+
 /* Keep key for name; *named is where the name lies once it does. */
 static int add_key(struct exclude *x, struct str key, uint64_t seed,
                    struct str name, uint64_t *named, const char *count,
@@ -85,21 +119,26 @@ static int add_key(struct exclude *x, struct str key, uint64_t seed,
 {
     struct exclude_slot *slot;
     uint64_t h[2];
-    int rc = x->n * 2 >= x->cap ? grow(x, e) : 0;
+    int rc = 0;
 
-    if (rc)
-        return rc;
     hash_of(key, seed, h);
-    slot = slot_of(x->slots, x->cap, h[0], h[1]);
-    if (slot->a || slot->b)
+    slot = x->cap ? slot_of(x->slots, x->cap, h[0], h[1]) : NULL;
+    if (slot && (slot->a || slot->b))
         return 0;
-    if (*named == UINT64_MAX) {
-        *named = x->names.n;
-        buf_add(&x->names, name);
-        buf_add_char(&x->names, '\0');
+    if (x->n * 2 >= x->cap) {
+        rc = grow(x, e);
+        if (rc)
+            return rc;
+        slot = slot_of(x->slots, x->cap, h[0], h[1]);
     }
-    if (x->names.rc)
-        return err_set(e, E_NOMEM, "no memory for names of samples");
+    if (*named == UINT64_MAX) {
+        uint64_t at = x->names.n;
+
+        rc = add_name(x, name, e);
+        if (rc)
+            return rc;
+        *named = at;
+    }
     *slot = (struct exclude_slot){h[0], h[1], *named};
     x->n++;
     tally_add(&x->counts, count, 1);

@@ -13,11 +13,13 @@
  *          from, and would take every "A dog!" of the web.  Two URLs are the
  *          same when their canonical forms (base/url) are.
  * Owns.    The hashes and names; struct exclude_scratch its buffers.
- * Fails.   -E_NOMEM.  What cannot be compared is counted in `counts`:
- *          text-short, text-charset, url-unusable.
- * Threads. Constant once all is added; a scratch belongs to one thread.
- * Cost.    Memory: 48 to 96 bytes for each text and URL, and each name once.
- *          find: a look-up for the URL; cutting the text into words.
+ * Fails.   -E_NOMEM; -E_TOOBIG, by name of --against-memory, once hashes and
+ *          names would take more than memory_max.  What cannot be compared is
+ * counted in `counts`: text-short, text-charset, url-unusable. Threads.
+ * Constant once all is added; a scratch belongs to one thread. Cost.    Memory:
+ * 48 to 96 bytes for each text and URL (half as much again while the table
+ * grows), and each name once; never over memory_max. find: a look-up for the
+ * URL; cutting the text into words.
  */
 #ifndef FILTER_EXCLUDE_H
 #define FILTER_EXCLUDE_H
@@ -44,11 +46,12 @@ struct exclude {
     size_t n, cap;                  /* used; a power of two */
     struct buf names;               /* each with a NUL behind it */
     uint64_t min_words;             /* of a text that is looked for */
+    uint64_t memory_max;            /* bytes of slots and names */
     struct exclude_scratch scratch; /* of add */
     struct tally counts; /* texts, urls: kept; and what cannot be compared */
 };
 
-void exclude_open(struct exclude *x, uint64_t min_words);
+void exclude_open(struct exclude *x, uint64_t min_words, uint64_t memory_max);
 void exclude_close(struct exclude *x);
 
 /* One sample; url may be empty. */

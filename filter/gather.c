@@ -99,25 +99,19 @@ static const struct workq_ops pipeline = {produce, work, consume};
 static int same_making(struct gather *g, const char *name, bool is_first,
                        char first[SHA256_HEX], struct err *e)
 {
-    char hex[SHA256_HEX];
     struct sidecar s;
-    struct sha256 h;
     int rc = sidecar_read(&s, g->corpus, name, e);
 
     if (rc)
         return rc;
-    sha256_init(&h);
-    sha256_add(&h, s.options);
-    sha256_add(&h, s.inputs);
-    sha256_final_hex(&h, hex);
-    sidecar_release(&s);
     if (is_first)
-        memcpy(first, hex, SHA256_HEX);
-    else if (strcmp(first, hex))
+        memcpy(first, s.fingerprint, SHA256_HEX);
+    else if (strcmp(first, s.fingerprint))
         rc = err_set(e, E_STALE,
                      "%s/%s was made with other options or inputs than "
                      "unique/bucket-0000: run gather again with --redo",
                      g->corpus->dir, name);
+    sidecar_release(&s);
     return rc;
 }
 
@@ -301,10 +295,8 @@ static int find_sources(struct gather *g, struct err *e)
 /* The evaluation sets' files, each by what is in it. */
 static void add_excluded(struct gather *g)
 {
-    const struct stage_inputs *in = g->config->exclude_inputs;
-
-    for (size_t i = 0; in && i < in->n; i++)
-        stage_inputs_add(&g->inputs, in->v[i].name, in->v[i].sha256);
+    if (g->config->exclude_inputs)
+        stage_inputs_add_all(&g->inputs, g->config->exclude_inputs);
 }
 
 static void release(struct gather *g)

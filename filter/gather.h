@@ -35,6 +35,7 @@ struct gather_config {
     uint64_t memory_bytes;      /* for all threads together */
     struct opt_list against;    /* evaluation sets: read by who calls */
     uint64_t against_min_words; /* of a text that is looked for in them */
+    uint64_t against_memory;    /* bytes of their hashes and names */
     /* What was read of them, constant; both NULL: nothing is left out. */
     const struct exclude *exclude;
     const struct stage_inputs *exclude_inputs; /* their files */

@@ -10,6 +10,11 @@ bool language_available(void)
     return true;
 }
 
+const char *language_version(void)
+{
+    return language_cld2_version();
+}
+
 static int add_code(struct language_set *set, struct str code, struct err *e)
 {
     char text[32];
@@ -64,6 +69,11 @@ enum language_verdict language_judge(const struct language_rules *r,
 bool language_available(void)
 {
     return false;
+}
+
+const char *language_version(void)
+{
+    return "";
 }
 
 int language_set_parse(struct language_set *set, struct str codes,

@@ -41,6 +41,10 @@ struct language_rules {
 
 bool language_available(void);
 
+/* CLD2's version and that of its tables, as the library that runs tells them;
+ * "" in a build without it. */
+const char *language_version(void);
+
 /* Codes as CLD2 has them (ISO 639, zh-Hant), between commas or spaces. */
 int language_set_parse(struct language_set *set, struct str codes,
                        struct err *e);

@@ -21,6 +21,11 @@ extern "C" int language_cld2_number(const char *code)
     return -1;
 }
 
+extern "C" const char *language_cld2_version(void)
+{
+    return CLD2::DetectLanguageVersion();
+}
+
 // No hints: the same text in the same language, wherever it was found.
 extern "C" void language_cld2_guess(const char *text, size_t n,
                                     struct language_guess *guess)

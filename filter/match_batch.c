@@ -90,8 +90,12 @@ static void find(const struct match_with *with, struct match_batch *b)
     for (size_t i = 0; i < b->match.n; i++) {
         const uint32_t *ids = matcher_batch_ids(&b->match, i, &n);
 
-        if (n == 0)
-            drop(b, "no-match");
+        const char *reason =
+            n ? textrules_language(with->rules, &b->rules, b->waiting[i].text)
+              : "no-match";
+
+        if (reason)
+            drop(b, reason);
         else
             place(b, &b->waiting[i], ids, n);
     }
@@ -101,20 +105,25 @@ static void find(const struct match_with *with, struct match_batch *b)
 
 /* ---- one line ---- */
 
-static int read_line(struct match_batch *b, struct str line,
+/* The first of `lines`, each of which has its newline; *n: its bytes. */
+static int read_line(struct match_batch *b, struct str lines, size_t *n,
                      struct match_waiting *w, struct str *url, struct str *text,
                      struct err *e)
 {
     struct pair_scan s;
+    struct str line;
     int rc;
 
-    w->plain = pair_scan(line, &s) && !s.matched && !s.selected;
+    w->plain = pair_scan_first(lines, &line, &s) && !s.matched && !s.selected;
     if (w->plain) {
+        *n = line.n + 1;
         w->line = line;
         *url = s.url;
         *text = s.text;
         return 0;
     }
+    line = str_make(lines.p, str_find_char(lines, '\n', 0));
+    *n = line.n + 1;
     rc = pair_read(line, &b->arena, &w->pair, e);
     *url = w->pair.url;
     *text = w->pair.text;
@@ -122,25 +131,26 @@ static int read_line(struct match_batch *b, struct str line,
 }
 
 static int add_line(const struct match_with *with, struct match_batch *b,
-                    struct str line, struct err *e)
+                    struct str lines, size_t *n, struct err *e)
 {
     struct match_waiting *w = &b->waiting[b->match.n];
     const struct words *words;
     const char *reason;
     struct str url, text;
-    int rc = read_line(b, line, w, &url, &text, e);
+    int rc = read_line(b, lines, n, w, &url, &text, e);
 
     if (!rc)
         rc = matcher_batch_cut(with->matcher, &b->match, text, &words, e);
     if (rc)
         return rc;
-    reason = textrules_verdict(with->rules, &b->rules, url, text, words);
+    reason = textrules_verdict(with->rules, url, text, words);
     if (reason) {
         drop(b, reason);
         return 0;
     }
+    w->text = text;
     w->bucket = corpus_bucket(with->corpus, corpus_url_hash(with->corpus, url));
-    matcher_batch_add(with->matcher, &b->match);
+    matcher_batch_add(&b->match);
     if (matcher_batch_full(&b->match))
         find(with, b);
     return 0;
@@ -196,15 +206,15 @@ static int work_lines(const struct match_with *with, struct match_batch *b,
     int rc = 0;
 
     while (rest.n) {
-        size_t n = str_find_char(rest, '\n', 0);
+        size_t n;
 
-        rc = add_line(with, b, str_make(rest.p, n), e);
+        rc = add_line(with, b, rest, &n, e);
         if (rc)
             return b->packed.n ? rc
                                : err_wrap(e, rc, "line %llu",
                                           (unsigned long long)(b->first_line +
                                                                b->read));
-        rest = str_make(rest.p + n + 1, rest.n - n - 1);
+        rest = str_make(rest.p + n, rest.n - n);
         b->read++;
     }
     find(with, b);

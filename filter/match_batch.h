@@ -3,8 +3,9 @@
  *
  * Model.   Lines come in, in `lines`, or in `packed` as frames that are decoded
  *          first; match_batch_work() judges each text by the rules, finds the
- *          groups of what is left, and puts the records that match into `run`,
- *          by bucket of H(url), in each bucket in the order they came.
+ *          groups of what is left, asks for the language of what matches, and
+ *          puts the records that stay into `run`, by bucket of H(url), in each
+ *          bucket in the order they came.
  *          A record whose line is plain (base/pair_scan.h) goes out as it
  *          stands, with `,"q":[...]` put into it; any other is written anew.
  * Owns.    Its buffers, kept from use to use.
@@ -39,6 +40,7 @@ struct match_with {
 
 /* A record between the rules and the finding of its groups. */
 struct match_waiting {
+    struct str text;
     struct str line;  /* if plain */
     struct pair pair; /* else */
     bool plain;

@@ -10,7 +10,7 @@
  *              while (texts, and !matcher_batch_full(b)) {
  *                  matcher_batch_cut(m, b, text, &plain, e);
  *                  if (the text rules accept plain)
- *                      matcher_batch_add(m, b);   // as text b->n - 1
+ *                      matcher_batch_add(b);   // as text b->n - 1
  *              }
  *              matcher_batch_find(m, b);
  *              ids = matcher_batch_ids(b, i, &n_ids);
@@ -18,11 +18,12 @@
  *          A text that was cut and not added costs nothing more.
  *
  *          In a batch's life a word is hashed once, when its text is added, and
- *          its slot asked for; then looked up once, and the long ones' bytes
- *          asked for; then compared.  Where one begins a longer norm and the
- *          next continues one, and the filter allows it, the step's slot is
- *          asked for, and looked up when all of the batch have been asked for.
- *          Norms of three words and more go on from there one by one.
+ *          its slot asked for.  Then each step is taken for all texts
+ *          together, in one loop without a branch that depends on the texts:
+ *          words are looked up; long ones compared; pairs that both sides and
+ *          the filter allow are listed; they are looked up, which gives norms
+ *          of two words and what begins longer ones; and so on, a word more
+ *          each time, until nothing is left.
  * Owns.    The matcher borrows the list, which stays open for as long; the
  *          batch owns its scratch, the words it hands out and the ids.
  * Fails.   matcher_batch_cut: -E_FORMAT for invalid UTF-8 where the default
@@ -50,38 +51,49 @@ struct matcher {
     struct trie trie; /* of the list */
 };
 
-/* A word of a text that was added. */
-struct matcher_word {
-    uint64_t key;
-    uint32_t slot;  /* where the look-up begins, and ended */
-    uint32_t n;     /* bytes */
-    uint32_t at;    /* of a long word: its bytes in `longer` */
-    uint32_t node;  /* found: its node, 0 for none, and ... */
-    uint32_t group; /* ... that of the word alone, or TRIE_NO_GROUP */
+/* A word of more than TRIE_SHORT bytes, to be compared. */
+struct matcher_long {
+    struct trie_head head;
+    uint32_t word; /* which it is */
+    uint32_t n;    /* bytes */
+    uint32_t at;   /* where all of them stand in `longer`, if past the head */
 };
 
-/* Two words that may be, or begin, a norm. */
+/* Words one after another that may be, or begin, a norm. */
 struct matcher_step {
-    uint64_t hash;
-    uint32_t at; /* of the first one */
+    uint64_t key;
+    uint32_t word; /* the first of them */
+};
+
+/* A group found, and in which text. */
+struct matcher_found {
+    uint32_t group, text;
 };
 
 struct matcher_batch { /* private, but for n */
     size_t n;          /* texts added, at most MATCHER_BATCH */
     struct words words;
-    struct words plain;        /* for the rules, where the policy is another */
-    struct matcher_word *word; /* of all texts; one that is none ends each */
+    struct words plain; /* for the rules, where the policy is another */
+
+    /* Words of all texts, behind each text's one that is none. */
+    uint64_t *word; /* keys; once looked up, values (querylist/trie.h) */
+    uint32_t *slot;
+    unsigned char *text; /* which they are of */
     size_t n_words, cap_words;
-    unsigned char *longer; /* bytes of long words */
+
+    struct matcher_long *long_;
+    size_t n_long;
+    unsigned char *longer;
     size_t n_longer, cap_longer;
-    uint32_t *long_at; /* which words they are */
-    size_t n_long, cap_long;
+
     struct matcher_step *step;
-    size_t cap_steps;
-    uint32_t *ids, *spare;
+    struct matcher_found *found; /* by steps */
+    size_t n_found, cap_found;
+    uint32_t *alone; /* groups of words alone, text by text */
+    size_t cap_alone;
+    uint32_t *ids, *spare; /* all, text by text */
     size_t cap_ids, cap_spare;
-    size_t first_word[MATCHER_BATCH + 1];
-    size_t first_id[MATCHER_BATCH], n_ids[MATCHER_BATCH];
+    uint32_t first_id[MATCHER_BATCH + 1], n_ids[MATCHER_BATCH];
 };
 
 /* l stays open for as long as m is used; nothing is to be released. */
@@ -99,15 +111,15 @@ static inline bool matcher_batch_full(const struct matcher_batch *b)
 }
 
 /* Cut a text into words.  plain: where to put the words of the default policy,
- * which text rules go by under either policy; NULL when nobody asks, which
- * under the other policy saves cutting them.  They are valid until the next
+ * which text rules go by under either policy; NULL when there are none, which
+ * saves cutting them.  They are valid until the next
  * cut.  The text itself is not looked at again. */
 int matcher_batch_cut(const struct matcher *m, struct matcher_batch *b,
                       struct str text, const struct words **plain,
                       struct err *e);
 
 /* Take the text last cut into the batch, which is not full. */
-void matcher_batch_add(const struct matcher *m, struct matcher_batch *b);
+void matcher_batch_add(struct matcher_batch *b);
 
 /* Find the groups of all texts added. */
 void matcher_batch_find(const struct matcher *m, struct matcher_batch *b);

@@ -171,6 +171,8 @@ static void use_release(void *ctx, void *item)
     outcomes_view_release(&((struct use_item *)item)->outcomes);
 }
 
+/* What became of the URL is asked once a query has drawn it: most pairs of a
+ * large corpus none has. */
 static int use_record(void *ctx, void *item, const struct scan_record *r,
                       struct err *e)
 {
@@ -178,11 +180,7 @@ static int use_record(void *ctx, void *item, const struct scan_record *r,
     struct use_item *to = item;
     const struct plan *p = u->plan;
     bool image = false, asked = false, selected = false;
-    int rc = outcomes_find(&to->outcomes, corpus_url_hash(p->corpus, r->url),
-                           r->url, &asked, &image, e);
 
-    if (rc)
-        return rc;
     draw_table_fetch(p->draws, r->q, r->n_q);
     draw_begin(&to->bytes, p->draws->seed, r->uid);
     for (uint32_t i = 0; i < r->n_q; i++) {
@@ -192,6 +190,14 @@ static int use_record(void *ctx, void *item, const struct scan_record *r,
 
         if (d >= u->previous->t[q])
             continue;
+        if (!selected) {
+            int rc = outcomes_find(&to->outcomes,
+                                   corpus_url_hash(p->corpus, r->url), r->url,
+                                   &asked, &image, e);
+
+            if (rc)
+                return rc;
+        }
         selected = true;
         if (d < u->first->t[q])
             atomic_fetch_add_explicit(&u->want[q], 1, memory_order_relaxed);

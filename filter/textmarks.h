@@ -10,9 +10,10 @@
  *                                (&c. without ; is prose)
  *            textmarks_template  a place that a program should have filled:
  *                                {{name}} ${name} <%= name %> {% if %} #{name}
- *                                %(name)s {0} {a_name}, or %s, %d standing
- * alone textmarks_code      JSON; a rule or two declarations of CSS; phrases of
- * JavaScript textmarks_link      a URL, host with www., or mail address, with
+ *                                %(name)s {0} {a_name}, or %s, %d alone
+ *            textmarks_code      JSON; a rule or two declarations of CSS;
+ *                                phrases of JavaScript
+ *            textmarks_link      a URL, host with www., or mail address, with
  *                                fewer than two words of two letters beside
  *            textmarks_filename  the same of an image's file name
  *
@@ -23,6 +24,7 @@
  * Cost.    textmarks_scan() is one table look-up a byte; the others look at a
  *          text only when the scan has seen a byte they begin with, and then
  *          pass over it once; textmarks_filename() asks for dots itself.
+ *          textmarks_names.c has the last two, textmarks.c the others.
  */
 #ifndef FILTER_TEXTMARKS_H
 #define FILTER_TEXTMARKS_H

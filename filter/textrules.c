@@ -1,13 +1,14 @@
 #include "filter/textrules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fold.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/utf8.h"
 #include "filter/textmarks.h"
-
-#define REPETITION_WORDS 8 /* shorter texts may repeat themselves */
+#include "filter/textwords.h"
 
 const char *const textrules_unknown_names[] = {"keep", "drop", NULL};
 
@@ -41,6 +42,8 @@ int textrules_open(struct textrules *r, const struct textrules_config *c,
     int rc;
 
     *r = (struct textrules){.c = c};
+    if (c->repetition)
+        r->secret = hash_secret();
     r->places = c->url_contains.n || c->block_hosts || c->block_urls;
     r->marks = c->link || c->markup || c->entity || c->template || c->code ||
                c->filler;
@@ -69,6 +72,19 @@ void textrules_close(struct textrules *r)
     *r = (struct textrules){0};
 }
 
+/* Another one may tell other languages. */
+static void add_cld2(struct stage_inputs *in)
+{
+    char name[80], hex[SHA256_HEX];
+    struct sha256 h;
+
+    snprintf(name, sizeof name, "CLD2 %s", language_version());
+    sha256_init(&h);
+    sha256_add(&h, str_of(name));
+    sha256_final_hex(&h, hex);
+    stage_inputs_add(in, name, hex);
+}
+
 void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in)
 {
     if (r->terms_sha256[0])
@@ -77,15 +93,16 @@ void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in)
         stage_inputs_add(in, "block-hosts", r->hosts_sha256);
     if (r->urls_sha256[0])
         stage_inputs_add(in, "block-urls", r->urls_sha256);
+    if (r->languages)
+        add_cld2(in);
 }
 
 /* ---- the URL ---- */
 
 static bool svg(struct str url)
 {
-    size_t end = str_find_char(url, '?', 0);
-    struct str path = str_slice(url, 0, end);
-
+    const char *query = url.n ? memchr(url.p, '?', url.n) : NULL;
+    struct str path = str_make(url.p, query ? (size_t)(query - url.p) : url.n);
     char last;
 
     if (path.n < 4)
@@ -113,122 +130,6 @@ static const char *judge_place(const struct textrules *r, struct str url)
     if (r->c->block_urls && blocklist_has_url(&r->urls, url))
         return "block-url";
     return NULL;
-}
-
-/* ---- words ---- */
-
-#define S(word)                                                                \
-    {                                                                          \
-        (word), sizeof(word) - 1                                               \
-    }
-
-/* Words of navigation, folded, by their first letter.  A text that has no
- * other speaks of the page, not of the picture. */
-static bool is_navigation(struct str word)
-{
-    static const struct str by_letter[26][8] = {
-        ['a' - 'a'] = {S("arrow")},
-        ['b' - 'a'] = {S("back"), S("backward"), S("bottom"), S("button")},
-        ['c' - 'a'] = {S("click"), S("close"), S("contents")},
-        ['d' - 'a'] = {S("down")},
-        ['e' - 'a'] = {S("enter")},
-        ['f' - 'a'] = {S("first"), S("forward")},
-        ['g' - 'a'] = {S("go")},
-        ['h' - 'a'] = {S("here"), S("home"), S("homepage")},
-        ['i' - 'a'] = {S("icon"), S("image"), S("img"), S("index")},
-        ['l' - 'a'] = {S("last"), S("left"), S("link"), S("logo")},
-        ['m' - 'a'] = {S("menu")},
-        ['n' - 'a'] = {S("nav"), S("navigation"), S("next")},
-        ['o' - 'a'] = {S("of")},
-        ['p' - 'a'] = {S("page"), S("picture"), S("prev"), S("previous"),
-                       S("print")},
-        ['r' - 'a'] = {S("return"), S("right")},
-        ['s' - 'a'] = {S("scroll"), S("search"), S("share"), S("skip"),
-                       S("spacer"), S("start")},
-        ['t' - 'a'] = {S("the"), S("thumbnail"), S("to"), S("toc"), S("toggle"),
-                       S("top")},
-        ['u' - 'a'] = {S("up")},
-    };
-    /* Lengths that the words of a letter have: bit n for n bytes. */
-    static const uint16_t lengths[26] = {
-        ['a' - 'a'] = 1 << 5,
-        ['b' - 'a'] = 1 << 4 | 1 << 6 | 1 << 8,
-        ['c' - 'a'] = 1 << 5 | 1 << 8,
-        ['d' - 'a'] = 1 << 4,
-        ['e' - 'a'] = 1 << 5,
-        ['f' - 'a'] = 1 << 5 | 1 << 7,
-        ['g' - 'a'] = 1 << 2,
-        ['h' - 'a'] = 1 << 4 | 1 << 8,
-        ['i' - 'a'] = 1 << 3 | 1 << 4 | 1 << 5,
-        ['l' - 'a'] = 1 << 4,
-        ['m' - 'a'] = 1 << 4,
-        ['n' - 'a'] = 1 << 3 | 1 << 4 | 1 << 10,
-        ['o' - 'a'] = 1 << 2,
-        ['p' - 'a'] = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8,
-        ['r' - 'a'] = 1 << 5 | 1 << 6,
-        ['s' - 'a'] = 1 << 4 | 1 << 5 | 1 << 6,
-        ['t' - 'a'] = 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9,
-        ['u' - 'a'] = 1 << 2,
-    };
-    unsigned letter = word.n ? (unsigned)(word.p[0] - 'a') : 26;
-
-    if (letter >= 26 || word.n > 15 || !(lengths[letter] >> word.n & 1))
-        return false;
-    for (const struct str *s = by_letter[letter]; s->n; s++)
-        if (str_eq(*s, word))
-            return true;
-    return false;
-}
-
-static bool boilerplate(const struct words *w)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (!is_navigation(words_at(w, i)))
-            return false;
-    return w->n > 0;
-}
-
-/* Length, first and last byte of a word: equal words have equal ones.  Single
- * bytes, since words have often been written a moment ago, 16 bytes at a time
- * over each other: a longer load would wait until they have reached memory. */
-static uint64_t head(const struct words *w, size_t i)
-{
-    struct str word = words_at(w, i);
-
-    return (uint64_t)word.n << 16 | (uint64_t)(unsigned char)word.p[0] << 8 |
-           (unsigned char)word.p[word.n - 1];
-}
-
-/* Are the first four words distinct by their heads alone?  Most texts' are, and
- * are done with here, without a branch that could be foreseen wrongly. */
-static bool distinct_heads(const struct words *w)
-{
-    uint64_t a = head(w, 0), b = head(w, 1), c = head(w, 2), d = head(w, 3);
-
-    return !((a == b) | (a == c) | (a == d) | (b == c) | (b == d) | (c == d));
-}
-
-/* Distinct words by comparing each with those before: texts that reach this
- * are at most PAIR_TEXT_MAX bytes, and the search stops once a quarter is
- * passed. */
-static bool repetition(const struct words *w)
-{
-    size_t most = w->n / 4, distinct = 0;
-
-    /* One branch that is nearly always taken costs less than two that half of
-     * the texts take; under four words there are no four heads. */
-    if (w->n < 4 ||
-        (w->n < REPETITION_WORDS) | ((most < 4) & distinct_heads(w)))
-        return false;
-    for (size_t i = 0; i < w->n; i++) {
-        size_t k = 0;
-
-        while (k < i && !str_eq(words_at(w, k), words_at(w, i)))
-            k++;
-        if (k == i && ++distinct > most)
-            return false;
-    }
-    return true;
 }
 
 /* ---- characters ---- */
@@ -374,9 +275,42 @@ static const char *judge_marks(const struct textrules *r, struct str text,
 
 /* ---- all of it ---- */
 
-static const char *judge_language(const struct textrules *r,
-                                  struct textrules_seen *s, struct str text)
+const char *textrules_verdict(const struct textrules *r, struct str url,
+                              struct str text, const struct words *w)
 {
+    const struct textrules_config *c = r->c;
+    const char *reason = NULL;
+
+    if (c->svg && svg(url))
+        return "svg";
+    if (r->places)
+        reason = judge_place(r, url);
+    if (!reason && c->boilerplate && textwords_boilerplate(w))
+        reason = "boilerplate";
+    if (!reason && c->filename && textmarks_filename(text))
+        reason = "filename";
+    if (!reason && r->marks)
+        reason = judge_marks(r, text, w);
+    if (!reason && c->repetition && textwords_repeated(w, r->secret))
+        reason = "repetition";
+    if (!reason && r->chars)
+        reason = judge_chars(c, text, w);
+    if (reason)
+        return reason;
+    if (w->n < c->min_words)
+        return "too-few-words";
+    if (c->max_words && w->n > c->max_words)
+        return "too-many-words";
+    if (c->block_terms && blocklist_has_term(&r->terms, w))
+        return "block-term";
+    return NULL;
+}
+
+const char *textrules_language(const struct textrules *r,
+                               struct textrules_seen *s, struct str text)
+{
+    if (!r->languages)
+        return NULL;
     switch (language_judge(&r->language, text)) {
     case LANGUAGE_WANTED:
         return NULL;
@@ -389,36 +323,4 @@ static const char *judge_language(const struct textrules *r,
         return "language-unknown";
     s->unknown++;
     return NULL;
-}
-
-const char *textrules_verdict(const struct textrules *r,
-                              struct textrules_seen *s, struct str url,
-                              struct str text, const struct words *w)
-{
-    const struct textrules_config *c = r->c;
-    const char *reason = NULL;
-
-    if (c->svg && svg(url))
-        return "svg";
-    if (r->places)
-        reason = judge_place(r, url);
-    if (!reason && c->boilerplate && boilerplate(w))
-        reason = "boilerplate";
-    if (!reason && c->filename && textmarks_filename(text))
-        reason = "filename";
-    if (!reason && r->marks)
-        reason = judge_marks(r, text, w);
-    if (!reason && c->repetition && repetition(w))
-        reason = "repetition";
-    if (!reason && r->chars)
-        reason = judge_chars(c, text, w);
-    if (reason)
-        return reason;
-    if (w->n < c->min_words)
-        return "too-few-words";
-    if (c->max_words && w->n > c->max_words)
-        return "too-many-words";
-    if (c->block_terms && blocklist_has_term(&r->terms, w))
-        return "block-term";
-    return r->languages ? judge_language(r, s, text) : NULL;
 }

@@ -15,14 +15,17 @@
  *            link, markup, entity, template, code, filler
  *                          debris (filter/textmarks.h)
  *            repetition    at least eight words, of which at most a quarter
- *                          are distinct
+ *                          are distinct (this and boilerplate:
+ *                          filter/textwords.h)
  *            char-run      a character over and over
  *            few-letters   too small a share of letters
  *            long-word     a word of too many characters
  *            too-few-chars, too-many-chars, too-few-tokens, too-few-words,
  *            too-many-words
  *            block-term    a word or phrase of a list
- *            language, language-unknown    (filter/language.h)
+ *          textrules_language() has two more, language and language-unknown
+ *          (filter/language.h): CLD2 takes several times what all else does,
+ *          so that it is asked of texts that match some query alone.
  *          Sources: facts/extraction.md; DataComp's basic and caption filters
  *          and LAION's rules (facts B6, B7).  docs/textrules.md has examples.
  * Owns.    struct textrules its lists; it borrows the config.
@@ -77,6 +80,7 @@ struct textrules {
     char hosts_sha256[SHA256_HEX];
     char urls_sha256[SHA256_HEX];
     struct language_rules language;
+    uint64_t secret; /* of textwords_repeated() */
     /* Whether some rule of a kind is on, so that the others are not asked. */
     bool places;    /* about the URL, but svg */
     bool marks;     /* about debris, but filename */
@@ -94,13 +98,18 @@ int textrules_open(struct textrules *r, const struct textrules_config *c,
 void textrules_close(struct textrules *r); /* also when zeroed */
 
 /* The lists, for the fingerprint: by the option's name and the bytes, so that
- * a list may lie elsewhere the next time. */
+ * a list may lie elsewhere the next time; and CLD2's version where languages
+ * are asked for. */
 void textrules_add_inputs(const struct textrules *r, struct stage_inputs *in);
 
 /* Why the pair goes, or NULL.  w: the text's words under the default policy
  * (also where the query list's policy is another). */
-const char *textrules_verdict(const struct textrules *r,
-                              struct textrules_seen *s, struct str url,
+const char *textrules_verdict(const struct textrules *r, struct str url,
                               struct str text, const struct words *w);
+
+/* The same by the text's language, NULL at once where each is wanted; for texts
+ * that nothing else leaves out, so that seen->unknown counts what stays. */
+const char *textrules_language(const struct textrules *r,
+                               struct textrules_seen *s, struct str text);
 
 #endif

@@ -97,16 +97,15 @@ static int check_records(const struct qlist *l, const char *name, struct err *e)
     return rc;
 }
 
-/* Is the group of each of n slots at p, if any, one?  (What is free says so
- * at `used`.) */
-static int check_groups(const struct qlist *l, const unsigned char *p,
-                        uint64_t n, size_t used, const char *name,
-                        struct err *e)
+/* Is the group of each slot, if any, one? */
+static int check_groups(const struct qlist *l, const struct trie_table *t,
+                        const char *name, struct err *e)
 {
-    for (uint64_t i = 0; i < n; i++, p += TRIE_SLOT_SIZE) {
-        uint32_t group = get32(p + TRIE_SLOT_GROUP);
+    for (uint64_t i = 0; i < t->n_slots; i++) {
+        uint32_t group =
+            trie_group(trie_get64(t->slot + i * TRIE_SLOT_SIZE + 8));
 
-        if (group != TRIE_NO_GROUP && get32(p + used) &&
+        if (group != TRIE_NO_GROUP &&
             (group >= qlist_count(l) || qlist_group(l, group) != group))
             return damaged(name, "a match of no group, slot", i, e);
     }
@@ -123,18 +122,15 @@ static int check_trie(struct qlist *l, const char *name, struct err *e)
 
     if (why)
         return damaged(name, why, where, e);
-    rc = check_groups(l, t->at[TRIE_WORDS], t->words, TRIE_WORD_NODE, name, e);
-    if (!rc)
-        rc = check_groups(l, t->at[TRIE_STEPS], t->steps, TRIE_STEP_BEFORE,
-                          name, e);
-    return rc;
+    rc = check_groups(l, &t->words, name, e);
+    return rc ? rc : check_groups(l, &t->steps, name, e);
 }
 
 static int check_sections(struct qlist *l, const char *name, struct err *e)
 {
     static const unsigned record[QLIST_SECTIONS] = {
-        ENTRY_SIZE,     1,         SYNSET_SIZE,    PARENT_SIZE,
-        TRIE_SLOT_SIZE, TRIE_UNIT, TRIE_SLOT_SIZE, 1};
+        ENTRY_SIZE, 1,         SYNSET_SIZE,    PARENT_SIZE, TRIE_SLOT_SIZE,
+        2,          TRIE_UNIT, TRIE_SLOT_SIZE, 2,           1};
 
     int rc;
 

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "querylist/qlist_layout.h"
+#include "querylist/trie_make.h"
 
 struct encoder {
     struct buf strings;

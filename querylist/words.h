@@ -62,9 +62,12 @@ struct word_span {
     uint32_t n;  /* bytes */
 };
 
-/* What characters are, 256 at a time, as met; NULL for none yet. */
-struct words_kinds {
-    unsigned char **page;
+struct words_entry; /* querylist/words_kind.h */
+
+/* What becomes of characters, 256 at a time, as met, folded and with their
+ * case; NULL for none yet. */
+struct words_table {
+    struct words_entry **page[2];
 };
 
 struct words {
@@ -75,9 +78,11 @@ struct words {
                          empty line; what ends a phrase (default policy) */
     bool stop_behind; /* likewise behind the last word */
     size_t cap;       /* room in span and stop */
+    bool wide;        /* 64 bytes at once (querylist/words_cut.h) */
+    char *window;     /* text as it is cut (querylist/words_fold.h), or NULL */
     struct buf folded;
     struct fold fold;
-    struct words_kinds kinds; /* querylist/words_kind.h */
+    struct words_table table;
 };
 
 void words_init(struct words *w);

@@ -1,7 +1,7 @@
 #include "querylist/words_kind.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 
@@ -25,30 +25,20 @@ static bool stands_alone(uint32_t cp)
     return false;
 }
 
-#define X4(k) k, k, k, k
-#define X8(k) X4(k), X4(k)
-const unsigned char words_ascii_kind[128] = {
-    X8(SEPARATES), SEPARATES,     SPACE,     SPACE,      SPACE, /* TAB LF VT */
-    SPACE,         SPACE,         SEPARATES, SEPARATES,         /* FF CR */
-    X8(SEPARATES), X8(SEPARATES), SPACE,     SEPARATES,  SEPARATES,
-    SEPARATES, /* ' ' ! " # */
-    SEPARATES,     SEPARATES,     SEPARATES, APOSTROPHE, X8(SEPARATES),
-    X8(JOINS),     JOINS,         JOINS,     SEPARATES,  SEPARATES,
-    X4(SEPARATES), /* 0-9 */
-    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
-    X8(JOINS),     X8(JOINS), /* A-Z */
-    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
-    SEPARATES,     JOINS,         JOINS,     JOINS,      X4(JOINS),
-    X8(JOINS),     X8(JOINS), /* a-z */
-    JOINS,         JOINS,         JOINS,     SEPARATES,  X4(SEPARATES),
+/* What a folded character that is not ASCII is to the tokenizer. */
+enum kind {
+    SEPARATES,
+    JOINS, /* letters and digits */
+    MARK,  /* joins an open word */
+    APOSTROPHE,
+    ALONE, /* a word of its own */
+    SPACE  /* separates without ending a phrase */
 };
 
-enum kind words_find_kind(uint32_t cp)
+static enum kind kind_of(uint32_t cp)
 {
     enum fold_class class;
 
-    if (cp < 0x80)
-        return (enum kind)words_ascii_kind[cp];
     if (cp == 0x2019)
         return APOSTROPHE;
     class = fold_class(cp);
@@ -61,28 +51,109 @@ enum kind words_find_kind(uint32_t cp)
     return class == FOLD_NUMBER ? SEPARATES : JOINS;
 }
 
-const unsigned char *words_kinds_page(struct words_kinds *k, uint32_t cp)
+size_t words_spell(uint32_t cp, char *to, bool *mark)
 {
-    uint32_t first = cp - cp % WORDS_KINDS_PAGE;
-    unsigned char *page;
+    enum kind k = cp < 0x80 ? JOINS : kind_of(cp);
+    size_t n;
 
-    if (cp >= WORDS_KINDS_PAGES * WORDS_KINDS_PAGE)
+    *mark = k == MARK;
+    switch (k) {
+    case JOINS:
+    case MARK:
+        return utf8_put(to, cp);
+    case ALONE:
+        to[0] = ' ';
+        n = 1 + utf8_put(to + 1, cp);
+        to[n] = ' ';
+        return n + 1;
+    case APOSTROPHE:
+        to[0] = '\'';
+        return 1;
+    case SPACE:
+        to[0] = ' ';
+        return 1;
+    case SEPARATES:
+        break;
+    }
+    to[0] = WORDS_SEPARATOR;
+    return 1;
+}
+
+/* Does what ends with this byte leave a word open that a mark continues?  Not
+ * to be said of an apostrophe. */
+static bool leaves_open(char byte)
+{
+    return (unsigned char)byte >= 0x80 || (byte >= '0' && byte <= '9') ||
+           (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* One more code point for e; false when it has no room or no such entry. */
+static bool add(struct words_entry *e, size_t *n, uint32_t cp)
+{
+    char spelled[WORDS_SPELLED_MAX];
+    bool mark;
+    size_t more = words_spell(cp, spelled, &mark);
+
+    if (mark && *n && !(e->n & WORDS_MARK)) {
+        if (e->bytes[*n - 1] == '\'')
+            return false;
+        if (!leaves_open(e->bytes[*n - 1])) {
+            spelled[0] = WORDS_SEPARATOR;
+            more = 1;
+        }
+    } else if (!mark && e->n & WORDS_MARK) {
+        return false;
+    } else if (mark) {
+        e->n = WORDS_MARK;
+    }
+    if (*n + more > WORDS_SPELLED_MAX)
+        return false;
+    memcpy(e->bytes + *n, spelled, more);
+    *n += more;
+    return true;
+}
+
+static void fill(struct words_entry *e, uint32_t cp, bool keep)
+{
+    uint32_t nfkc[FOLD_NFKC_MAX], folded[FOLD_CASE_MAX];
+    size_t n = 0, of = fold_nfkc(cp, nfkc);
+    bool good = of > 0;
+
+    for (size_t i = 0; good && i < of; i++) {
+        size_t more = keep ? 1 : fold_case(nfkc[i], folded);
+
+        for (size_t k = 0; good && k < more; k++)
+            good = add(e, &n, keep ? nfkc[i] : folded[k]);
+    }
+    e->rank = good && n ? fold_rank(cp) : FOLD_JOINS;
+    e->n |= (unsigned char)n;
+}
+
+const struct words_entry *words_page(struct words_table *t, bool keep,
+                                     uint32_t cp)
+{
+    struct words_entry ***pages = &t->page[keep], *page;
+
+    if (!*pages)
+        *pages = calloc(WORDS_PAGES, sizeof **pages);
+    if (!*pages)
         return NULL;
-    if (!k->page)
-        k->page = calloc(WORDS_KINDS_PAGES, sizeof *k->page);
-    page = k->page ? malloc(WORDS_KINDS_PAGE) : NULL;
-    if (!page)
-        return NULL;
-    for (uint32_t i = 0; i < WORDS_KINDS_PAGE; i++)
-        page[i] = (unsigned char)words_find_kind(first + i);
-    k->page[first / WORDS_KINDS_PAGE] = page;
+    page = (*pages)[cp / WORDS_PAGE];
+    if (page)
+        return page;
+    page = calloc(WORDS_PAGE, sizeof *page);
+    for (uint32_t i = 0; page && i < WORDS_PAGE; i++)
+        fill(page + i, cp - cp % WORDS_PAGE + i, keep);
+    (*pages)[cp / WORDS_PAGE] = page;
     return page;
 }
 
-void words_kinds_release(struct words_kinds *k)
+void words_table_release(struct words_table *t)
 {
-    for (size_t i = 0; k->page && i < WORDS_KINDS_PAGES; i++)
-        free(k->page[i]);
-    free(k->page);
-    k->page = NULL;
+    for (int keep = 0; keep < 2; keep++) {
+        for (size_t i = 0; t->page[keep] && i < WORDS_PAGES; i++)
+            free(t->page[keep][i]);
+        free(t->page[keep]);
+        t->page[keep] = NULL;
+    }
 }

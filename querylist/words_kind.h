@@ -1,55 +1,56 @@
 /*
- * words_kind - what a character of folded text is to the tokenizer.
+ * words_kind - what characters are to the tokenizer, and what it makes of them.
  *
- * Model.   words_kind() by tables of 256 characters, each made when one of them
- *          is first met.
- * Owns.    struct words_kinds its tables, at most 200 KB.
- * Fails.   Never: without memory for a table the answer is found each time.
- * Threads. One struct words_kinds per thread.
+ * Model.   The default policy cuts bytes in which a character is spelled so
+ *          that one look at each byte tells what it does to words:
+ *            letters and digits  their UTF-8
+ *            marks               their UTF-8; who spells one remembers where
+ *            apostrophes         '
+ *            words of their own  their UTF-8, a space on both sides
+ *            white space         a space; of ASCII itself
+ *            all else            WORDS_SEPARATOR; of ASCII itself
+ *          So what is ASCII there is itself or separates, and what is not
+ *          belongs to words, but for marks that stand behind no word.
+ *          words_entry tells what becomes of a code point of a text, folded
+ *          (or kept, see words_split_kept()) and spelled, where it joins none
+ *          before it; by tables of 256, each made when one of them is met.
+ * Owns.    struct words_table its tables, 2 KiB each.
+ * Fails.   words_page() without memory: NULL.
+ * Threads. One struct words_table per thread.
  * Cost.    A look-up.
  */
 #ifndef QUERYLIST_WORDS_KIND_H
 #define QUERYLIST_WORDS_KIND_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "querylist/words.h"
 
-/* What a folded character is to the tokenizer. */
-enum kind {
-    SEPARATES,
-    JOINS, /* letters and digits */
-    MARK,  /* joins an open word */
-    APOSTROPHE,
-    ALONE, /* a word of its own */
-    SPACE  /* separates without ending a phrase */
+#define WORDS_SEPARATOR '\1'
+
+#define WORDS_PAGE  256u
+#define WORDS_PAGES 0x1100u /* up to U+10FFFF */
+
+#define WORDS_SPELLED_MAX 6 /* bytes of one folded code point */
+
+struct words_entry {
+    char bytes[WORDS_SPELLED_MAX];
+    unsigned char rank; /* base/fold.h; FOLD_JOINS also where the bytes would be
+                           too many, or not all of one kind */
+    unsigned char n;    /* bytes, and WORDS_MARK where they are a mark's */
 };
 
-#define WORDS_KINDS_PAGE  256u
-#define WORDS_KINDS_PAGES 0x300u /* up to U+2FFFF */
+#define WORDS_MARK 0x80
 
-/* Of ASCII: an enum kind each. */
-extern const unsigned char words_ascii_kind[128];
+void words_table_release(struct words_table *t);
 
-/* The page of cp, made; NULL without memory or past the last one. */
-const unsigned char *words_kinds_page(struct words_kinds *k, uint32_t cp);
+/* The page of cp, a scalar value. */
+const struct words_entry *words_page(struct words_table *t, bool keep,
+                                     uint32_t cp);
 
-/* Without tables. */
-enum kind words_find_kind(uint32_t cp);
-
-void words_kinds_release(struct words_kinds *k);
-
-static inline enum kind words_kind(struct words_kinds *k, uint32_t cp)
-{
-    const unsigned char *page = NULL;
-
-    if (cp < 0x80)
-        return (enum kind)words_ascii_kind[cp];
-    if (k->page && cp < WORDS_KINDS_PAGES * WORDS_KINDS_PAGE)
-        page = k->page[cp / WORDS_KINDS_PAGE];
-    if (!page)
-        page = words_kinds_page(k, cp);
-    return page ? (enum kind)page[cp % WORDS_KINDS_PAGE] : words_find_kind(cp);
-}
+/* Spells a folded code point into to[WORDS_SPELLED_MAX]; returns its bytes. */
+size_t words_spell(uint32_t cp, char *to, bool *mark);
 
 #endif

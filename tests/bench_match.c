@@ -72,7 +72,7 @@ static void run(struct bench *b, size_t from, size_t to, enum stage last)
         b->words += batch->words.n;
         if (last == CUT)
             continue;
-        matcher_batch_add(&b->m, batch);
+        matcher_batch_add(batch);
         if (matcher_batch_full(batch))
             drain(b, last);
     }

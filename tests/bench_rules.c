@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/pair.h"
 #include "base/stream.h"
 #include "filter/textrules.h"
 
@@ -98,10 +99,19 @@ static void write_list(const char *path, const char *format, size_t n)
     must(io_file_publish(&f, &e), &e);
 }
 
+/* The stage has read a pair's line when its text comes to be cut, so that the
+ * URL is at hand. */
+static void look_at(struct str url, volatile unsigned char *seen)
+{
+    for (size_t i = 0; i < url.n; i += 64)
+        *seen = (unsigned char)url.p[i];
+}
+
 /* ns a text, cut and then judged as the stage does; r NULL: cut alone. */
 static double round_ns(const struct textrules *r, struct textrules_seen *s,
                        const struct texts *t, size_t *dropped)
 {
+    volatile unsigned char seen;
     struct words w;
     double began;
 
@@ -109,10 +119,12 @@ static double round_ns(const struct textrules *r, struct textrules_seen *s,
     began = now_ns();
     *dropped = 0;
     for (size_t i = 0; i < t->n; i++) {
+        look_at(t->url[i], &seen);
         words_split(&w, QUERY_POLICY_WORDS, t->text[i]);
         if (r)
             *dropped +=
-                textrules_verdict(r, s, t->url[i], t->text[i], &w) != NULL;
+                textrules_verdict(r, t->url[i], t->text[i], &w) != NULL ||
+                textrules_language(r, s, t->text[i]) != NULL;
     }
     began = now_ns() - began;
     words_release(&w);
@@ -153,6 +165,35 @@ static void bench(const char *name, const struct textrules_config *c,
            100.0 * (double)dropped / (double)t->n, opened / 1e9);
     fflush(stdout);
     textrules_close(&r);
+}
+
+/* A text as long as a pair's may be, which repeats itself no sooner than its
+ * last words tell: two letters a word, the distinct ones last. */
+static void bench_repetition(void)
+{
+    struct textrules_config c = {.repetition = true};
+    struct err e = ERR_INIT;
+    struct textrules r;
+    struct words w;
+    struct buf b;
+    double began;
+
+    buf_init(&b, BUF_NO_LIMIT);
+    while (b.n < 3000)
+        buf_add(&b, STR("a "));
+    for (int i = 0; b.n < PAIR_TEXT_MAX - 3; i++)
+        buf_addf(&b, "%c%c ", 'a' + i / 26 % 26, 'a' + i % 26);
+    words_init(&w);
+    must(words_split(&w, QUERY_POLICY_WORDS, buf_str(&b)), &e);
+    must(textrules_open(&r, &c, &e), &e);
+    began = now_ns();
+    for (int k = 0; k < 100; k++)
+        textrules_verdict(&r, STR_NONE, buf_str(&b), &w);
+    printf("%-20s %8.1f ns a text, of %zu words chosen for it\n",
+           "repetition at worst", (now_ns() - began) / 100, w.n);
+    textrules_close(&r);
+    words_release(&w);
+    buf_release(&b);
 }
 
 static void bench_lists(struct texts *t, double words, size_t entries)
@@ -213,6 +254,7 @@ int main(int argc, char **argv)
     bench("  filename", &c, &t, words);
     c = (struct textrules_config){.repetition = true};
     bench("  repetition", &c, &t, words);
+    bench_repetition();
     c = (struct textrules_config){.min_tokens = 3, .min_chars = 6};
     bench("datacomp, any lang.", &c, &t, words);
     strict.link = strict.markup = strict.entity = strict.template = true;

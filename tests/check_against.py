@@ -75,6 +75,7 @@ def check_dedup(corpus, sets, eval_tar, members):
         told(corpus, url, by)
     first = chain.content_hashes(corpus)
     chain.stage(*args)  # nothing is left to do
+    chain.stage(*args[:-1], f"{sets}/../{sets.name}/.")  # nor by another path
     chain.stage(*args, "--threads", 2, "--memory", "16M", "--redo")
     expect("changed", chain.differences(first, chain.content_hashes(corpus)),
            [])
@@ -100,6 +101,7 @@ def check_gather(corpus, sets):
     args = ["gather", corpus, "--against", sets, "--against-min-words", 3]
     chain.stage(*args, code=3)
     run = chain.stage(*args, "--redo")
+    chain.stage(*args[:3], f"{sets}/../{sets.name}/.", *args[4:])
 
     def why(r):
         if r["url"] == EXACT:

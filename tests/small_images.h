@@ -106,24 +106,25 @@ static void small_survivors_of(struct small *s, uint32_t k, struct buf *dups)
 {
     struct small_output o;
     struct jsonl_writer w;
-    struct buf line;
+    struct buf line, all;
     char name[64], path[IO_PATH_MAX];
 
     buf_init(&line, 1 << 20);
+    buf_init(&all, 1 << 20);
     snprintf(name, sizeof name, "survivors/bucket-%04u", k);
     small_begin(s, &o, "dedup", name);
     MUST(stage_path(&o.out, ".jsonl.zst", path, e));
     MUST(jsonl_open_write(&w, path, e));
     tally_add(&o.out.counts, "rows", 0);
     for (int i = 0, end; i < SMALL_PAIRS; i = end) {
-        struct pair texts[SMALL_PAIRS];
-        size_t n = 0;
+        struct str texts[SMALL_PAIRS];
+        size_t at[SMALL_PAIRS], n = 0;
 
         for (end = i;
              end < SMALL_PAIRS && str_eq(s->pairs[end].url, s->pairs[i].url);
              end++)
             if (s->round[end] >= 0 && s->image[end])
-                texts[n++] = s->pairs[end];
+                at[n++] = (size_t)end;
         if (!n || corpus_bucket(&s->corpus, s->h[i]) != k)
             continue;
         if (i % 4 == 3) {
@@ -146,6 +147,14 @@ static void small_survivors_of(struct small *s, uint32_t k, struct buf *dups)
                                .group = STR("000-00"),
                                .image = small_ledger_row(s, i)};
         row.image.outcome = LEDGER_IMAGE;
+        row.texts_total = n;
+        buf_clear(&all);
+        for (size_t m = 0, from = 0; m < n; m++, from = all.n) {
+            pair_write(&s->pairs[at[m]], &all);
+            texts[m] = str_make(NULL, all.n - from);
+        }
+        for (size_t m = 0, from = 0; m < n; from += texts[m++].n)
+            texts[m].p = all.p + from;
         MUST(survivor_write(&w, &row, texts, n, &line, e));
         tally_add(&o.out.counts, "rows", 1);
     }
@@ -154,6 +163,7 @@ static void small_survivors_of(struct small *s, uint32_t k, struct buf *dups)
     stage_file(&o.out, name, w.sha256);
     small_end(&o);
     buf_release(&line);
+    buf_release(&all);
 }
 
 static void small_dedup(struct small *s)

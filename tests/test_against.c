@@ -225,6 +225,19 @@ static void test_against__folders(void **state)
     assert_true(str_ends(str_of(in.v[3].name), STR("f/t.tar")));
     assert_string_equal(in.v[0].sha256, in.v[4].sha256);
     stage_inputs_release(&in);
+    /* A link to nothing counts as what its name says. */
+    assert_int_equal(symlink("gone", at("f/gone.md")), 0);
+    assert_int_equal(symlink("t.tar", at("f/c.tar")), 0);
+    stage_inputs_init(&in);
+    must(against_inputs(&list, &in, &e), &e);
+    assert_int_equal(in.n, 6);
+    stage_inputs_release(&in);
+    assert_int_equal(symlink("gone", at("f/b/gone.tar.gz")), 0);
+    fails(at("f"), -E_NOTFOUND, "b/gone.tar.gz is a symbolic link to nothing");
+    assert_int_equal(unlink(at("f/b/gone.tar.gz")), 0);
+    assert_int_equal(symlink("itself", at("f/b/itself")), 0);
+    fails(at("f"), -E_NOTFOUND, "b/itself is a symbolic link to nothing");
+    assert_int_equal(unlink(at("f/b/itself")), 0);
     must(io_mkdirs(at("empty/x"), &e), &e);
     fails(at("empty"), -E_USAGE, "holds no samples");
     assert_int_equal(symlink(".", at("empty/x/loop")), 0);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/image.h"
+#include "base/log.h"
 #include "shards/tar_write.h"
 #include "tests/folder.h"
 #include "tests/small_jpeg.h"
@@ -57,9 +58,9 @@ static void put_tar(const char *name)
     must(tar_writer_publish(&w, &e), &e);
 }
 
-static uint64_t phash_as_downloaded(struct str bytes, uint8_t *sha)
+static uint64_t phash_as_downloaded(struct str bytes, struct image_config c,
+                                    uint8_t *sha)
 {
-    struct image_config c = image_config_default();
     struct image_result r;
     uint64_t phash;
 
@@ -83,27 +84,26 @@ static void check(const struct dedup_set *set, size_t i, const uint8_t *sha,
         assert_true(set->images[i].phash == *phash);
 }
 
-static void test_against_images__hashes(void **state)
+static void check_hashes(struct image_config config)
 {
     static const uint8_t given[] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
                                     0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb,
                                     0xcc, 0xdd, 0xee, 0xff};
     const uint64_t told = UINT64_C(0x0123456789abcdef);
     uint8_t red_sha[32], blue_sha[32], junk_sha[32];
-    uint64_t red_phash = phash_as_downloaded(red, red_sha);
-    uint64_t blue_phash = phash_as_downloaded(blue, blue_sha);
+    uint64_t red_phash = phash_as_downloaded(red, config, red_sha);
+    uint64_t blue_phash = phash_as_downloaded(blue, config, blue_sha);
     struct dedup_set set;
     struct tally counts;
     struct err e = ERR_INIT;
     const char *path;
     struct opt_list paths = {&path, 1};
 
-    (void)state;
     put_tar("set.tar");
     path = at("set.tar");
     dedup_set_init(&set);
     tally_init(&counts);
-    must(against_images(&paths, 2, &set, &counts, &e), &e);
+    must(against_images(&paths, 2, &config, &set, &counts, &e), &e);
     assert_int_equal(set.n, 5);
     assert_int_equal(set.inputs.n, 1);
     hash_sha256(STR("no picture"), junk_sha);
@@ -122,6 +122,115 @@ static void test_against_images__hashes(void **state)
     dedup_set_release(&set);
 }
 
+/* As the corpus' images were made: by default, and small and coarse. */
+static void test_against_images__hashes(void **state)
+{
+    struct image_config small = {.mode = IMAGE_CENTER_CROP,
+                                 .size = 5,
+                                 .filter = IMAGE_BICUBIC,
+                                 .quality = 10};
+    uint8_t sha[32];
+
+    (void)state;
+    check_hashes(image_config_default());
+    check_hashes(small);
+    assert_true(phash_as_downloaded(red, small, sha) !=
+                phash_as_downloaded(red, image_config_default(), sha));
+}
+
+/* ---- how images/ was made ---- */
+
+struct made {
+    uint64_t image_size, quality;
+    int resize;
+};
+
+static const struct opt made_rows[] = {
+    {.name = "image-size",
+     .type = OPT_U64,
+     .at = offsetof(struct made, image_size),
+     .flags = OPT_BYTES,
+     .help = "Size."},
+    {.name = "resize",
+     .type = OPT_CHOICE,
+     .at = offsetof(struct made, resize),
+     .choices = image_resize_names,
+     .flags = OPT_BYTES,
+     .help = "How."},
+    {.name = "quality",
+     .type = OPT_U64,
+     .at = offsetof(struct made, quality),
+     .flags = OPT_BYTES,
+     .help = "Quality."},
+};
+
+static void put_group(const struct corpus *c, const char *name,
+                      const struct made *made)
+{
+    static const struct opt_table table = {.command = "test",
+                                           .synopsis = "CORPUS",
+                                           .summary = "A test.",
+                                           .examples = "witmill test x",
+                                           .rows = made_rows,
+                                           .n = sizeof made_rows /
+                                                sizeof *made_rows,
+                                           .config_size = sizeof(struct made)};
+    struct stage_inputs in;
+    struct stage_output o;
+    struct err e = ERR_INIT;
+    struct stage s;
+    bool done;
+
+    stage_inputs_init(&in);
+    stage_init(&s, c, "download", 1, &table, made, true);
+    must(stage_begin(&s, &o, name, &in, &done, &e), &e);
+    stage_file(&o, "images/group.tar", SHA);
+    must(stage_commit(&o, &e), &e);
+    stage_output_release(&o);
+    stage_release(&s);
+    stage_inputs_release(&in);
+}
+
+static void check_config(const struct corpus *c, enum image_resize_mode mode,
+                         uint32_t size, int quality)
+{
+    struct image_config got, standard = image_config_default();
+    struct err e = ERR_INIT;
+
+    must(against_images_config(c, &got, &e), &e);
+    assert_int_equal(got.mode, mode);
+    assert_int_equal(got.size, size);
+    assert_int_equal(got.quality, quality);
+    assert_int_equal(got.filter, standard.filter);
+}
+
+static void test_against_images__config(void **state)
+{
+    struct made small = {96, 40, IMAGE_LONGER_SIDE}, other = {512, 95, 1};
+    struct image_config got;
+    struct err e = ERR_INIT;
+    struct corpus c = {.head = {.seed = 0}};
+
+    (void)state;
+    log_quiet(true);
+    snprintf(c.dir, sizeof c.dir, "%s/corpus", folder);
+    check_config(&c, IMAGE_SHORTER_SIDE, 512, 95); /* nothing downloaded */
+    put_group(&c, "images/003-00", &small);
+    put_group(&c, "images/003-01", &small);
+    check_config(&c, IMAGE_LONGER_SIDE, 96, 40);
+    put_group(&c, "images/200-00", &other);
+    check_config(&c, IMAGE_LONGER_SIDE, 96, 40); /* with a warning */
+    small.quality = 101;
+    put_group(&c, "images/001-00", &small);
+    assert_int_equal(against_images_config(&c, &got, &e), -E_DAMAGED);
+    assert_non_null(strstr(e.message, "images/001-00"));
+    small.quality = 1;
+    small.image_size = 0;
+    put_group(&c, "images/001-00", &small);
+    assert_int_equal(against_images_config(&c, &got, &e), -E_DAMAGED);
+    log_quiet(false);
+}
+
 /* Lines have hashes alone: of a ledger, where few bits may be exempt. */
 static void test_against_images__lines(void **state)
 {
@@ -130,6 +239,7 @@ static void test_against_images__lines(void **state)
         "{\"sha256\":\"" SHA "\",\"phash\":\"0123456789abcdef\","
         "\"phash_exempt\":true}\n"
         "{\"phash\":\"0123456789abcdef\",\"phash_exempt\":true}\n";
+    struct image_config config = image_config_default();
     struct dedup_set set;
     struct tally counts;
     struct err e = ERR_INIT;
@@ -141,7 +251,7 @@ static void test_against_images__lines(void **state)
     must(io_write_file(path, STR(lines), &e), &e);
     dedup_set_init(&set);
     tally_init(&counts);
-    must(against_images(&paths, 1, &set, &counts, &e), &e);
+    must(against_images(&paths, 1, &config, &set, &counts, &e), &e);
     assert_int_equal(set.n, 2);
     assert_false(set.images[0].has_sha);
     assert_true(set.images[0].has_phash);
@@ -155,6 +265,7 @@ static void test_against_images__lines(void **state)
 
 static void test_against_images__needs_one(void **state)
 {
+    struct image_config config = image_config_default();
     struct dedup_set set;
     struct tally counts;
     struct err e = ERR_INIT;
@@ -166,7 +277,8 @@ static void test_against_images__needs_one(void **state)
     must(io_write_file(path, STR("{\"text\":\"a dog\"}\n"), &e), &e);
     dedup_set_init(&set);
     tally_init(&counts);
-    assert_int_equal(against_images(&paths, 1, &set, &counts, &e), -E_USAGE);
+    assert_int_equal(against_images(&paths, 1, &config, &set, &counts, &e),
+                     -E_USAGE);
     tally_release(&counts);
     dedup_set_release(&set);
 }
@@ -175,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_images__hashes),
+        cmocka_unit_test(test_against_images__config),
         cmocka_unit_test(test_against_images__lines),
         cmocka_unit_test(test_against_images__needs_one),
     };

@@ -637,28 +637,6 @@ static void draw_caps(struct exact_world *w)
     }
 }
 
-static void test_exact__keeps_bits_where_some_may_go(void **state)
-{
-    static const uint64_t t0[] = {5, 5, 5, 0, 5, 5, 5};
-    static const uint64_t t_last[] = {5, 9, 9, 9, UINT64_MAX, UINT64_MAX, 20};
-    static const uint64_t c[] = {100, 100, 7, 100, 6, 5, 3};
-    static const uint64_t bits[] = {0, 9, 7, 0, 6, 0, 0};
-    static const uint64_t unmarked[] = {5, 9, 7, 0, 6, 5, 3};
-    enum { KINDS = sizeof c / sizeof *c };
-    struct dedup_ranks ranks = {.t0 = t0, .t_last = t_last, .c = c, .n = KINDS};
-    struct dedup_exact x;
-    struct err e = ERR_INIT;
-
-    (void)state;
-    assert_int_equal(dedup_exact_init(&x, &ranks, &e), 0);
-    dedup_exact_cut(&x);
-    for (size_t q = 0; q < KINDS; q++) {
-        assert_int_equal(x.first[q + 1] - x.first[q], bits[q]);
-        assert_int_equal(x.cut[q], unmarked[q]);
-    }
-    dedup_exact_release(&x);
-}
-
 static void test_dedup__exact_picks(void **state)
 {
     struct fixture f;
@@ -713,6 +691,87 @@ static void test_dedup__exact_picks(void **state)
     fixture_remove(&f);
 }
 
+/* ---- more texts than a URL may have ---- */
+
+static int by_survival(const void *a, const void *b)
+{
+    const struct fixture_pair *x = a, *y = b;
+
+    if (x->s != y->s)
+        return x->s < y->s ? -1 : 1;
+    return memcmp(x->uid, y->uid, MD5_SIZE);
+}
+
+/* Texts of u that stay: the first ones by (s, uid) while their records have at
+ * most `max` bytes together. */
+static size_t texts_within(struct fixture_url *u, size_t max)
+{
+    size_t bytes = 0, n = 0;
+    struct buf line;
+
+    buf_init(&line, JSONL_LINE_MAX);
+    qsort(u->pairs, u->n_pairs, sizeof *u->pairs, by_survival);
+    for (; n < u->n_pairs; n++) {
+        struct pair p = fixture_pair(u, &u->pairs[n]);
+
+        buf_clear(&line);
+        pair_write(&p, &line);
+        bytes += line.n;
+        if (bytes > max)
+            break;
+    }
+    buf_release(&line);
+    return n;
+}
+
+static void test_dedup__keeps_the_first_texts(void **state)
+{
+    enum { CEILING = 5000 }; /* some 25 of 200 */
+    struct dedup_config config = {.stage = {.threads = 2},
+                                  .radius = 4,
+                                  .texts_bytes = CEILING};
+    struct fixture f;
+    struct dedup_summary sum;
+    struct err e = ERR_INIT;
+    struct reading r;
+    struct survivor s;
+    uint64_t left_out = 0, cut = 0, texts = 0;
+
+    (void)state;
+    fixture_make(&f, 300, 1, 3, 2);
+    fixture_must(dedup_run(&f.corpus, &config, &dedup_table, NULL, &sum, &e),
+                 &e);
+    reading_init(&r, &f);
+    for (size_t i = 0; i < f.n; i++) {
+        struct fixture_url *u = &f.urls[i];
+        struct json j;
+        struct pair p;
+        bool more, exact;
+        size_t want, n = 0;
+
+        if (!u->image || !u->selected ||
+            pushed_by(&f, i, 4, &exact) != SIZE_MAX)
+            continue;
+        want = texts_within(u, CEILING);
+        assert_true(next_line(&r, &s));
+        assert_int_equal(s.texts_total, u->n_pairs);
+        survivor_texts_open(&j, &s);
+        while (!survivor_texts_next(&j, &r.arena, &p, &more, &e) && more)
+            assert_memory_equal(p.uid, u->pairs[n++].uid, MD5_SIZE);
+        assert_int_equal(n, want);
+        texts += n;
+        left_out += u->n_pairs - n;
+        cut += n < u->n_pairs;
+    }
+    assert_false(next_line(&r, &s));
+    assert_int_equal(tally_get(&sum.counts, "texts"), texts);
+    assert_int_equal(tally_get(&sum.counts, "texts-over-ceiling"), left_out);
+    assert_true(cut > 3);
+    arena_release(&r.arena);
+    sum_release(&sum);
+    fixture_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,8 +782,8 @@ int main(void)
         cmocka_unit_test(test_dedup__an_empty_selection_is_done),
         cmocka_unit_test(test_dedup__missing_stages_are_named),
         cmocka_unit_test(test_dedup__full_disk),
-        cmocka_unit_test(test_exact__keeps_bits_where_some_may_go),
         cmocka_unit_test(test_dedup__exact_picks),
+        cmocka_unit_test(test_dedup__keeps_the_first_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

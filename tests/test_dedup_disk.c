@@ -228,54 +228,6 @@ static void test_search__memory_and_threads_change_nothing(void **state)
     free(got);
 }
 
-/* Hashes that an evaluation set only states, chosen to fall into one class of
- * those that memory makes of a part (sha_mix() in filter/dedup_search.c). */
-static void test_search__hashes_of_one_class(void **state)
-{
-    enum { ROWS = 140000, CLASSES = 3 };
-    char dir[] = "/tmp/witmill-dedup-XXXXXX";
-    struct dedup_search_config c = {
-        .folder = dir, .memory_bytes = DEDUP_MEMORY_MIN, .threads = 1};
-    struct dedup_search s;
-    struct err e = ERR_INIT;
-    uint64_t lo = 0, n = 0;
-    uint32_t last_by = DEDUP_NONE;
-
-    (void)state;
-    assert_non_null(mkdtemp(dir));
-    alarm(100); /* a table that is full would be searched for ever */
-    fixture_must(dedup_search_open(&s, &c, &e), &e);
-    while (n < ROWS) {
-        uint64_t sha[2] = {0, ++lo};
-        uint64_t mix =
-            lo * UINT64_C(0xd6e8feb86659fd93) * UINT64_C(0x9e3779b97f4a7c15);
-
-        if ((mix & UINT32_MAX) % CLASSES != 1)
-            continue;
-        n++;
-        fixture_must(dedup_search_add(&s, (const uint8_t *)sha, NULL, &e), &e);
-        if (n == ROWS) /* once more: of the row before it */
-            fixture_must(dedup_search_add(&s, (const uint8_t *)sha, NULL, &e),
-                         &e);
-    }
-    fixture_must(dedup_search_finish(&s, &e), &e);
-    for (uint32_t r = 0; r < s.ranges; r++) {
-        struct dedup_range range;
-
-        fixture_must(dedup_search_range(&s, r, &range, &e), &e);
-        for (uint32_t i = 0; i < range.n; i++) {
-            last_by = range.verdicts[i].by;
-            if (range.first + i < ROWS)
-                assert_int_equal(last_by, DEDUP_NONE);
-        }
-        dedup_range_release(&range);
-    }
-    assert_int_equal(last_by, ROWS - 1);
-    alarm(0);
-    dedup_search_close(&s);
-    fixture_remove_dir(dir);
-}
-
 static void test_search__full_disk(void **state)
 {
     char dir[] = "/tmp/witmill-dedup-XXXXXX";
@@ -342,7 +294,6 @@ int main(void)
         cmocka_unit_test(test_ledgers__window_by_window),
         cmocka_unit_test(test_ledgers__say_what_is_damaged),
         cmocka_unit_test(test_search__memory_and_threads_change_nothing),
-        cmocka_unit_test(test_search__hashes_of_one_class),
         cmocka_unit_test(test_search__full_disk),
         cmocka_unit_test(test_search__killed),
     };

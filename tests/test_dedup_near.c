@@ -389,7 +389,8 @@ static void test_survivor__many_texts(void **state)
                          .h = 5,
                          .group = STR("007-00"),
                          .image = {.bytes = 10}};
-    struct pair *pairs = xcalloc(N, sizeof *pairs);
+    struct buf records[N];
+    struct str texts[N];
     char *text = xmalloc(PAIR_TEXT_MAX);
     char dir[] = "/tmp/witmill-surv-XXXXXX", path[64];
     struct jsonl_writer w;
@@ -406,16 +407,21 @@ static void test_survivor__many_texts(void **state)
     snprintf(path, sizeof path, "%s/s.zst", dir);
     memset(text, 'x', PAIR_TEXT_MAX);
     for (size_t i = 0; i < N; i++) {
-        pairs[i] = (struct pair){.url = s.url,
-                                 .text = str_make(text, PAIR_TEXT_MAX),
-                                 .selected = true,
-                                 .s = i};
-        pairs[i].uid[0] = (uint8_t)i;
+        struct pair p = {.url = s.url,
+                         .text = str_make(text, PAIR_TEXT_MAX),
+                         .selected = true,
+                         .s = i};
+
+        p.uid[0] = (uint8_t)i;
+        buf_init(&records[i], JSONL_LINE_MAX);
+        pair_write(&p, &records[i]);
+        texts[i] = buf_str(&records[i]);
     }
+    s.texts_total = N;
     buf_init(&line, JSONL_LINE_MAX);
     arena_init(&a, 1 << 24);
     assert_int_equal(jsonl_open_write(&w, path, &e), 0);
-    assert_int_equal(survivor_write(&w, &s, pairs, N, &line, &e), 0);
+    assert_int_equal(survivor_write(&w, &s, texts, N, &line, &e), 0);
     assert_int_equal(jsonl_publish(&w, &e), 0);
     assert_int_equal(jsonl_open(&in, path, &e), 0);
     while (!jsonl_next(&in, &got, &more, &e) && more) {
@@ -438,7 +444,8 @@ static void test_survivor__many_texts(void **state)
     jsonl_close(&in);
     buf_release(&line);
     arena_release(&a);
-    free(pairs);
+    for (size_t i = 0; i < N; i++)
+        buf_release(&records[i]);
     free(text);
     fixture_remove_dir(dir);
 }

@@ -59,7 +59,7 @@ static void test_exclude__same_text(void **state)
     const char *name;
 
     (void)state;
-    exclude_open(&x, 5);
+    exclude_open(&x, 5, UINT64_MAX);
     assert_int_equal(find(&x, "http://a.test/", TEXT, &name), EXCLUDE_NOT);
     add(&x, "coco/1", "", TEXT);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -78,7 +78,7 @@ static void test_exclude__short_texts(void **state)
     const char *name;
 
     (void)state;
-    exclude_open(&x, 5);
+    exclude_open(&x, 5, UINT64_MAX);
     add(&x, "s", "", "a dog on a");
     add(&x, "s", "", "a dog on a lawn");
     add(&x, "s", "",
@@ -94,7 +94,8 @@ static void test_exclude__short_texts(void **state)
     assert_int_equal(find(&x, "u", "bad \xff bytes in a text of it", &name),
                      EXCLUDE_NOT);
     exclude_close(&x);
-    exclude_open(&x, 0); /* no bound, but some words there have to be */
+    exclude_open(&x, 0,
+                 UINT64_MAX); /* no bound, but some words there have to be */
     add(&x, "s", "", "dog");
     add(&x, "s", "", "!");
     assert_int_equal(find(&x, "u", "Dog.", &name), EXCLUDE_TEXT);
@@ -108,7 +109,7 @@ static void test_exclude__urls(void **state)
     const char *name;
 
     (void)state;
-    exclude_open(&x, 5);
+    exclude_open(&x, 5, UINT64_MAX);
     add(&x, "first", "HTTP://A.test:80/x y.jpg#part", NULL);
     add(&x, "second", "http://a.test/x%20y.jpg", TEXT);
     add(&x, "third", "ftp://a.test/z.jpg", NULL);
@@ -141,7 +142,7 @@ static void test_exclude__many(void **state)
     const char *name;
 
     (void)state;
-    exclude_open(&x, 5);
+    exclude_open(&x, 5, UINT64_MAX);
     for (int i = 0; i < N; i++) {
         snprintf(text, sizeof text, "this is the text of number %d", i);
         snprintf(want, sizeof want, "n%d", i);
@@ -160,6 +161,53 @@ static void test_exclude__many(void **state)
     exclude_close(&x);
 }
 
+/* The ceiling stops at what it says, is told with the sizes, and what was kept
+ * before is found; texts that are there already take no room. */
+static void test_exclude__ceiling(void **state)
+{
+    static const uint64_t ceilings[] = {0, 1 << 16, 1 << 20, 3 << 20};
+    size_t before = 0;
+
+    (void)state;
+    for (size_t k = 0; k < sizeof ceilings / sizeof *ceilings; k++) {
+        struct err e = ERR_INIT;
+        struct exclude x;
+        const char *name;
+        char text[80], sample[64];
+        size_t n = 0;
+        int rc;
+
+        exclude_open(&x, 5, ceilings[k]);
+        do {
+            struct str t;
+
+            snprintf(text, sizeof text, "this is the text of number %zu", n);
+            snprintf(sample, sizeof sample, "evals/some-set/%zu.tar/%zu", n, n);
+            t = str_of(text);
+            rc = exclude_add(&x, str_of(sample), STR_NONE, &t, 1, &e);
+            n++;
+            assert_true(x.cap * sizeof *x.slots + x.names.cap <= ceilings[k]);
+        } while (!rc);
+        assert_int_equal(rc, -E_TOOBIG);
+        assert_non_null(strstr(e.message, "--against-memory"));
+        assert_int_equal(x.n, n - 1);
+        assert_true(n - 1 >= ceilings[k] / 300 && (!k || n > before));
+        before = n;
+        for (size_t i = 0; i + 1 < n; i++) {
+            struct str t;
+
+            snprintf(text, sizeof text, "This is the text of number %zu", i);
+            snprintf(sample, sizeof sample, "evals/some-set/%zu.tar/%zu", i, i);
+            assert_int_equal(find(&x, "u", text, &name), EXCLUDE_TEXT);
+            assert_string_equal(name, sample);
+            t = str_of(text);
+            assert_int_equal(exclude_add(&x, STR("again"), STR_NONE, &t, 1, &e),
+                             0);
+        }
+        exclude_close(&x);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_exclude__short_texts),
         cmocka_unit_test(test_exclude__urls),
         cmocka_unit_test(test_exclude__many),
+        cmocka_unit_test(test_exclude__ceiling),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

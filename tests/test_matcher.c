@@ -131,7 +131,7 @@ static void close_world(struct world *w)
 static void add_text(struct world *w, struct str text)
 {
     assert_int_equal(matcher_batch_cut(&w->m, &w->b, text, NULL, NULL), 0);
-    matcher_batch_add(&w->m, &w->b);
+    matcher_batch_add(&w->b);
 }
 
 /* The ids of one text by itself. */

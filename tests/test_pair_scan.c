@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -123,11 +124,36 @@ static bool equal(const struct pair *a, const struct pair *b)
            a->n_keep == b->n_keep && ids_equal(a->keep, b->keep, a->n_keep);
 }
 
+/* Of lines the first is plain when it is alone, and found where it ends. */
+static void first_agrees(struct world *w, struct str line)
+{
+    struct pair_scan alone, among;
+    struct str first, got;
+    bool is;
+
+    buf_clear(&w->back);
+    buf_add(&w->back, line);
+    if (pair_scan_first(buf_str(&w->back), &got, &among) &&
+        str_find_char(line, '\n', 0) == SIZE_MAX)
+        fail_msg("a line without an end: %.*s", STR_ARG(line));
+    buf_add(&w->back, STR("\n{\"uid\":\"0123"));
+    first = buf_str(&w->back);
+    first = str_slice(first, 0, str_find_char(first, '\n', 0));
+    is = pair_scan(first, &alone);
+    if (is != pair_scan_first(buf_str(&w->back), &got, &among))
+        fail_msg("plain alone or among others: %.*s", STR_ARG(line));
+    if (is && (got.n != first.n || !str_eq(alone.url, among.url) ||
+               !str_eq(alone.text, among.text) || !str_eq(alone.q, among.q)))
+        fail_msg("not the same among others: %.*s", STR_ARG(line));
+}
+
 static void agree(struct world *w, struct str line)
 {
     struct pair any, p;
     struct pair_scan s;
     int rc;
+
+    first_agrees(w, line);
 
     arena_reset(&w->arena);
     buf_clear(&w->back);
@@ -243,9 +269,33 @@ static void test_pair_scan__ids_written(void **state)
     assert_int_equal(pair_put_ids(v, 0, text), 0);
 }
 
+static void wrote(uint32_t v)
+{
+    char want[16], text[PAIR_ID_BYTES];
+    int n = snprintf(want, sizeof want, "%u", v);
+
+    if (pair_put_ids(&v, 1, text) != (size_t)n || memcmp(want, text, (size_t)n))
+        fail_msg("%u is written otherwise", v);
+}
+
+static void test_pair_scan__ids_of_all_lengths(void **state)
+{
+    (void)state;
+    for (uint32_t v = 0; v < 120000; v++)
+        wrote(v);
+    for (uint64_t ten = 1; ten <= UINT32_MAX; ten *= 10)
+        for (uint64_t k = 1; k < 43; k++)
+            for (uint64_t off = 0; off < 3; off++)
+                if (k * ten + off <= (uint64_t)UINT32_MAX + 1)
+                    wrote((uint32_t)(k * ten + off - 1));
+    for (uint64_t v = 1; v <= UINT32_MAX; v += 1 + v / 999)
+        wrote((uint32_t)v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pair_scan__ids_of_all_lengths),
         cmocka_unit_test_setup_teardown(test_pair_scan__plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pair_scan__not_plain, setup,
                                         teardown),

@@ -46,7 +46,7 @@ static void compile(enum query_policy policy, struct buf *out)
     memcpy(w.synsets, synsets, sizeof synsets);
     memcpy(w.parents, parents, sizeof parents);
     arena_init(&w.arena, 1);
-    query_candidates_lines(&own, STR("Dog\nDOG!\n...\nolive oil\n"));
+    query_candidates_lines(&own, STR("Dog\nDOG!\n...\nolive marmalade\n"));
     own.v[3].count = 123456789012345;
     own.v[3].views = 77;
     query_candidates_wordnet(&names, &w);
@@ -70,7 +70,8 @@ static void test_qlist__round_trip(void **state)
         {"Dog", "dog", 0, 0, 1u << QUERY_FILE, QUERY_NONE},
         {"DOG!", "dog", 0, 0, 1u << QUERY_FILE, QUERY_NONE},
         {"...", "", QUERY_NONE, QUERY_NO_WORDS, 1u << QUERY_FILE, QUERY_NONE},
-        {"olive oil", "olive oil", 3, 0, 1u << QUERY_FILE, QUERY_NONE},
+        {"olive marmalade", "olive marmalade", 3, 0, 1u << QUERY_FILE,
+         QUERY_NONE},
         {"canine", "canine", 4, 0, 1u << QUERY_WORDNET, 0},
         {"dog", "dog", 0, 0, 1u << QUERY_WORDNET, 1},
         {"puppy", "puppy", 6, 0, 1u << QUERY_WORDNET, 2},
@@ -129,8 +130,8 @@ static void test_qlist__golden(void **state)
     compile(QUERY_POLICY_WORDS, &two);
     assert_true(str_eq(buf_str(&one), buf_str(&two)));
     if (getenv("WITMILL_WRITE_GOLDEN"))
-        io_write_file("tests/golden/queries-v2.bin", buf_str(&one), &e);
-    if (io_read_file("tests/golden/queries-v2.bin", &golden, &e))
+        io_write_file("tests/golden/queries-v3.bin", buf_str(&one), &e);
+    if (io_read_file("tests/golden/queries-v3.bin", &golden, &e))
         fail_msg("%s", e.message);
     assert_true(str_eq(buf_str(&one), buf_str(&golden)));
     buf_release(&one);
@@ -209,11 +210,7 @@ static void test_qlist__damage(void **state)
         {TABLE, 24, 3, -E_DAMAGED, "string"},
         {TABLE, 40, 32, -E_DAMAGED, "synset"},
         {TABLE, 56, 4, -E_DAMAGED, "hypernyms"},
-        {TABLE, 72, 0, -E_DAMAGED, "no table of words"},
         {TABLE, 72, 17, -E_DAMAGED, "section"},
-        {TABLE, 104, 0, -E_DAMAGED, "no table of steps"},
-        {TABLE, 120, 0, -E_DAMAGED, "filter"},
-        {TABLE, 120, 3, -E_DAMAGED, "filter"},
         {ENTRY, ENTRY_TEXT_AT, 0xfffffff0, -E_DAMAGED, "string"},
         {ENTRY, ENTRY_NORM_AT, 0xfffffff0, -E_DAMAGED, "string"},
         {ENTRY, ENTRY_GROUP, 1, -E_DAMAGED, "group"},
@@ -253,28 +250,31 @@ static void test_qlist__damage(void **state)
     buf_release(&b);
 }
 
-/* Every used slot of either table of the match table, with one field changed,
- * and a table without a free slot. */
+/* Fields of a slot of either table. */
+enum { SLOT_BEFORE = 0, SLOT_WORD = 4, SLOT_NODE = 8, SLOT_GROUP = 12 };
+
+/* Every used slot of either table of the match table, with one field
+ * changed. */
 static void test_qlist__damaged_table(void **state)
 {
     static const struct {
         enum trie_section table;
         size_t at;
         uint32_t v;
-        bool fill; /* all of the table's free slots */
+        int is_long; /* only of such words; -1 any */
         const char *says;
     } cases[] = {
-        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_BEGINS, false, "without a number"},
-        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_LONG | 2, false, "outside"},
-        {TRIE_WORDS, TRIE_WORD_NODE, TRIE_LONG | TRIE_ID, false, "outside"},
-        {TRIE_WORDS, TRIE_SLOT_GROUP, 1, false, "no group"},
-        {TRIE_WORDS, TRIE_SLOT_GROUP, 7, false, "no group"},
-        {TRIE_WORDS, TRIE_WORD_NODE, 1, true, "without an end"},
-        {TRIE_STEPS, TRIE_STEP_BEFORE, TRIE_LONG | 1, false, "no words"},
-        {TRIE_STEPS, TRIE_STEP_WORD, TRIE_BEGINS | 1, false, "no words"},
-        {TRIE_STEPS, TRIE_STEP_NODE, TRIE_BEGINS, false, "no words"},
-        {TRIE_STEPS, TRIE_SLOT_GROUP, 2, false, "no group"},
-        {TRIE_STEPS, TRIE_STEP_BEFORE, 1, true, "without an end"},
+        {TRIE_WORDS, SLOT_NODE, TRIE_BEGINS, -1, "without a number"},
+        {TRIE_WORDS, SLOT_NODE, TRIE_LONG | 1, 0, "another length"},
+        {TRIE_WORDS, SLOT_NODE, 1, 1, "another length"},
+        {TRIE_WORDS, SLOT_NODE, TRIE_LONG | TRIE_ID, 1, "outside"},
+        {TRIE_WORDS, SLOT_GROUP, 1 + 1, -1, "no group"},
+        {TRIE_WORDS, SLOT_GROUP, 1 + 7, -1, "no group"},
+        {TRIE_STEPS, SLOT_BEFORE, TRIE_LONG | 1, -1, "no words"},
+        {TRIE_STEPS, SLOT_BEFORE, 0, -1, "no words"},
+        {TRIE_STEPS, SLOT_WORD, TRIE_BEGINS | 1, -1, "no words"},
+        {TRIE_STEPS, SLOT_NODE, TRIE_BEGINS, -1, "no words"},
+        {TRIE_STEPS, SLOT_GROUP, 1 + 2, -1, "no group"},
     };
     struct buf b;
     struct qlist l;
@@ -283,8 +283,6 @@ static void test_qlist__damaged_table(void **state)
     buf_init(&b, BUF_NO_LIMIT);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t row = QLIST_TABLE + 16 * (QLIST_TRIE + (size_t)cases[i].table);
-        size_t used =
-            cases[i].table == TRIE_WORDS ? TRIE_WORD_NODE : TRIE_STEP_BEFORE;
         size_t from, n, changed = 0;
 
         buf_clear(&b);
@@ -293,17 +291,14 @@ static void test_qlist__damaged_table(void **state)
         n = get32(&b, row + 8);
         for (size_t at = from; at < from + n; at += TRIE_SLOT_SIZE) {
             uint32_t before = get32(&b, at + cases[i].at);
+            uint32_t node = get32(&b, at + SLOT_NODE);
             struct err e = ERR_INIT;
 
-            if ((get32(&b, at + used) != 0) == cases[i].fill)
+            if (!node || (cases[i].is_long >= 0 &&
+                          cases[i].is_long != !!(node & TRIE_LONG)))
                 continue;
             changed++;
             put32(&b, at + cases[i].at, cases[i].v);
-            if (cases[i].fill) {
-                put32(&b, at + TRIE_STEP_NODE, 1);
-                put32(&b, at + TRIE_SLOT_GROUP, TRIE_NO_GROUP);
-                continue;
-            }
             seal(&b);
             assert_int_equal(qlist_open_memory(&l, buf_str(&b), "mem", &e),
                              -E_DAMAGED);
@@ -311,15 +306,48 @@ static void test_qlist__damaged_table(void **state)
                 fail_msg("case %zu: %s", i, e.message);
             put32(&b, at + cases[i].at, before);
         }
-        assert_true(changed);
-        if (cases[i].fill) {
-            struct err e = ERR_INIT;
+        if (!changed)
+            fail_msg("case %zu: no slot", i);
+    }
+    buf_release(&b);
+}
 
-            seal(&b);
-            assert_int_equal(qlist_open_memory(&l, buf_str(&b), "mem", &e),
-                             -E_DAMAGED);
-            assert_non_null(strstr(e.message, cases[i].says));
-        }
+/* Tables, pilots and filter that are not there, or of no such size. */
+static void test_qlist__no_table(void **state)
+{
+    static const struct {
+        enum trie_section section;
+        uint32_t bytes;
+        const char *says;
+    } cases[] = {
+        {TRIE_WORDS, 0, "no table of words"},
+        {TRIE_WORD_PILOTS, 8, "no table of words"},
+        {TRIE_WORD_PILOTS, 0, "no table of words"},
+        {TRIE_WORD_PILOTS, 9, "outside the file"},
+        {TRIE_STEPS, 0, "no table of steps"},
+        {TRIE_STEPS, 24, "outside the file"},
+        {TRIE_STEP_PILOTS, 0, "no table of steps"},
+        {TRIE_FILTER, 0, "power of two"},
+        {TRIE_FILTER, 24, "power of two"},
+        {TRIE_LONGER, 0, "a word outside"},
+    };
+    struct buf b;
+    struct qlist l;
+
+    (void)state;
+    buf_init(&b, BUF_NO_LIMIT);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t row = QLIST_TABLE + 16 * (QLIST_TRIE + (size_t)cases[i].section);
+        struct err e = ERR_INIT;
+
+        buf_clear(&b);
+        compile(QUERY_POLICY_WORDS, &b);
+        put32(&b, row + 8, cases[i].bytes);
+        seal(&b);
+        assert_int_equal(qlist_open_memory(&l, buf_str(&b), "mem", &e),
+                         -E_DAMAGED);
+        if (!strstr(e.message, cases[i].says))
+            fail_msg("case %zu: %s", i, e.message);
     }
     buf_release(&b);
 }
@@ -357,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_qlist__file),
         cmocka_unit_test(test_qlist__damage),
         cmocka_unit_test(test_qlist__damaged_table),
+        cmocka_unit_test(test_qlist__no_table),
         cmocka_unit_test(test_qlist__every_byte_counts),
     };
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -107,6 +108,7 @@ static void test_stage__what_changed_is_named(void **state)
          "{\"a\":2,\"b\":2,\"c\":2,\"d\":2,\"e\":2}", "in",
          "with --a 1, now 2, --b 1, now 2, --c 1, now 2, and more"},
         {"{\"cap\":6}", "{\"cap\":6}", "in \"2\"", "from another in \"2\""},
+        {"{\"cap\":6}", "{\"cap\":6}", "no/in", "from another no/in"},
         {"{\"cap\":6}", "{\"cap\":6}", NULL,
          "from in too, which is not given now"},
         {"{\"cap\":6}", "{\"cap\":6}", "in",
@@ -130,6 +132,64 @@ static void test_stage__what_changed_is_named(void **state)
         buf_release(&b);
         stage_inputs_release(&now);
     }
+}
+
+/* A file from outside is its last name and its bytes, whatever leads there;
+ * what is shown is what was typed. */
+static void test_stage__paths_from_outside(void **state)
+{
+    static const struct {
+        const char *path, *bytes;
+        bool same;
+    } cases[] = {
+        {"/in/./d.gz", "one", true},     {"//in/d.gz", "one", true},
+        {"/in/../in/d.gz", "one", true}, {"/link/d.gz", "one", true},
+        {"/other/d.gz", "one", true},    {"/other/d.gz", "two", false},
+        {"/other/e.gz", "one", false},   {"/in/d.gz", "one", true},
+    };
+    struct corpus c = {.head = {.seed = 7}};
+    struct config config = {.cap = 5};
+    struct stage_inputs in, copy;
+    struct err e = ERR_INIT;
+    char first[SHA256_HEX];
+    struct stage_output o;
+    struct stage s;
+    bool done;
+
+    (void)state;
+    snprintf(c.dir, sizeof c.dir, "%s/outside", folder);
+    stage_init(&s, &c, "test", 1, &table, &config, true);
+    assert_int_equal(io_mkdirs(at("in"), &e) + io_mkdirs(at("other"), &e), 0);
+    assert_int_equal(symlink("in", at("link")), 0);
+    stage_inputs_init(&copy);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[IO_PATH_MAX];
+        struct sidecar side;
+
+        snprintf(path, sizeof path, "%s%s", folder, cases[i].path);
+        assert_int_equal(io_write_file(path, str_of(cases[i].bytes), &e), 0);
+        stage_inputs_init(&in);
+        stage_inputs_clear(&copy);
+        stage_inputs_add(&in, "queries.bin", "5e");
+        assert_int_equal(stage_inputs_add_file(&in, path, &e), 0);
+        assert_string_equal(in.v[1].name, path);
+        stage_inputs_add_all(&copy, &in);
+        stage_inputs_release(&in); /* the copy is its own */
+        assert_int_equal(stage_begin(&s, &o, "out", &copy, &done, &e), 0);
+        if (i == 0)
+            memcpy(first, o.fingerprint, sizeof first);
+        assert_int_equal(!strcmp(first, o.fingerprint), cases[i].same);
+        if (!done) {
+            stage_file(&o, "out.x", first);
+            assert_int_equal(stage_commit(&o, &e), 0);
+            assert_int_equal(sidecar_read(&side, &c, "out", &e), 0);
+            assert_true(str_find(side.inputs, str_of(path), 0) != SIZE_MAX);
+            sidecar_release(&side);
+        }
+        stage_output_release(&o);
+    }
+    stage_inputs_release(&copy);
+    stage_release(&s);
 }
 
 static void test_stage__damaged_sidecar_is_named(void **state)
@@ -176,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stage__done_stale_redo),
         cmocka_unit_test(test_stage__what_changed_is_named),
+        cmocka_unit_test(test_stage__paths_from_outside),
         cmocka_unit_test(test_stage__damaged_sidecar_is_named),
         cmocka_unit_test(test_corpus__refuses_what_is_none),
     };

@@ -24,7 +24,7 @@ static const struct textrules_config all = {.svg = true,
 static const char *verdict(const struct textrules_config *c, const char *url,
                            const char *text)
 {
-    struct textrules_seen scratch = {0};
+    struct textrules_seen unused = {0};
     struct err e = ERR_INIT;
     const char *reason;
     struct textrules r;
@@ -34,7 +34,9 @@ static const char *verdict(const struct textrules_config *c, const char *url,
         fail_msg("%s", e.message);
     words_init(&w);
     assert_int_equal(words_split(&w, QUERY_POLICY_WORDS, str_of(text)), 0);
-    reason = textrules_verdict(&r, &scratch, str_of(url), str_of(text), &w);
+    reason = textrules_verdict(&r, str_of(url), str_of(text), &w);
+    if (!reason)
+        reason = textrules_language(&r, &unused, str_of(text));
     words_release(&w);
     textrules_close(&r);
     return reason;
@@ -310,8 +312,8 @@ static void test_textrules__language(void **state)
     static const char french[] = "un chien brun devant la maison de campagne";
     struct textrules_seen s = {0};
     struct err e = ERR_INIT;
+    struct stage_inputs in;
     struct textrules r;
-    struct words w;
 
     (void)state;
     assert_null(verdict(&c, URL, french)); /* in any build */
@@ -334,12 +336,24 @@ static void test_textrules__language(void **state)
     /* Those kept are counted. */
     c.language = "en,fr";
     assert_int_equal(textrules_open(&r, &c, NULL), 0);
-    words_init(&w);
-    assert_null(textrules_verdict(&r, &s, STR(URL), STR("un chien"), &w));
-    assert_null(textrules_verdict(&r, &s, STR(URL), str_of(french), &w));
+    assert_null(textrules_language(&r, &s, STR("un chien")));
+    assert_null(textrules_language(&r, &s, str_of(french)));
     assert_int_equal(s.unknown, 1);
-    words_release(&w);
+
+    /* CLD2's version is among what an output is made from. */
+    stage_inputs_init(&in);
+    textrules_add_inputs(&r, &in);
+    assert_int_equal(in.n, 1);
+    assert_memory_equal(in.v[0].name, "CLD2 V", 6);
+    assert_string_equal(in.v[0].name + 5, language_version());
     textrules_close(&r);
+    c.language = "any";
+    assert_int_equal(textrules_open(&r, &c, NULL), 0);
+    stage_inputs_clear(&in);
+    textrules_add_inputs(&r, &in);
+    assert_int_equal(in.n, 0);
+    textrules_close(&r);
+    stage_inputs_release(&in);
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 #include "tools/against.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -52,6 +53,35 @@ static void add_file(struct io_list *files, const char *path)
     files->names[files->n++] = xstrdup(path);
 }
 
+static bool has_dot(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strchr(slash ? slash + 1 : path, '.') != NULL;
+}
+
+/* What stat() has failed for.  A link to nothing stops the walk when it may
+ * stand for samples or for a folder of them: without them the corpus would
+ * keep what somebody wanted out.  One with another ending would not be read
+ * if it led somewhere. */
+static int unseen(const char *path, struct err *e)
+{
+    int number = errno;
+    struct stat st;
+
+    if (lstat(path, &st) || !S_ISLNK(st.st_mode) ||
+        (number != ENOENT && number != ELOOP && number != ENOTDIR)) {
+        errno = number;
+        return err_errno(e, E_IO, "look at", path);
+    }
+    if (!ends_in(path, tar_ends) && !ends_in(path, json_ends) && has_dot(path))
+        return 0;
+    return err_set(e, E_NOTFOUND,
+                   "%s is a symbolic link to nothing that can be found: bring "
+                   "the samples it stands for, or remove it",
+                   path);
+}
+
 static int add_folder(const char *path, unsigned deep, struct io_list *files,
                       struct err *e)
 {
@@ -73,7 +103,7 @@ static int add_folder(const char *path, unsigned deep, struct io_list *files,
         if (rc)
             break;
         if (stat(below, &st))
-            rc = err_errno(e, E_IO, "look at", below);
+            rc = unseen(below, e);
         else if (S_ISDIR(st.st_mode))
             rc = add_folder(below, deep + 1, files, e);
         else if (ends_in(below, tar_ends) || ends_in(below, json_ends))

@@ -3,7 +3,7 @@
  *
  * Model.   What `gather --against` and `dedup --against` are given is a file
  *          or a folder (searched with all folders in it, in bytewise order of
- *          names; hidden ones are left out), of
+ *          names; hidden ones are left out, links are followed), of
  *            *.tar *.tgz *.tar.gz *.tar.bz2 *.tar.zst
  *                shards of samples, ours or foreign: texts are the .txt, and
  *                in the .json `caption`, `text` and `texts` (strings, or
@@ -15,7 +15,9 @@
  *          Each sample is given once, in that order.  A file that was named
  *          may have any name: it is a tar when its bytes begin like one.
  * Owns.    What a callback is given is valid until it returns.
- * Fails.   -E_NOTFOUND; -E_USAGE when a folder holds none of these files;
+ * Fails.   -E_NOTFOUND, also for a link to nothing, unless its name ends as no
+ *          file of samples does: what cannot be read is not left out of the
+ *          corpus, so that it is no small matter; -E_USAGE when a folder holds none of these files;
  *          -E_FORMAT with file and place for what is no tar and no JSON line;
  *          what the callback returns.  A sample without URL, text, image and
  *          hashes is counted in skipped ("nothing"), as are members that

@@ -1,11 +1,17 @@
 #include "tools/against_images.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/image.h"
 #include "base/jail.h"
+#include "base/log.h"
+#include "base/stage.h"
 #include "tools/against.h"
+
+#define OPTIONS_ARENA  ((size_t)1 << 16) /* bytes of strings with escapes */
+#define IMAGE_SIZE_MAX 65500             /* as download's option has it */
 
 struct reading {
     struct dedup_set *set;
@@ -103,11 +109,101 @@ static int add_sample(void *ctx, const struct against_sample *s, struct err *e)
     return has_phash || !s->image.n ? 0 : ask(r, s->image, e);
 }
 
+/* ---- how the corpus' images were made ---- */
+
+static int read_mode(struct str name, enum image_resize_mode *mode)
+{
+    for (int i = 0; i < IMAGE_RESIZE_MODES; i++)
+        if (str_eq(name, str_of(image_resize_names[i]))) {
+            *mode = (enum image_resize_mode)i;
+            return 0;
+        }
+    return -E_FORMAT;
+}
+
+/* The options of one group's sidecar. */
+static int read_config(const struct corpus *c, const char *output,
+                       struct image_config *config, struct err *e)
+{
+    struct arena arena;
+    struct sidecar s;
+    struct str name;
+    struct json j;
+    int bad = 0, rc = sidecar_read(&s, c, output, e);
+
+    if (rc)
+        return rc;
+    *config = image_config_default();
+    arena_init(&arena, OPTIONS_ARENA);
+    json_open(&j, s.options, &arena);
+    json_object(&j);
+    while (json_member(&j, &name)) {
+        if (str_eq(name, STR("image-size")))
+            config->size = (uint32_t)json_u64(&j);
+        else if (str_eq(name, STR("quality")))
+            config->quality = (int)json_u64(&j);
+        else if (str_eq(name, STR("resize")))
+            bad = read_mode(json_string(&j), &config->mode);
+        else
+            json_skip(&j);
+    }
+    if (json_close(&j, NULL) || bad || config->size < 1 ||
+        config->size > IMAGE_SIZE_MAX || config->quality < 1 ||
+        config->quality > 100)
+        rc = err_set(e, E_DAMAGED,
+                     "%s/%s.meta.json: resize, image-size or quality is none "
+                     "of download's",
+                     c->dir, output);
+    arena_release(&arena);
+    sidecar_release(&s);
+    return rc;
+}
+
+static bool made_alike(const struct image_config *a,
+                       const struct image_config *b)
+{
+    return a->mode == b->mode && a->size == b->size && a->quality == b->quality;
+}
+
+int against_images_config(const struct corpus *c, struct image_config *config,
+                          struct err *e)
+{
+    char output[STAGE_NAME_MAX], first[STAGE_NAME_MAX] = "";
+    struct io_list names;
+    int rc = sidecar_list(c, "images", &names, e);
+
+    *config = image_config_default();
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        struct image_config one;
+
+        snprintf(output, sizeof output, "images/%s", names.names[i]);
+        rc = read_config(c, output, &one, e);
+        if (rc)
+            break;
+        if (i == 0) {
+            *config = one;
+            snprintf(first, sizeof first, "%s", output);
+        } else if (!made_alike(config, &one)) {
+            log_event("warning",
+                      "%s/%s was downloaded with another --resize, "
+                      "--image-size or --quality than %s: --against compares "
+                      "looks as with those of %s, and may miss pictures of "
+                      "the others",
+                      c->dir, output, first, first);
+            break;
+        }
+    }
+    if (!rc || names.n)
+        io_list_release(&names);
+    return rc;
+}
+
+/* ---- reading ---- */
+
 static int open_jail(struct reading *r, unsigned workers, struct err *e)
 {
     struct jail_config j;
 
-    r->config = image_config_default();
     r->config.limits = image_limits_decodable();
     image_result_init(&r->result);
     j = jail_config_default(image_worker, &r->config);
@@ -118,9 +214,10 @@ static int open_jail(struct reading *r, unsigned workers, struct err *e)
 }
 
 int against_images(const struct opt_list *paths, unsigned workers,
-                   struct dedup_set *set, struct tally *counts, struct err *e)
+                   const struct image_config *config, struct dedup_set *set,
+                   struct tally *counts, struct err *e)
 {
-    struct reading r = {.set = set, .counts = counts};
+    struct reading r = {.set = set, .counts = counts, .config = *config};
     struct tally skipped;
     int rc = against_inputs(paths, &set->inputs, e);
 

@@ -25,8 +25,10 @@ static const struct opt rows[] = {
      .help = "Leave out the images of an evaluation set too: tars of samples, "
              "or JSON lines with sha256 or phash; a file, or a folder of them. "
              "Images go by the sha256 of their original bytes, or by their "
-             "look, as --radius says. They are listed in "
-             "survivors/against.jsonl.zst. Repeatable."},
+             "look, as --radius says: where no phash stands beside them, that "
+             "of the picture resized and encoded with the --resize, "
+             "--image-size and --quality that images/ was downloaded with. "
+             "They are listed in survivors/against.jsonl.zst. Repeatable."},
     {.name = "memory",
      .type = OPT_SIZE,
      .at = offsetof(struct dedup_config, memory_bytes),
@@ -75,21 +77,19 @@ static void print(const struct dedup_summary *sum)
     summary_tally("left out", &sum->drops);
 }
 
-static int run_with(const struct dedup_config *d, struct err *e)
+static int run_with(const struct corpus *c, const struct dedup_config *d,
+                    struct err *e)
 {
     struct dedup_summary sum;
     struct dedup_caps caps;
-    struct corpus c;
-    int rc = corpus_open(&c, d->stage.corpus, e);
+    int rc = dedup_caps_open(&caps, c, e);
 
-    if (!rc)
-        rc = dedup_caps_open(&caps, &c, e);
     if (rc)
         return rc;
-    rc = dedup_run(&c, d, &table, caps.exact ? &caps.ranks : NULL, &sum, e);
+    rc = dedup_run(c, d, &table, caps.exact ? &caps.ranks : NULL, &sum, e);
     if (!rc) {
         print(&sum);
-        rc = merge_stage(&c, e);
+        rc = merge_stage(c, e);
     }
     tally_release(&sum.counts);
     tally_release(&sum.drops);
@@ -100,19 +100,25 @@ static int run_with(const struct dedup_config *d, struct err *e)
 static int run(const void *config, struct err *e)
 {
     struct dedup_config d = *(const struct dedup_config *)config;
+    struct image_config image;
     struct dedup_set set;
     struct tally counts;
-    int rc = 0;
+    struct corpus c;
+    int rc = corpus_open(&c, d.stage.corpus, e);
 
+    if (rc)
+        return rc;
     dedup_set_init(&set);
     tally_init(&counts);
     if (d.against.n) {
-        rc = against_images(&d.against, stage_threads(&d.stage), &set, &counts,
-                            e);
+        rc = against_images_config(&c, &image, e);
+        if (!rc)
+            rc = against_images(&d.against, stage_threads(&d.stage), &image,
+                                &set, &counts, e);
         d.set = &set;
     }
     if (!rc)
-        rc = run_with(&d, e);
+        rc = run_with(&c, &d, e);
     if (!rc && d.against.n)
         summary_tally("of the evaluation sets", &counts);
     tally_release(&counts);

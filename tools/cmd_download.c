@@ -23,9 +23,6 @@ struct config {
     struct fetch_config net;
 };
 
-static const char *const resize_names[] = {
-    "no", "keep-ratio", "keep-ratio-largest", "center-crop", NULL};
-
 #define AT(member) offsetof(struct config, member)
 
 static const struct opt rows[] = {
@@ -82,7 +79,7 @@ static const struct opt rows[] = {
              "keep-ratio-largest the longer one, center-crop cuts a square "
              "out of the middle, no leaves the size alone.",
      .flags = OPT_BYTES,
-     .choices = resize_names},
+     .choices = image_resize_names},
     {.name = "quality",
      .type = OPT_U64,
      .at = AT(quality),

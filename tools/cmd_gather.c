@@ -41,6 +41,16 @@ static const struct opt rows[] = {
      .help = "Texts of fewer words than that are not looked for in "
              "evaluation sets: many an \"a dog\" of the web is no copy of "
              "theirs. URLs always are."},
+    {.name = "against-memory",
+     .type = OPT_SIZE,
+     .at = offsetof(struct gather_config, against_memory),
+     .arg = "SIZE",
+     .def = "4G",
+     .min = 1 << 16,
+     .max = 1e15,
+     .help = "Most that the evaluation sets may take in memory, beside "
+             "--memory: 48 to 144 bytes for each text and URL, and the name "
+             "of each sample. Larger ones stop the stage."},
     STAGE_OPTION_PART(struct gather_config, stage),
     STAGE_OPTION_THREADS(struct gather_config, stage),
     STAGE_OPTION_REDO(struct gather_config, stage),
@@ -142,7 +152,7 @@ static int run(const void *config, struct err *e)
 
     if (g.finish || g.against.n == 0)
         return gather(&g, e);
-    exclude_open(&sets.exclude, g.against_min_words);
+    exclude_open(&sets.exclude, g.against_min_words, g.against_memory);
     stage_inputs_init(&sets.inputs);
     tally_init(&sets.skipped);
     rc = read_sets(&sets, &g, e);

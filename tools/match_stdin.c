@@ -128,7 +128,7 @@ static void take_line(struct ask *a, struct str line)
     if (!rc)
         rc = matcher_batch_cut(&a->matcher, &a->batch, line, NULL, NULL);
     if (!rc)
-        matcher_batch_add(&a->matcher, &a->batch);
+        matcher_batch_add(&a->batch);
     wait_for(a, rc);
 }
 

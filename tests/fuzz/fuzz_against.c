@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    exclude_open(&x, size % 4);
+    exclude_open(&x, size % 4, 1 << 20);
     tally_init(&skipped);
     if (against_walk(path, true, add, &x, &skipped, &e) == -E_RANGE)
         abort();

@@ -49,7 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf spaced, back;
     struct pair_scan s;
     struct pair any, p;
+    struct str first;
     struct arena a;
+    bool plain;
     int rc;
 
     buf_init(&spaced, 1 << 24);
@@ -70,6 +72,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         put_back(&s, s.q, s.n_q);
         put_back(&s, s.keep, s.n_keep);
     }
+    buf_clear(&spaced);
+    buf_add(&spaced, str_slice(line, 0, str_find_char(line, '\n', 0)));
+    plain = pair_scan(buf_str(&spaced), &s);
+    buf_add_char(&spaced, '\n');
+    if (plain != pair_scan_first(buf_str(&spaced), &first, &s) ||
+        (plain && first.n + 1 != spaced.n))
+        abort();
     if (rc == 0 && str_find_char(buf_str(&back), '\\', 0) == SIZE_MAX &&
         (any.selected || !any.keep) && !pair_scan(buf_str(&back), &s))
         abort();

@@ -35,7 +35,7 @@ static void match(const struct qlist *l)
     matcher_batch_init(&b);
     for (uint32_t id = 0; id < qlist_count(l) && !matcher_batch_full(&b); id++)
         if (!matcher_batch_cut(&m, &b, qlist_text(l, id), NULL, NULL))
-            matcher_batch_add(&m, &b);
+            matcher_batch_add(&b);
     matcher_batch_find(&m, &b);
     for (size_t i = 0; i < b.n; i++) {
         size_t n;

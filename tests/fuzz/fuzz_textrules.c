@@ -11,13 +11,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *verdict(const struct textrules_config *c, struct str url,
                            struct str text, const struct words *w)
 {
-    struct textrules_seen s = {0};
     struct textrules r;
     const char *reason;
 
     if (textrules_open(&r, c, NULL))
         abort();
-    reason = textrules_verdict(&r, &s, url, text, w);
+    reason = textrules_verdict(&r, url, text, w);
     textrules_close(&r);
     return reason;
 }
