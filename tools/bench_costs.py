@@ -7,7 +7,7 @@ which all match, and of others of which none does), gather, balance in both
 modes; and, on the three smaller ones, behind ledgers for all that was selected
 (make_ledgers), dedup and the catalogue.  Pictures: as many bytes as photographs
 have (make_photos), in three sizes, from our own server on loopback through
-download and pack, and as many URLs that are not there.
+download and pack, and ten times as many URLs that are not there.
 
 One thread a stage (the download has its decoder beside); CPU seconds, so that
 other work on the machine counts less; bytes that the process read and wrote, by
@@ -32,13 +32,14 @@ import subprocess
 import sys
 import time
 
-from costs_bill import bills
+from costs_bill import bills, number
 
 FOLDER = pathlib.Path("build/bench-costs")
 GROWTH = 4
 TEXT_SIZES = 4
 IMAGE_SIZES = 3          # of these, from the smallest
 PICTURE_SIZES = 3
+GONE = 10                # URLs that are gone for each picture: they cost little
 MERGE_SAMPLE = 1000
 
 
@@ -205,7 +206,7 @@ def all_pictures(table, build, largest):
         for k in reversed(range(PICTURE_SIZES)):
             n = largest // GROWTH ** k
             pictures(table, build, n, port, "p", net)
-            pictures(table, build, n, port, "gone", net)
+            pictures(table, build, GONE * n, port, "gone", net)
         server.kill()
     return each
 
@@ -236,7 +237,7 @@ def table_of(stages):
     for name, s in stages.items():
         by_size = [s.each("cpu", k) * 1e6 for k in s.steps()]
         yield (f"| {name} | {' '.join(amount(c.items) for c in s.costs)} | "
-               f"{' '.join(f'{v:.3g}' for v in by_size)} | "
+               f"{' '.join(map(number, by_size))} | "
                f"{by_size[-1] / by_size[0]:.2f} | {s.each('read'):,.0f} | "
                f"{s.each('written'):,.0f} | {s.each('left'):,.0f} | "
                f"{' '.join(f'{c.peak:.0f}' for c in s.costs)} |")

@@ -21,6 +21,11 @@ CORPORA = [
 ]
 
 
+def number(v):
+    """Three digits, and no exponent."""
+    return f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}"
+
+
 class Row:
     """A stage of a bill: items, cores that one machine gives it, whether
     machines share it, bytes of the network."""
@@ -39,7 +44,7 @@ class Row:
 
     def markdown(self):
         return (f"| {self.name} | {self.items / 1e6:,.0f} | "
-                f"{self.each * 1e6:.3g} | {self.hours:,.1f} | "
+                f"{number(self.each * 1e6)} | {self.hours:,.1f} | "
                 f"{self.disk / 1e12:,.2f} | {self.left / 1e12:,.2f} | "
                 f"{self.clock:,.1f} | {self.limit} |")
 
