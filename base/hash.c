@@ -29,11 +29,6 @@ uint64_t hash_xxh3_seeded(struct str s, uint64_t seed)
     return XXH3_64bits_withSeed(s.p, s.n, seed);
 }
 
-uint64_t hash_xxh64(struct str s)
-{
-    return XXH64(s.p, s.n, 0);
-}
-
 uint64_t hash_secret(void)
 {
     struct {

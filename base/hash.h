@@ -21,7 +21,6 @@
 
 uint64_t hash_xxh3(struct str s);
 uint64_t hash_xxh3_seeded(struct str s, uint64_t seed);
-uint64_t hash_xxh64(struct str s); /* the older one, of zstd's checksums */
 
 /* A number that nobody outside the process knows, another one at every call:
  * the seed of a table whose keys strangers choose, as keys that collide under

@@ -11,28 +11,43 @@
 
 /* ---- frames ---- */
 
+static int packer_open(struct jsonl_packer *z, struct err *e)
+{
+    if (z->zstd)
+        return 0;
+    z->zstd = ZSTD_createCCtx();
+    if (!z->zstd)
+        return err_set(e, E_NOMEM, "no memory for zstd");
+    ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_compressionLevel, JSONL_LEVEL);
+    ZSTD_CCtx_setParameter(z->zstd, ZSTD_c_checksumFlag, 1);
+    return 0;
+}
+
 int jsonl_pack(struct jsonl_packer *z, struct str lines, struct buf *packed,
                struct err *e)
 {
+    size_t bound = ZSTD_compressBound(lines.n), n;
+    int rc = packer_open(z, e);
     char *to;
 
     buf_clear(packed);
-    if (lines.n > ZFRAME_MAX)
-        return err_set(e, E_TOOBIG, "a frame of %zu bytes", lines.n);
-    to = buf_reserve(packed, zframe_bound(lines.n));
-    if (!z->frame)
-        z->frame = zframe_new();
-    if (!to || !z->frame)
+    if (rc)
+        return rc;
+    to = buf_reserve(packed, bound);
+    if (!to)
         return err_set(e, E_NOMEM, "no memory for a frame of %zu bytes",
                        lines.n);
-    packed->n = zframe_put(z->frame, lines, to);
+    n = ZSTD_compress2(z->zstd, to, bound, lines.p, lines.n);
+    if (ZSTD_isError(n))
+        return err_set(e, E_NOMEM, "zstd: %s", ZSTD_getErrorName(n));
+    packed->n = n;
     return 0;
 }
 
 void jsonl_packer_release(struct jsonl_packer *z)
 {
-    zframe_free(z->frame);
-    z->frame = NULL;
+    ZSTD_freeCCtx(z->zstd);
+    z->zstd = NULL;
 }
 
 /* ---- writer ---- */

@@ -18,9 +18,8 @@
  *          What many threads decode and encode goes by whole frames:
  *          base/jsonl_frames.h.
  * Threads. One per struct.
- * Cost.    Frames are packed for speed (base/zframe.h, docs/records.md) and read
- *          whatever packed them; a line is copied once on its way in and once
- *          on its way out.
+ * Cost.    zstd at JSONL_LEVEL, one context per writer, reused; a line is
+ *          copied once on its way in and once on its way out.
  */
 #ifndef BASE_JSONL_H
 #define BASE_JSONL_H
@@ -31,14 +30,17 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "base/zframe.h"
 
 #define JSONL_LINE_MAX ((size_t)1 << 20) /* bytes of a line */
 #define JSONL_FRAME    ((size_t)1 << 20) /* bytes of content a frame, about */
 
+/* Parts are written once and read once or twice, by stages that do less with a
+ * record than zstd's usual levels do: what levels cost, docs/records.md. */
+#define JSONL_LEVEL (-50)
+
 /* Scratch of who encodes frames; all zero is one. */
 struct jsonl_packer {
-    struct zframe *frame; /* NULL until needed */
+    void *zstd; /* ZSTD_CCtx, NULL until needed */
 };
 
 /* Lines as one frame into packed (cleared first).  Size of the content and its

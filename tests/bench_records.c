@@ -8,7 +8,7 @@
  * what a step adds is the difference to the line above it.  CPU time of the
  * thread, frame by frame, of each frame the best of ROUNDS (5): what else the
  * machine does shows little.  All frames are decoded anew for each step.
- * At last, what match writes is packed by ours and by some of zstd's levels.
+ * At last, what match writes is packed by some of zstd's levels.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -100,8 +100,7 @@ static void one_line(struct bench *b, struct pair_scan s, enum step last)
         return;
     if (matcher_batch_cut(&b->matcher, &m->match, s.text, &words, &e))
         die(&e);
-    if (last == WORDS ||
-        textrules_verdict(&b->rules, s.url, s.text, words))
+    if (last == WORDS || textrules_verdict(&b->rules, s.url, s.text, words))
         return;
     b->kept++;
     if (last == RULES)
@@ -208,10 +207,9 @@ static double recode_way(struct bench *b, enum step last)
     return now_s() - began;
 }
 
-/* ---- packing, ours and zstd's ---- */
+/* ---- levels of packing ---- */
 
 #define PACKED_FRAMES 16 /* at most; they are like the others */
-#define OURS          0  /* instead of a level */
 
 struct packing {
     double encode_s, decode_s;
@@ -219,11 +217,10 @@ struct packing {
 };
 
 /* Lines of a frame there and back, the best of some rounds of either way. */
-static void pack_lines(struct bench *b, ZSTD_CCtx *z, int level,
-                       struct str lines, int rounds, struct packing *sum)
+static void pack_lines(struct bench *b, ZSTD_CCtx *z, struct str lines,
+                       int rounds, struct packing *sum)
 {
     double best[2] = {1e9, 1e9}, t[3];
-    struct err e = ERR_INIT;
     struct buf back;
 
     buf_init(&back, BUF_NO_LIMIT);
@@ -234,10 +231,7 @@ static void pack_lines(struct bench *b, ZSTD_CCtx *z, int level,
         if (!buf_reserve(&b->out, bound))
             die(&(struct err){-E_NOMEM, "no memory"});
         t[0] = now_s();
-        if (level == OURS && jsonl_pack(&b->packer, lines, &b->out, &e))
-            die(&e);
-        if (level != OURS)
-            b->out.n = ZSTD_compress2(z, b->out.p, bound, lines.p, lines.n);
+        b->out.n = ZSTD_compress2(z, b->out.p, bound, lines.p, lines.n);
         t[1] = now_s();
         if (jsonl_unpack(&b->batch.unpacker, buf_str(&b->out), lines.n, &back))
             die(&(struct err){-E_FORMAT, "a frame that does not come back"});
@@ -252,10 +246,10 @@ static void pack_lines(struct bench *b, ZSTD_CCtx *z, int level,
     buf_release(&back);
 }
 
-/* What match writes of some frames, by each packer in turn. */
-static void compare_packers(struct bench *b, const struct frames *f, int rounds)
+/* What match writes of some frames, at each level in turn. */
+static void compare_levels(struct bench *b, const struct frames *f, int rounds)
 {
-    static const int levels[] = {OURS, 3, 1, -1, -7, -20, -50};
+    static const int levels[] = {3, 1, -1, -7, -20, JSONL_LEVEL, -100};
     enum { LEVELS = sizeof levels / sizeof *levels };
     struct packing sum[LEVELS] = {{.content = 0}};
     ZSTD_CCtx *z[LEVELS];
@@ -275,17 +269,15 @@ static void compare_packers(struct bench *b, const struct frames *f, int rounds)
             die(&e);
         records += b->batch.written;
         for (int k = 0; k < LEVELS; k++)
-            pack_lines(b, z[k], levels[k], buf_str(&b->batch.run.lines), rounds,
-                       &sum[k]);
+            pack_lines(b, z[k], buf_str(&b->batch.run.lines), rounds, &sum[k]);
     }
     for (int k = 0; k < LEVELS; k++) {
         double n = (double)records;
 
-        printf(
-            "  %s %2d:%9.1f bytes a record, encode %.3f us, decode %.3f us\n",
-            levels[k] == OURS ? "ours      " : "zstd level", levels[k],
-            (double)sum[k].packed / n, sum[k].encode_s / n * 1e6,
-            sum[k].decode_s / n * 1e6);
+        printf("  level %4d:%7.1f bytes a record, encode %.3f us, decode %.3f "
+               "us\n",
+               levels[k], (double)sum[k].packed / n, sum[k].encode_s / n * 1e6,
+               sum[k].decode_s / n * 1e6);
         ZSTD_freeCCtx(z[k]);
     }
 }
@@ -403,7 +395,7 @@ int main(int argc, char **argv)
                    100.0 * (double)b.slow / n);
         before = took;
     }
-    compare_packers(&b, &f, rounds);
+    compare_levels(&b, &f, rounds);
     close_bench(&b, &f);
     return 0;
 }
