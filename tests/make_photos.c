@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 {
     struct image m = IMAGE_INIT;
     struct err e = ERR_INIT;
-    uint64_t pictures, width = 640, height = 480;
+    uint64_t pictures = 0, width = 640, height = 480;
     struct buf out;
     int *row;
 

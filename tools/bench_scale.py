@@ -143,7 +143,7 @@ def balance(build, corpus, pairs, what, *args):
     print(f"    cap {json.loads(plan.out)['cap']:,}: {kept:,} of {pairs:,} "
           f"pairs kept; selected/ {size(corpus / 'selected') / 1e9:.2f} GB",
           flush=True)
-    if not 0 < kept <= pairs // 4:
+    if kept > pairs // 4 or (not kept and json.loads(plan.out)["cap"]):
         sys.exit("that is not what was asked for")
 
 
