@@ -1,5 +1,6 @@
 #include "base/zframe.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,12 +60,13 @@ size_t zframe_bound(size_t n)
 
 /* ---- where a match may begin ---- */
 
+/* The first one lowest. */
 static inline uint64_t load8(const char *p)
 {
     uint64_t v;
 
     memcpy(&v, p, sizeof v);
-    return v;
+    return le64toh(v);
 }
 
 /* Of the MATCH_MIN bytes at p; the rest is not theirs. */
