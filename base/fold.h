@@ -89,12 +89,15 @@ size_t fold_case(uint32_t cp, uint32_t out[FOLD_CASE_MAX]);
  * their own.  Text of which each code point's rank is at least the end of the
  * one before it is in NFKC once each is replaced by its own; only the rest,
  * from the last boundary to the next, has to be normalised as a whole.
- *   FOLD_JOINS     it joins what is before it, or changes places
- *   else a mark that only keeps its place behind marks of its class and lower:
- *   its class
- *   FOLD_UNSURE    a boundary: it joins nothing; but its own NFKC ends in a
- * mark FOLD_BOUNDARY  a boundary fold_rank_end() is what a code point of such a
- * rank asks of the next. */
+ *
+ *     FOLD_JOINS     it joins what is before it, or changes places
+ *     FOLD_UNSURE    a boundary: it joins nothing; but its own NFKC ends in a
+ *                    mark
+ *     FOLD_BOUNDARY  a boundary
+ *     any other      its class: a mark that only keeps its place behind marks
+ *                    of its class and lower
+ *
+ * fold_rank_end() is what a code point of such a rank asks of the next. */
 enum fold_rank { FOLD_JOINS = 0, FOLD_UNSURE = 254, FOLD_BOUNDARY = 255 };
 unsigned char fold_rank(uint32_t cp);
 

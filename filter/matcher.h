@@ -17,18 +17,19 @@
  *
  *          A text that was cut and not added costs nothing more.
  *
- *          In a batch's life a word is hashed once, when its text is added, and
- *          its slot asked for.  Then each step is taken for all texts
- *          together, in one loop without a branch that depends on the texts:
- *          words are looked up; long ones compared; pairs that both sides and
- *          the filter allow are listed; they are looked up, which gives norms
- *          of two words and what begins longer ones; and so on, a word more
- *          each time, until nothing is left.
+ *          Of a text that is added each word's first bytes are kept, most
+ *          words' keys.  Then each step is taken for all texts together, in
+ *          one loop without a branch that depends on the texts: words are
+ *          hashed, once, and their slots asked for; they are looked up; long
+ *          ones compared; pairs that both sides and the filter allow are
+ *          listed; they are looked up, which gives norms of two words and what
+ *          begins longer ones; and so on, a word more each time, until nothing
+ *          is left.
  * Owns.    The matcher borrows the list, which stays open for as long; the
  *          batch owns its scratch, the words it hands out and the ids.
  * Fails.   matcher_batch_cut: -E_FORMAT for invalid UTF-8 where the default
  *          policy's words are cut, -E_TOOBIG, -E_NOMEM; the batch is as before.
- *          Elsewhere only memory for ids, which dies.
+ *          Elsewhere only memory for words and ids, which dies.
  * Threads. The matcher is constant once open; one batch per thread.
  * Cost.    docs/matching.md.  Nothing is allocated once a batch has met its
  *          longest texts.
@@ -112,8 +113,8 @@ static inline bool matcher_batch_full(const struct matcher_batch *b)
 
 /* Cut a text into words.  plain: where to put the words of the default policy,
  * which text rules go by under either policy; NULL when there are none, which
- * saves cutting them.  They are valid until the next
- * cut.  The text itself is not looked at again. */
+ * saves cutting them.  They are valid until the next cut.  The text itself is
+ * not looked at again. */
 int matcher_batch_cut(const struct matcher *m, struct matcher_batch *b,
                       struct str text, const struct words **plain,
                       struct err *e);

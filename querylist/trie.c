@@ -62,20 +62,31 @@ static bool unit_is_there(const struct trie *t, uint32_t id, uint64_t bytes)
            at - TRIE_UNIT + 2 + trie_get16(t->longer + at) <= bytes;
 }
 
+/* Is it a word of up to TRIE_SHORT bytes, none of them zero?  Others are what
+ * stands for no word (filter/matcher.c), which nothing may be found by. */
+static bool spells_short(uint64_t key)
+{
+    while (key & 0xff)
+        key >>= 8;
+    return key == 0;
+}
+
 static const char *check_words(const struct trie *t, uint64_t longer,
                                uint64_t *where)
 {
     for (uint64_t i = 0; i < t->words.n_slots; i++) {
         const unsigned char *p = t->words.slot + i * TRIE_SLOT_SIZE;
-        uint64_t value = trie_get64(p + 8);
+        uint64_t key = trie_get64(p), value = trie_get64(p + 8);
         uint32_t node = trie_node(value);
         bool is_long = node & TRIE_LONG;
 
         *where = i;
         if (value && !(node & TRIE_ID))
             return "a word without a number, slot";
-        if (value && is_long != trie_key_is_long(trie_get64(p)))
+        if (value && is_long != trie_key_is_long(key))
             return "a word of another length than its key's, slot";
+        if (value && !is_long && !spells_short(key))
+            return "a word with a zero byte, slot";
         if (is_long && !unit_is_there(t, node & TRIE_ID, longer))
             return "a word outside the file, slot";
     }

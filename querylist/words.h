@@ -15,8 +15,9 @@
  *          - An apostrophe is inner when it stands alone between a character
  *            of an open word and another letter, mark or digit.
  *          - The characters that are words of their own are the L, M and N
- *            of the ranges in words.c, also where the list of letters above
- *            would not have them (U+3007).  None of them leaves a word open.
+ *            of the ranges in words_kind.c, also where the list of letters
+ *            above would not have them (U+3007).  None of them leaves a word
+ *            open.
  *
  *          QUERY_POLICY_METACLIP: each of , . ; : ? ! ` gets a space on both
  *          sides, then TAB, LF and CR become spaces; a word is what stands

@@ -1,8 +1,10 @@
 /*
  * words_scan - 16 bytes of a text at a time, as bits.
  *
- * Model.   words_load() reads 16 bytes; each words_*() of them is a number
- *          whose bit i speaks of byte i.
+ * Model.   words_load() reads 16 bytes; what is asked of them (words_equal(),
+ *          words_range()) comes as 16 bytes of all bits or none, and
+ *          words_high() makes of those a number whose bit i speaks of byte i.
+ *          Of 64 bytes such a number is WORDS_BITS().
  * Cost.    A few instructions where the processor has SSE2, which every x86-64
  *          has; a loop of 16 elsewhere.
  */

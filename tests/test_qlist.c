@@ -251,7 +251,13 @@ static void test_qlist__damage(void **state)
 }
 
 /* Fields of a slot of either table. */
-enum { SLOT_BEFORE = 0, SLOT_WORD = 4, SLOT_NODE = 8, SLOT_GROUP = 12 };
+enum {
+    SLOT_KEY = 0, /* of a word: its first 4 bytes */
+    SLOT_BEFORE = 0,
+    SLOT_WORD = 4,
+    SLOT_NODE = 8,
+    SLOT_GROUP = 12
+};
 
 /* Every used slot of either table of the match table, with one field
  * changed. */
@@ -268,6 +274,8 @@ static void test_qlist__damaged_table(void **state)
         {TRIE_WORDS, SLOT_NODE, TRIE_LONG | 1, 0, "another length"},
         {TRIE_WORDS, SLOT_NODE, 1, 1, "another length"},
         {TRIE_WORDS, SLOT_NODE, TRIE_LONG | TRIE_ID, 1, "outside"},
+        {TRIE_WORDS, SLOT_KEY + 4, 1u << 24, 0, "zero byte"},
+        {TRIE_WORDS, SLOT_KEY, 0x67006f64, 0, "zero byte"},
         {TRIE_WORDS, SLOT_GROUP, 1 + 1, -1, "no group"},
         {TRIE_WORDS, SLOT_GROUP, 1 + 7, -1, "no group"},
         {TRIE_STEPS, SLOT_BEFORE, TRIE_LONG | 1, -1, "no words"},

@@ -144,6 +144,41 @@ static void test_trie__lengths(void **state)
     trie_maker_release(&d.m);
 }
 
+/* A long word of more than a unit ends within its section, however that is
+ * cut, and whatever length is stated. */
+static void test_trie__long_word_outside(void **state)
+{
+    enum { BYTES = 40, END = 2 * TRIE_UNIT + 2 + BYTES - TRIE_UNIT };
+    const char *word = "pneumonoultramicroscopicsilicovolcanosis";
+    const char *says = "a word outside the file, slot";
+    struct str norm = str_make(word, BYTES), sections[TRIE_SECTIONS];
+    const unsigned char *at[TRIE_SECTIONS];
+    uint64_t bytes[TRIE_SECTIONS], where;
+    struct trie_maker m;
+    struct trie t;
+    char *length;
+
+    (void)state;
+    trie_maker_init(&m);
+    assert_int_equal(trie_maker_add(&m, norm, 0), 0);
+    assert_int_equal(trie_maker_finish(&m, sections), 0);
+    for (int s = 0; s < TRIE_SECTIONS; s++) {
+        at[s] = (const unsigned char *)sections[s].p;
+        bytes[s] = sections[s].n;
+    }
+    for (uint64_t n = 0; n < END; n++) {
+        bytes[TRIE_LONGER] = n;
+        assert_string_equal(trie_open(&t, at, bytes, &where), says);
+    }
+    bytes[TRIE_LONGER] = END;
+    assert_null(trie_open(&t, at, bytes, &where));
+    length = m.longer.p + 2 * TRIE_UNIT;
+    assert_int_equal(*length, BYTES);
+    *length = BYTES + 1;
+    assert_string_equal(trie_open(&t, at, bytes, &where), says);
+    trie_maker_release(&m);
+}
+
 /* Words whose keys are one under the first seed: under another they are not. */
 static void test_trie__chosen_words(void **state)
 {
@@ -229,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_trie__displace_any_number),
         cmocka_unit_test(test_trie__displace_refuses),
         cmocka_unit_test(test_trie__lengths),
+        cmocka_unit_test(test_trie__long_word_outside),
         cmocka_unit_test(test_trie__chosen_words),
         cmocka_unit_test(test_trie__no_norm),
         cmocka_unit_test(test_trie__many),
