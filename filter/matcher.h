@@ -47,6 +47,11 @@
 
 #define MATCHER_BATCH 32 /* texts with look-ups in flight */
 
+/* A batch is full, too, once it has so many words, or bytes of the longest of
+ * them: however long texts are, its numbers stay within 32 bits. */
+#define MATCHER_BATCH_WORDS ((size_t)1 << 16)
+#define MATCHER_BATCH_BYTES ((size_t)1 << 24)
+
 struct matcher {
     enum query_policy policy;
     struct trie trie; /* of the list */
@@ -108,7 +113,8 @@ void matcher_batch_clear(struct matcher_batch *b);
 
 static inline bool matcher_batch_full(const struct matcher_batch *b)
 {
-    return b->n == MATCHER_BATCH;
+    return b->n == MATCHER_BATCH || b->n_words >= MATCHER_BATCH_WORDS ||
+           b->n_longer >= MATCHER_BATCH_BYTES;
 }
 
 /* Cut a text into words.  plain: where to put the words of the default policy,

@@ -238,7 +238,8 @@ const char *trie_open(struct trie *t,
                       const unsigned char *const at[TRIE_SECTIONS],
                       const uint64_t bytes[TRIE_SECTIONS], uint64_t *where);
 
-/* Does some norm stand in the words, one at a time and without a batch? */
+/* Does some norm stand in the words, one at a time and without a batch?  None
+ * of them holds a NUL byte, as under the default policy. */
 bool trie_has_any(const struct trie *t, const struct words *w);
 
 #endif

@@ -171,6 +171,44 @@ static void test_matcher__table(void **state)
         check_case(i, &cases[i]);
 }
 
+/* Long texts fill a batch before their number does. */
+static void test_matcher__full(void **state)
+{
+    enum { WORDS = 30000, LONG = 1 << 20 };
+    struct query_candidates entries = {0};
+    struct buf commas, word;
+    struct world w;
+    size_t n;
+
+    (void)state;
+    buf_init(&commas, BUF_NO_LIMIT);
+    buf_init(&word, BUF_NO_LIMIT);
+    for (int i = 0; i < WORDS; i++)
+        buf_add(&commas, str_of(" a"));
+    for (int i = 0; i < LONG; i++)
+        buf_add(&word, str_of("a"));
+    query_candidates_add(&entries, str_of("a"));
+    open_world(&w, QUERY_POLICY_METACLIP, &entries);
+    for (n = 0; !matcher_batch_full(&w.b); n++)
+        add_text(&w, buf_str(&commas));
+    assert_int_equal(n, 3);
+    matcher_batch_find(&w.m, &w.b);
+    for (size_t i = 0; i < n; i++) {
+        size_t n_ids;
+
+        assert_int_equal(matcher_batch_ids(&w.b, i, &n_ids)[0], 0);
+        assert_int_equal(n_ids, 1);
+    }
+    matcher_batch_clear(&w.b);
+    for (n = 0; !matcher_batch_full(&w.b); n++)
+        add_text(&w, buf_str(&word));
+    assert_int_equal(n, 16);
+    close_world(&w);
+    query_candidates_release(&entries);
+    buf_release(&commas);
+    buf_release(&word);
+}
+
 static void test_matcher__no_norms(void **state)
 {
     struct query_candidates none = {0};
@@ -442,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matcher__table),
+        cmocka_unit_test(test_matcher__full),
         cmocka_unit_test(test_matcher__no_norms),
         cmocka_unit_test(test_matcher__batch),
         cmocka_unit_test(test_matcher__plain_words),

@@ -188,9 +188,9 @@ static void test_trie__chosen_words(void **state)
     uint64_t lo = htole64(TRIE_K0);
 
     (void)state;
-    for (int i = 0; i < 64; i++) {
+    for (unsigned i = 0; i < 64; i++) {
         memcpy(words[i], &lo, 8);
-        snprintf(words[i] + 8, 9, "%08d", i);
+        snprintf(words[i] + 8, 9, "%08x", i);
         norms[i] = str_make(words[i], 16);
     }
     make(&d, norms, 64);
