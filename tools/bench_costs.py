@@ -221,11 +221,8 @@ def amount(n):
 
 
 def machine():
-    names = [line.split(":")[1].strip() for line in
-             pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-             if line.startswith("model name")] or ["unknown"]
     return (f"Of {time.strftime('%Y-%m-%d', time.gmtime())}, on "
-            f"{os.cpu_count()} processors ({names[0]}); while it ran "
+            f"{os.cpu_count()} processors; while it ran "
             f"{os.getloadavg()[2]:.1f} processes were running on average.")
 
 
