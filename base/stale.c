@@ -72,13 +72,10 @@ static bool same_name(struct str old, const struct stage_input *now)
            str_eq(str_slice(old, from, old.n), str_of(now->key));
 }
 
-/* The first place where the two lists part, in words; false when there is
- * none. */
-static bool inputs_changed(const struct sidecar *old,
-                           const struct stage_inputs *now, struct buf *out)
+/* Did old have it, of whatever bytes? */
+static bool was_given(const struct sidecar *old, const struct stage_input *now)
 {
-    const char *changed = NULL;
-    bool more = false;
+    bool found = false;
     struct arena arena;
     struct str name;
     struct json j;
@@ -86,19 +83,52 @@ static bool inputs_changed(const struct sidecar *old,
     arena_init(&arena, NAME_MEMORY);
     json_open(&j, old->inputs, &arena);
     json_object(&j);
-    for (size_t i = 0; i < now->n && !changed; i++)
-        if (!json_member(&j, &name) || !same_name(name, &now->v[i]) ||
-            !str_eq(json_string(&j), str_of(now->v[i].sha256)))
-            changed = now->v[i].name;
-    if (changed) {
-        buf_addf(out, "from another %s",
-                 strcmp(changed, "-") ? changed : "standard input");
-    } else if (json_member(&j, &name)) {
-        more = true;
-        buf_addf(out, "from %.*s too, which is not given now", STR_ARG(name));
-    }
+    for (; !found && json_member(&j, &name); json_skip(&j))
+        found = same_name(name, now);
     arena_release(&arena);
-    return changed || more;
+    return found;
+}
+
+static bool is_given(struct str old, const struct stage_inputs *now)
+{
+    for (size_t i = 0; i < now->n; i++)
+        if (same_name(old, &now->v[i]))
+            return true;
+    return false;
+}
+
+/* The first place where the two lists part, in words; false when there is
+ * none.  What follows there may have moved alone, for one that was put in or
+ * left out. */
+static bool inputs_changed(const struct sidecar *old,
+                           const struct stage_inputs *now, struct buf *out)
+{
+    const struct stage_input *at = NULL; /* where they part; NULL: the end */
+    struct str name = STR_NONE;          /* there, of old; none: its end */
+    struct arena arena;
+    struct json j;
+    bool more = true, gone, added;
+
+    arena_init(&arena, NAME_MEMORY);
+    json_open(&j, old->inputs, &arena);
+    json_object(&j);
+    for (size_t i = 0; more && !at && i < now->n; i++) {
+        more = json_member(&j, &name);
+        if (!more || !same_name(name, &now->v[i]) ||
+            !str_eq(json_string(&j), str_of(now->v[i].sha256)))
+            at = &now->v[i];
+    }
+    if (!at)
+        more = json_member(&j, &name);
+    gone = more && (!at || !is_given(name, now));
+    added = at && !was_given(old, at);
+    if (gone && !added)
+        buf_addf(out, "from %.*s too, which is not given now", STR_ARG(name));
+    else if (at)
+        buf_addf(out, added && !gone ? "without %s" : "from another %s",
+                 strcmp(at->name, "-") ? at->name : "standard input");
+    arena_release(&arena);
+    return at || more;
 }
 
 void stage_changes(const struct sidecar *old, struct str options,

@@ -15,11 +15,11 @@
  * Owns.    The hashes and names; struct exclude_scratch its buffers.
  * Fails.   -E_NOMEM; -E_TOOBIG, by name of --against-memory, once hashes and
  *          names would take more than memory_max.  What cannot be compared is
- * counted in `counts`: text-short, text-charset, url-unusable. Threads.
- * Constant once all is added; a scratch belongs to one thread. Cost.    Memory:
- * 48 to 96 bytes for each text and URL (half as much again while the table
- * grows), and each name once; never over memory_max. find: a look-up for the
- * URL; cutting the text into words.
+ *          counted in `counts`: text-short, text-charset, url-unusable.
+ * Threads. Constant once all is added; a scratch belongs to one thread.
+ * Cost.    Memory: 48 to 96 bytes for each text and URL (half as much again
+ *          while the table grows), and each name once; never over memory_max.
+ *          find: a look-up for the URL; cutting the text into words.
  */
 #ifndef FILTER_EXCLUDE_H
 #define FILTER_EXCLUDE_H

@@ -11,6 +11,8 @@
 #include "filter/match.h"
 #include "filter/sorter.h"
 
+#define INPUTS_ARENA ((size_t)1 << 20) /* bytes of names with escapes */
+
 struct job {
     struct gather_bucket bucket;
     bool done_before;
@@ -219,6 +221,56 @@ static int add_source(struct gather *g, const char *folder, const char *part,
     return rc;
 }
 
+/* What a part was matched by, its pairs aside: options, lists, versions. */
+static void matched_by(const struct sidecar *s, char hex[SHA256_HEX])
+{
+    struct arena arena;
+    struct str name;
+    struct sha256 h;
+    struct json j;
+
+    arena_init(&arena, INPUTS_ARENA);
+    sha256_init(&h);
+    sha256_add(&h, s->options);
+    json_open(&j, s->inputs, &arena);
+    json_object(&j);
+    while (json_member(&j, &name)) {
+        struct str sha256 = json_string(&j);
+
+        if (str_starts(name, STR("pairs/")))
+            continue;
+        sha256_add(&h, name);
+        sha256_add(&h, sha256);
+    }
+    sha256_final_hex(&h, hex);
+    arena_release(&arena);
+}
+
+/* The parts of a batch are matched by one set of rules: `match --part` sees
+ * its own alone, and would leave two sets side by side.  batch: the first. */
+static int same_rules(const struct gather *g, size_t batch, struct err *e)
+{
+    const struct gather_source *s = g->sources;
+    char first[SHA256_HEX], hex[SHA256_HEX];
+
+    for (size_t i = batch; i < g->n_sources; i++) {
+        struct sidecar sidecar;
+        int rc = sidecar_read(&sidecar, g->corpus, s[i].name, e);
+
+        if (rc)
+            return rc;
+        matched_by(&sidecar, i == batch ? first : hex);
+        sidecar_release(&sidecar);
+        if (i > batch && strcmp(first, hex))
+            return err_set(
+                e, E_STALE,
+                "%s/%s was matched with other options or lists than "
+                "%s: run `witmill match %s --redo` with those wanted",
+                g->corpus->dir, s[i].name, s[batch].name, g->corpus->dir);
+    }
+    return 0;
+}
+
 /* A pairs part that was not matched yet would silently be missing. */
 static int batch_matched(struct gather *g, const char *batch, struct err *e)
 {
@@ -268,7 +320,7 @@ static int find_sources(struct gather *g, struct err *e)
     char path[IO_PATH_MAX], folder[STAGE_NAME_MAX];
     struct io_list batches, parts;
     struct err inner = ERR_INIT;
-    size_t cap = 0;
+    size_t cap = 0, batch;
     int rc = corpus_path(g->corpus, "matched", path, e);
 
     if (rc)
@@ -284,8 +336,11 @@ static int find_sources(struct gather *g, struct err *e)
     for (size_t i = 0; !rc && i < batches.n; i++) {
         snprintf(folder, sizeof folder, "matched/%s", batches.names[i]);
         rc = sidecar_list(g->corpus, folder, &parts, e);
+        batch = g->n_sources;
         for (size_t k = 0; !rc && k < parts.n; k++)
             rc = add_source(g, folder, parts.names[k], &cap, e);
+        if (!rc)
+            rc = same_rules(g, batch, e);
         io_list_release(&parts);
     }
     io_list_release(&batches);

@@ -9,9 +9,11 @@
  *          unique/bucket-KKKK.against.jsonl.zst; other texts of their URLs
  *          stay.  When it is not a part it ends with the finish: all buckets'
  *          counts are added up into unique/counts.bin.
- * Fails.   As base/stage.h; -E_IO when a disk is full, of which a bucket that
- *          is larger than its share of memory needs the more; -E_USAGE when
- *          the offsets of frames take more than half of memory_bytes.
+ * Fails.   As base/stage.h, -E_STALE also where parts of one batch were matched
+ *          with different options; -E_IO when a disk is full, of which a
+ *          bucket that is larger than its share of memory needs the more;
+ *          -E_USAGE when the offsets of frames take more than half of
+ *          memory_bytes.
  * Threads. Buckets are worked on by `threads` workers, each within its share
  *          of memory_bytes; a share is never less than SORTER_MEMORY_MIN.
  * Cost.    Memory: memory_bytes, of which 8 bytes a matched part and bucket

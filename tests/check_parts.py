@@ -70,6 +70,17 @@ def made(corpus, parts, threads, memory, modes):
     return out
 
 
+def refuses_mixed(corpus):
+    """A part of a batch that was matched otherwise than the one before."""
+    chain.stage("match", corpus, "--redo", "--part", "3/7", "--min-words", 3)
+    told = chain.stage("gather", corpus, code=3).stderr
+    if "was matched with other options" not in told:
+        sys.exit(f"gather took parts of two kinds: {told}")
+    chain.stage("match", corpus, "--redo", "--part", "3/7")
+    chain.stage("gather", corpus)
+    print("parts of one batch, matched with two options: refused")
+
+
 def main(records=30000, few=False):
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / "parts"
     shutil.rmtree(folder, ignore_errors=True)
@@ -101,6 +112,7 @@ def main(records=30000, few=False):
     if len({tuple(sorted(first[what].items())) for what in first}) < len(first):
         sys.exit("two modes gave one selection: that tests little")
     print(f"{records} records, {len(modes)} modes of balance: all equal")
+    refuses_mixed(corpus)
     shutil.rmtree(folder)
 
 

@@ -134,6 +134,42 @@ static void test_stage__what_changed_is_named(void **state)
     }
 }
 
+/* One more input, or one less, is named: not the next one, which has only
+ * moved. */
+static void test_stage__input_put_in_or_left_out(void **state)
+{
+    static const struct {
+        const char *now[4], *want; /* beside a, b, c */
+    } cases[] = {
+        {{"a", "c"}, "from b too, which is not given now"},
+        {{"b", "c"}, "from a too, which is not given now"},
+        {{"a", "b"}, "from c too, which is not given now"},
+        {{"a", "b", "x", "c"}, "without x"},
+        {{"a", "b", "c", "-"}, "without standard input"},
+        {{"a", "x", "c"}, "from another x"},
+        {{"a", "c", "b"}, "from another c"},
+    };
+    struct sidecar old = {.options = STR("{}"),
+                          .inputs =
+                              STR("{\"a\":\"5e\",\"b\":\"5e\",\"c\":\"5e\"}")};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stage_inputs now;
+        struct buf b;
+
+        stage_inputs_init(&now);
+        for (size_t k = 0; k < 4 && cases[i].now[k]; k++)
+            stage_inputs_add(&now, cases[i].now[k], "5e");
+        buf_init(&b, 1024);
+        stage_changes(&old, STR("{}"), &now, &b);
+        buf_add_char(&b, 0);
+        assert_string_equal(b.p, cases[i].want);
+        buf_release(&b);
+        stage_inputs_release(&now);
+    }
+}
+
 /* A file from outside is its last name and its bytes, whatever leads there;
  * what is shown is what was typed. */
 static void test_stage__paths_from_outside(void **state)
@@ -236,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stage__done_stale_redo),
         cmocka_unit_test(test_stage__what_changed_is_named),
+        cmocka_unit_test(test_stage__input_put_in_or_left_out),
         cmocka_unit_test(test_stage__paths_from_outside),
         cmocka_unit_test(test_stage__damaged_sidecar_is_named),
         cmocka_unit_test(test_corpus__refuses_what_is_none),

@@ -17,7 +17,8 @@
  * Owns.    What a callback is given is valid until it returns.
  * Fails.   -E_NOTFOUND, also for a link to nothing, unless its name ends as no
  *          file of samples does: what cannot be read is not left out of the
- *          corpus, so that it is no small matter; -E_USAGE when a folder holds none of these files;
+ *          corpus, so that it is no small matter; -E_USAGE when a folder holds
+ *          none of these files;
  *          -E_FORMAT with file and place for what is no tar and no JSON line;
  *          what the callback returns.  A sample without URL, text, image and
  *          hashes is counted in skipped ("nothing"), as are members that

@@ -74,6 +74,12 @@ static void print(const struct dedup_summary *sum)
     summary_line("images compared", images);
     summary_share("images kept", tally_get(&sum->counts, "rows"), images);
     summary_line("texts kept", tally_get(&sum->counts, "texts"));
+    if (tally_get(&sum->counts, "texts-over-cap"))
+        summary_line("texts over the cap",
+                     tally_get(&sum->counts, "texts-over-cap"));
+    if (tally_get(&sum->counts, "texts-over-ceiling"))
+        summary_line("texts over 64 MiB of a URL's",
+                     tally_get(&sum->counts, "texts-over-ceiling"));
     summary_tally("left out", &sum->drops);
 }
 
