@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -151,19 +152,23 @@ int io_join(char *out, const char *folder, const char *name, struct err *e)
 }
 
 #define UNNAMED ".unnamed-"
+#define LEFT_S  3600 /* seconds after which nobody is about to unlink one */
 
-/* Of a process that is in that instant now it takes a name that is about to go,
- * and nothing else. */
+/* Young ones may be of a process that is in that instant now.  Here it would
+ * lose a name that is about to go; but on NFS, where names are given, a file
+ * that another machine unlinks is gone for who has it open. */
 static void remove_left(const char *folder)
 {
     char path[IO_PATH_MAX];
     struct io_list l;
+    struct stat st;
 
     if (io_list(folder, &l, NULL))
         return;
     for (size_t i = 0; i < l.n; i++)
         if (!strncmp(l.names[i], UNNAMED, strlen(UNNAMED)) &&
-            !io_join(path, folder, l.names[i], NULL))
+            !io_join(path, folder, l.names[i], NULL) && !stat(path, &st) &&
+            clock_wall_s() - st.st_mtime > LEFT_S)
             unlink(path);
     io_list_release(&l);
 }

@@ -47,7 +47,8 @@ int io_join(char *out, const char *folder, const char *name, struct err *e);
  * it has no name, and is gone with the process. */
 int io_open_unnamed(const char *folder, int *fd, struct err *e);
 /* The same where the file system always gives names: the file has one for an
- * instant, and one that a kill in that instant left is removed by the next. */
+ * instant, and one that a kill in that instant left is removed by the next from
+ * an hour later on. */
 int io_open_unlinked(const char *folder, int *fd, struct err *e);
 
 int io_mkdirs(const char *path, struct err *e); /* like mkdir -p */

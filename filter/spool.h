@@ -5,8 +5,9 @@
  *          buckets.  Then next() gives all lines back, bucket after bucket, of
  *          each those of the first run first, in pieces of about JSONL_FRAME
  *          bytes of whole lines, which depend on the lines alone.  Runs stay in
- * memory as they came; once they pass the bound, all of them move to an
- * unlinked file in the corpus folder, by bucket, and are read back from there.
+ *          memory as they came; once they pass the bound, all of them move to
+ *          an unlinked file in the corpus folder, by bucket, and are read back
+ *          from there.
  * Owns.    The runs taken, the memory of which it hands out again; the file,
  *          which is gone when the process is.
  * Fails.   -E_IO, sticky in effect: the stage stops.

@@ -500,9 +500,10 @@ static void test_workq__first_error_in_order(void **state)
  * which some of them have one, once the next is opened. */
 static void test_io__unlinked_leave_nothing(void **state)
 {
-    char dir[] = "/tmp/witmill-io-XXXXXX";
+    char dir[] = "/tmp/witmill-io-XXXXXX", path[IO_PATH_MAX];
+    struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
     struct io_list l;
-    int fd, status;
+    int fd, other, status;
     pid_t child;
 
     (void)state;
@@ -516,11 +517,17 @@ static void test_io__unlinked_leave_nothing(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_int_equal(io_list(dir, &l, NULL), 0);
     assert_int_equal(l.n, 1);
+    /* For all the next one knows its process still is about to unlink it. */
+    assert_int_equal(io_open_unlinked(dir, &other, NULL), 0);
+    assert_int_equal(rmdir(dir), -1);
+    snprintf(path, sizeof path, "%s/%s", dir, l.names[0]);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
     io_list_release(&l);
     assert_int_equal(io_open_unlinked(dir, &fd, NULL), 0);
     assert_int_equal(write(fd, "abc", 3), 3);
     assert_int_equal(rmdir(dir), 0); /* it is empty */
     close(fd);
+    close(other);
 }
 
 int main(void)
