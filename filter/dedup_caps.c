@@ -17,9 +17,10 @@ static uint64_t rank_of(void *ctx, uint32_t q, const uint8_t uid[MD5_SIZE])
 static int open_last(struct dedup_caps *k, unsigned rounds, struct err *e)
 {
     char name[STAGE_NAME_MAX], path[IO_PATH_MAX];
+    unsigned step = rounds > 1 ? rounds - 1 : 1; /* the first and the last */
     int rc = caps_open(&k->last, k->corpus, rounds - 1, e);
 
-    for (unsigned r = 0; !rc && r<rounds; r += rounds> 1 ? rounds - 1 : 1) {
+    for (unsigned r = 0; !rc && r < rounds; r += step) {
         snprintf(name, sizeof name, "selected/round-%u/caps", r);
         rc = stage_inputs_add_output(&k->inputs, k->corpus, name, "balance", e);
     }

@@ -54,7 +54,8 @@ int dedup_search_open(struct dedup_search *s,
     int rc;
 
     *s = (struct dedup_search){.config = *c, .sha_bits = bits};
-    /* Up to three sets of parts are open at a time, each part with a block. */
+    /* Parts of a set have a block each while they are filled; of the sets that
+     * are open at a time at most three are of all parts. */
     rc = bins_store_open(&s->store, c->folder, memory / 8 * 3,
                          (size_t)(memory / 16 >> bits), e);
     if (!rc)

@@ -23,8 +23,8 @@ static const struct opt rows[] = {
      .max = 1e15,
      .flags = OPT_BYTES,
      .help = "Instead of --cap: take the largest cap that keeps at most N "
-             "pairs, and print it. With fewer than a cap of 1 keeps none are "
-             "kept, and a warning says how many that is."},
+             "pairs, and print it. Where even a cap of 1 keeps more, none are "
+             "kept, and a warning names the smallest N that keeps any."},
     {.name = "tail-share",
      .type = OPT_DOUBLE,
      .at = offsetof(struct balance_config, tail_share),

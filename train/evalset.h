@@ -25,10 +25,11 @@
  *          and the first ones are events of the log: no-image, no-label,
  *          bad-label (no number; no 0s and 1s), label-range (no class has
  *          it: evalset_check() says that, too), no-text, too-many-texts, or a
- * picture's reason. Owns.    Tars, workers, and what a batch points to, until
- * the next call. Fails.   -E_NOTFOUND naming a tar or folder that is not there;
- * -E_FORMAT for a tar that is none or ends too soon, and for an nshards.txt;
- *          -E_IO when workers cannot be had.
+ *          picture's reason.
+ * Owns.    Tars, workers, and what a batch points to, until the next call.
+ * Fails.   -E_NOTFOUND naming a tar or folder that is not there; -E_FORMAT for
+ *          a tar that is none or ends too soon, and for an nshards.txt; -E_IO
+ *          when workers cannot be had.
  * Threads. Open it before threads start (base/jail.h); one calls.
  * Cost.    One pass over the tars; memory for a batch of pixels and as many
  *          pictures more as are on their way.

@@ -12,9 +12,10 @@
  * Fails.   As evalset_*(), zeroshot_*(), encoder_*(); -E_USAGE without class
  *          names; -E_RANGE with fewer than the labels need (a batch of pictures
  *          may be asked about before that is seen); -E_UNSUPPORTED for
- * retrieval by a caption model: too many pairs. Threads. evaluator_open()
- * before threads start (base/jail.h); then the device's. Cost.    One pass over
- * the pictures; retrieval keeps all features.
+ *          retrieval by a caption model: too many pairs.
+ * Threads. evaluator_open() before threads start (base/jail.h); then the
+ *          device's.
+ * Cost.    One pass over the pictures; retrieval keeps all features.
  */
 #ifndef TRAIN_EVALUATOR_H
 #define TRAIN_EVALUATOR_H

@@ -7,12 +7,14 @@
  *          of weights, a oneDNN primitive, which is made for one shape: rows
  *          are cut in tiles and a rest, so that a batch of another length
  *          makes few new ones, and those during the dry run.  Convolutions:
- * train/cpu/products_conv.c says which shape is computed how. What a product
- * leaves to do (bias, activation, residual) is done per tile, by oneDNN itself
- * while it has the sums in float or by a pass of train/cpu/k_*.c while the tile
- * is in the cache. Precision. Sums in float, rounded once; but an activation's
- * derivative is multiplied to an already rounded bf16 dx, and a bf16 dx that is
- *          added to by a strided convolution is rounded twice.
+ *          train/cpu/products_conv.c says which shape is computed how.  What a
+ *          product leaves to do (bias, activation, residual) is done per tile,
+ *          by oneDNN itself while it has the sums in float or by a pass of
+ *          train/cpu/k_*.c while the tile is in the cache.
+ *
+ *          Precision: sums in float, rounded once; but an activation's
+ *          derivative is multiplied to an already rounded bf16 dx, and a bf16
+ *          dx that is added to by a strided convolution is rounded twice.
  * Owns.    What stands behind c->products.
  * Fails.   open: -E_UNSUPPORTED when oneDNN cannot do c->act here, -E_NOMEM.
  *          Ops: the same, sticking in the device.
