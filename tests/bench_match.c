@@ -8,8 +8,8 @@
  * of which the best of ROUNDS (7) counts, so that what else the machine does
  * shows little.
  *   cut       words of the texts
- *   hash      and each word hashed, its slot asked for
- *   find      and all groups found, sorted, each once
+ *   add       and taken into a batch
+ *   find      and hashed, looked up, all groups found, sorted, each once
  * Printed are name=value lines for tools/bench_match.py.
  */
 #include <stdint.h>
@@ -23,7 +23,7 @@
 
 #define SLICE 512
 
-enum stage { CUT, HASH, FIND, STAGES };
+enum stage { CUT, ADD, FIND, STAGES };
 
 struct bench {
     struct matcher m;
@@ -81,7 +81,7 @@ static void run(struct bench *b, size_t from, size_t to, enum stage last)
 
 static void time_stage(struct bench *b, enum stage last, int rounds)
 {
-    static const char *const names[] = {"cut", "hash", "find"};
+    static const char *const names[] = {"cut", "add", "find"};
     size_t n = (b->n + SLICE - 1) / SLICE;
     double *best = xcalloc(n + 1, sizeof *best), sum = 0;
 

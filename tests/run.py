@@ -77,12 +77,12 @@ def run(job, build, scratch):
 def jobs_of(build, args):
     jobs = []
     kinds = ["check"] + (["long"] if args.long else [])
+    slow = SANITIZED if re.search("-(address|thread)", build.name) else 1
     for kind in kinds:
         for script in sorted(pathlib.Path("tests").glob(kind + "_*")):
             if script.suffix in (".py", ".sh"):
                 jobs.append((script.stem, [str(script.resolve())],
-                             LIMIT_S[kind]))
-    slow = SANITIZED if re.search("-(address|thread)", build.name) else 1
+                             slow * LIMIT_S[kind]))
     for program in sorted(build.glob("test_*")):
         if os.access(program, os.X_OK) and program.is_file():
             jobs.append((program.name, [str(program)],

@@ -9,12 +9,12 @@ turn counts, so that what else the machine does shows little.  Under the
 published rule (--policy metaclip), spacing, search, and the ids sorted, each
 once, are timed:
 
-  witmill          tests/bench_match.c, cut, hashed and looked up by stages; the
+  witmill          tests/bench_match.c, cut, taken in and looked up by stages; the
                    default policy besides; and tests/bench_words.c, cutting
                    alone
   pyahocorasick    as MetaCLIP's second version uses it, spacing in Python
-  daachorse        a double array in Rust, spacing in Rust: built by cargo, of
-                   crates.io or of a checkout in the folder $WITMILL_DAACHORSE
+  daachorse        a double array in Rust, spacing in Rust: built by cargo, as
+                   published or of a checkout in the folder $WITMILL_DAACHORSE
   the loop         the published rule's, over all entries, on few texts
 
 What cannot be had is said and left out.  Kept in build/bench-match.
@@ -122,13 +122,13 @@ def witmill(build, policy, rows):
                   FOLDER / "texts.txt", ROUNDS])
     texts = got["texts"]
     rows.append((f"witmill, {policy}", texts, got["find_cpu_s"]))
-    ns = {s: got[s + "_cpu_s"] / texts * 1e9 for s in ("cut", "hash", "find")}
+    ns = {s: got[s + "_cpu_s"] / texts * 1e9 for s in ("cut", "add", "find")}
     print(f"--policy {policy}: {got['bytes'] / texts:.1f} bytes, "
           f"{got['words'] / texts:.2f} words, "
           f"{got['matches'] / texts:.2f} matches a text; "
           f"{got['none']:.0f} texts match nothing")
-    print(f"  ns a text: cut {ns['cut']:.0f}, hash {ns['hash'] - ns['cut']:.0f}"
-          f", find and sort {ns['find'] - ns['hash']:.0f}; queries.bin mapped "
+    print(f"  ns a text: cut {ns['cut']:.0f}, add {ns['add'] - ns['cut']:.0f}"
+          f", find and sort {ns['find'] - ns['add']:.0f}; queries.bin mapped "
           f"and checked in {got['open_cpu_s'] * 1e3:.0f} ms", flush=True)
     return got["matches"]
 
