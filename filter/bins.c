@@ -228,35 +228,56 @@ int bins_add(struct bins *s, uint32_t part, const void *from, size_t n_bytes,
     return rc;
 }
 
-int bins_read(const struct bins *s, uint32_t part, uint64_t at, void *out,
-              size_t n_bytes, struct err *e)
+/* What of a part stands one after another from `at` on. */
+struct piece {
+    char *memory;   /* where, or NULL: in the file, */
+    uint32_t block; /* in that block, from */
+    size_t in;      /* there on */
+    size_t n;       /* bytes, at most as many as were asked for */
+};
+
+static struct piece piece_at(const struct bins *s, uint32_t part, uint64_t at,
+                             size_t n_bytes)
 {
     const struct bin *p = &s->parts[part];
     const struct bins_store *store = s->store;
+    size_t i = (size_t)(at / store->block_bytes);
+    size_t in = (size_t)(at & (store->block_bytes - 1));
+    size_t room = store->block_bytes - in;
+    struct piece x = {.in = in, .n = room < n_bytes ? room : n_bytes};
+
+    if (i == p->n_full)
+        x.memory = p->open + in;
+    else if (p->full[i] < FILE_BLOCK)
+        x.memory = store->memory[p->full[i]] + in;
+    else
+        x.block = p->full[i];
+    return x;
+}
+
+int bins_read(const struct bins *s, uint32_t part, uint64_t at, void *out,
+              size_t n_bytes, struct err *e)
+{
+    const struct bins_store *store = s->store;
     char *to = out;
 
-    assert(at + n_bytes <= p->bytes);
+    assert(at + n_bytes <= s->parts[part].bytes);
     while (n_bytes) {
-        size_t i = (size_t)(at / store->block_bytes);
-        size_t in = (size_t)(at & (store->block_bytes - 1));
-        size_t n = store->block_bytes - in;
+        struct piece x = piece_at(s, part, at, n_bytes);
         int rc = 0;
 
-        n = n < n_bytes ? n : n_bytes;
-        if (i == p->n_full)
-            memcpy(to, p->open + in, n);
-        else if (p->full[i] < FILE_BLOCK)
-            memcpy(to, store->memory[p->full[i]] + in, n);
+        if (x.memory)
+            memcpy(to, x.memory, x.n);
         else
             rc = io_pread_full(
-                store->fd, to, n,
-                (uint64_t)(p->full[i] - FILE_BLOCK) * store->block_bytes + in,
+                store->fd, to, x.n,
+                (uint64_t)(x.block - FILE_BLOCK) * store->block_bytes + x.in,
                 store->folder, e);
         if (rc)
             return rc;
-        to += n;
-        at += n;
-        n_bytes -= n;
+        to += x.n;
+        at += x.n;
+        n_bytes -= x.n;
     }
     return 0;
 }
@@ -264,29 +285,22 @@ int bins_read(const struct bins *s, uint32_t part, uint64_t at, void *out,
 int bins_write(struct bins *s, uint32_t part, uint64_t at, const void *from,
                size_t n_bytes, struct err *e)
 {
-    const struct bin *p = &s->parts[part];
-    struct bins_store *store = s->store;
     const char *src = from;
 
-    assert(at + n_bytes <= p->bytes);
+    assert(at + n_bytes <= s->parts[part].bytes);
     while (n_bytes) {
-        size_t i = (size_t)(at / store->block_bytes);
-        size_t in = (size_t)(at & (store->block_bytes - 1));
-        size_t n = store->block_bytes - in;
+        struct piece x = piece_at(s, part, at, n_bytes);
         int rc = 0;
 
-        n = n < n_bytes ? n : n_bytes;
-        if (i == p->n_full)
-            memcpy(p->open + in, src, n);
-        else if (p->full[i] < FILE_BLOCK)
-            memcpy(store->memory[p->full[i]] + in, src, n);
+        if (x.memory)
+            memcpy(x.memory, src, x.n);
         else
-            rc = write_at(store, p->full[i], in, src, n, e);
+            rc = write_at(s->store, x.block, x.in, src, x.n, e);
         if (rc)
             return rc;
-        src += n;
-        at += n;
-        n_bytes -= n;
+        src += x.n;
+        at += x.n;
+        n_bytes -= x.n;
     }
     return 0;
 }

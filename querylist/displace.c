@@ -113,6 +113,8 @@ int displace_build(const uint64_t *hash, size_t n, uint16_t *pilot)
                         .n_slots = displace_slots(n)};
     int rc = -E_NOMEM;
 
+    if (n > DISPLACE_KEYS_MAX)
+        return -E_TOOBIG;
     b.first = calloc(b.n_pilots + 1, sizeof *b.first);
     b.key = calloc(n + 1, sizeof *b.key);
     b.group = calloc(b.n_pilots, sizeof *b.group);

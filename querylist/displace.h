@@ -13,7 +13,8 @@
  *          each by the smallest pilot that fits.  The outcome depends on the
  *          hashes and their order alone.
  * Fails.   displace_build: -E_NOTFOUND, no pilot fits some group: hash with
- *          another seed (equal hashes never fit); -E_NOMEM.
+ *          another seed (equal hashes never fit); -E_TOOBIG past
+ *          DISPLACE_KEYS_MAX; -E_NOMEM.
  * Threads. Stateless.
  * Cost.    A look-up is two products and two loads, of which the pilots, 2
  *          bytes for about DISPLACE_GROUP keys, mostly lie in the second cache.

@@ -63,6 +63,8 @@ static void test_trie__displace_refuses(void **state)
 
     (void)state;
     assert_int_equal(displace_build(two, 3, pilot), -E_NOTFOUND);
+    assert_int_equal(displace_build(two, (size_t)DISPLACE_KEYS_MAX + 1, pilot),
+                     -E_TOOBIG);
     many = calloc(1000, sizeof *many);
     for (size_t i = 0; i < 1000; i++)
         many[i] = i;
